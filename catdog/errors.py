@@ -1,0 +1,121 @@
+"""The exception tree, drawn once. Third-party errors become one of these where the library is called.
+
+    CatdogError
+    ├── SettingsError             wrong usage or settings (exit 2)
+    ├── ModelError                a model folder is missing or damaged (exit 2)
+    ├── HubError                  the Hub cannot be reached or refuses
+    ├── DataError                 training data that cannot be used
+    ├── ImageError
+    │   ├── UnreadableImageError
+    │   └── ImageTooLargeError
+    ├── UrlError
+    │   ├── UrlRefusedError       bad, private, unresolvable or unreachable: one text for all
+    │   ├── UrlNotImageError
+    │   └── UrlFailedError
+    ├── FeedbackError             the journal cannot keep what it was given
+    │   ├── UnknownLabelError
+    │   └── UnknownRequestError
+    └── BusyError                 too much work is waiting
+
+Every message says what happened and what to do, in words for the person who caused it.
+"""
+
+from typing import ClassVar
+
+
+class CatdogError(Exception):
+    """A failure that its message explains.
+
+    `code` is the machine-readable name that the REST API answers with; `exit_code` is what a command ends with.
+    """
+
+    code: ClassVar[str] = "internal_error"
+    exit_code: ClassVar[int] = 1
+
+
+class SettingsError(CatdogError):
+    """A setting or an argument is wrong."""
+
+    code = "invalid_settings"
+    exit_code = 2
+
+
+class ModelError(CatdogError):
+    """A model folder is missing, incomplete or damaged."""
+
+    code = "no_model"
+    exit_code = 2
+
+
+class HubError(CatdogError):
+    """The Hub cannot be reached, or refuses what was asked."""
+
+    code = "hub_failed"
+
+
+class DataError(CatdogError):
+    """Training or evaluation data that cannot be used."""
+
+    code = "bad_data"
+
+
+class ImageError(CatdogError):
+    """An image that cannot be classified."""
+
+
+class UnreadableImageError(ImageError):
+    """The bytes are no image of an accepted format, or are cut short."""
+
+    code = "unreadable_image"
+
+
+class ImageTooLargeError(ImageError):
+    """The image has more bytes or more pixels than the limits allow."""
+
+    code = "image_too_large"
+
+
+class UrlError(CatdogError):
+    """An address from which no image could be fetched."""
+
+
+class UrlRefusedError(UrlError):
+    """The address is malformed, private, unresolvable or unreachable; which of these is not told."""
+
+    code = "url_refused"
+
+
+class UrlNotImageError(UrlError):
+    """A public host answered with something that is no image."""
+
+    code = "url_not_image"
+
+
+class UrlFailedError(UrlError):
+    """A public host answered with an error, or too slowly."""
+
+    code = "url_failed"
+
+
+class FeedbackError(CatdogError):
+    """A correction that could not be kept."""
+
+    code = "feedback_failed"
+
+
+class UnknownLabelError(FeedbackError):
+    """The corrected label is none that the model knows, nor `neither` or `unsure`."""
+
+    code = "unknown_label"
+
+
+class UnknownRequestError(FeedbackError):
+    """No prediction is remembered under this request id."""
+
+    code = "unknown_request"
+
+
+class BusyError(CatdogError):
+    """Too much work is waiting; trying again later helps."""
+
+    code = "busy"

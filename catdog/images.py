@@ -1,0 +1,203 @@
+"""Photo bytes to pixels: decoding what strangers send, and the preprocessing that a model's metadata asks for."""
+
+import functools
+import io
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from catdog.errors import ImageTooLargeError, UnreadableImageError
+from catdog.metadata import Preprocessing
+
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP", "HEIF")
+"""Pillow's names of the accepted formats. MPO is what many phones write as `.jpg`: a JPEG with further pictures behind it."""
+
+ACCEPTED = "JPEG, PNG, WebP, AVIF, GIF, BMP or HEIC"
+
+DECODED_SIDE = 512
+"""A large JPEG is decoded at a reduced scale whose shorter side still has this many pixels: enough for model and preview."""
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# What Pillow's decoders raise on damaged input, found by fuzzing: their own errors are not wrapped.
+_DECODER_ERRORS = (
+    OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError, OverflowError, RuntimeError,
+    struct.error, zlib.error,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """How large one image may be; the defaults are those of the settings."""
+
+    max_bytes: int = 20_000_000
+    max_pixels: int = 64_000_000
+    max_decoded_pixels: int = 16_000_000
+    max_heic_pixels: int = 50_000_000
+    """Phones take HEIC of 48 million pixels, and it has no reduced-scale decoding."""
+
+
+@functools.cache
+def _register_heif() -> None:
+    """Teach Pillow HEIC; imported late because the library is large."""
+    import pillow_heif  # noqa: PLC0415
+
+    pillow_heif.register_heif_opener(thumbnails=False)
+
+
+def decode_image(data: bytes, *, limits: ImageLimits | None = None) -> Image.Image:
+    """Decode one photo: its first frame, upright, without alpha channel or metadata.
+
+    Bytes and pixels are counted before any pixel is decoded, so a compression bomb costs a header. Large JPEGs are
+    decoded at 1/2, 1/4 or 1/8 of their size, with at least `DECODED_SIDE` pixels left on the shorter side.
+    Transparent pixels show white.
+
+    Returns:
+        An RGB image.
+
+    Raises:
+        UnreadableImageError: the bytes are no image of an accepted format, or are cut short.
+        ImageTooLargeError: there are more bytes or pixels than `limits` allows.
+    """
+    limits = limits or ImageLimits()
+    if not data:
+        raise UnreadableImageError("The file is empty. Choose a photo and send it again.")
+    if len(data) > limits.max_bytes:
+        raise ImageTooLargeError(
+            f"The image has {_millions(len(data))} MB; at most {_millions(limits.max_bytes)} MB are accepted. "
+            "Send a smaller copy."
+        )
+    image = _open(data)
+    _check_pixels(image, limits)
+    try:
+        image.load()
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    except _DECODER_ERRORS:
+        raise UnreadableImageError(
+            "The image is damaged or cut short. Open it on your device and save it again, or choose another one."
+        ) from None
+    image = _to_rgb(image)
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def read_image(path: Path, *, limits: ImageLimits | None = None) -> Image.Image:
+    """Decode the photo in a file; like `decode_image`, and a file over the byte limit is not read.
+
+    Raises:
+        UnreadableImageError: the file is missing, is no file, or may not be read; or see `decode_image`.
+        ImageTooLargeError: see `decode_image`.
+    """
+    limits = limits or ImageLimits()
+    try:
+        with path.open("rb") as file:
+            data = file.read(limits.max_bytes + 1)
+    except OSError as error:
+        raise UnreadableImageError(f"The file cannot be read: {error.strerror}.") from None
+    return decode_image(data, limits=limits)
+
+
+def preprocess(image: Image.Image, spec: Preprocessing) -> npt.NDArray[np.float32]:
+    """Turn an RGB image into what the network expects: resized, cropped, scaled and normalised.
+
+    The same as timm's evaluation transform for this specification, but only the crop is resampled: a very long and
+    thin image costs no more than a square one.
+
+    Returns:
+        Array of shape (3, side, side), where side is the specification's input size.
+    """
+    size = (spec.input_size, spec.input_size)
+    resized = image.resize(size, Image.Resampling[spec.interpolation.upper()], box=_crop_box(image.size, spec))
+    scale = 1.0 / (255.0 * np.asarray(spec.std, dtype=np.float32))
+    offset = -np.asarray(spec.mean, dtype=np.float32) / np.asarray(spec.std, dtype=np.float32)
+    pixels = np.asarray(resized, dtype=np.float32) * scale + offset  # (side, side, 3)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def to_jpeg(image: Image.Image, *, max_side: int = DECODED_SIDE, quality: int = 90) -> bytes:
+    """Encode an RGB image as a JPEG without metadata, its longer side at most `max_side` pixels."""
+    scale = max_side / max(image.size)
+    if scale < 1:
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        image = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    out = io.BytesIO()
+    Image.fromarray(np.asarray(image)).save(out, "JPEG", quality=quality)
+    return out.getvalue()
+
+
+def _open(data: bytes) -> ImageFile.ImageFile:
+    """Read the header."""
+    _register_heif()
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageTooLargeError("The image has far too many pixels. Send a smaller copy.") from None
+    except UnidentifiedImageError:
+        raise UnreadableImageError(f"This is no image that can be read. Send a {ACCEPTED} file.") from None
+    except _DECODER_ERRORS:
+        raise UnreadableImageError(f"The image's header is damaged. Send another {ACCEPTED} file.") from None
+
+
+def _check_pixels(image: ImageFile.ImageFile, limits: ImageLimits) -> None:
+    """Refuse too many pixels, after asking the JPEG decoder for a reduced scale."""
+    declared = image.width * image.height
+    if declared > limits.max_pixels:
+        raise ImageTooLargeError(
+            f"The image has {_millions(declared)} million pixels; at most {_millions(limits.max_pixels)} million are "
+            "accepted. Send a smaller copy."
+        )
+    image.draft(None, (DECODED_SIDE, DECODED_SIDE))  # type: ignore[arg-type] # None keeps the mode; only JPEG listens
+    allowed = limits.max_heic_pixels if image.format == "HEIF" else limits.max_decoded_pixels
+    if image.width * image.height > allowed:
+        raise ImageTooLargeError(
+            f"The image has {_millions(declared)} million pixels; a {image.format} may have {_millions(allowed)} "
+            "million. Send a smaller copy, or a JPEG."
+        )
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Convert any mode to RGB: 16-bit grey is scaled rather than clipped, transparency is laid on white."""
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        grey = np.clip(np.asarray(image, dtype=np.float32) / 257.0, 0, 255)
+        return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _crop_box(size: tuple[int, int], spec: Preprocessing) -> tuple[float, float, float, float]:
+    """The part of an image of `size` (width, height) that the network sees: left, top, right, bottom in its pixels.
+
+    `center` scales the shorter side to the input size divided by `crop_pct` and cuts the middle out; `squash` takes
+    the image whatever its shape. Rounding follows timm and torchvision, so that both give the same pixels.
+    """
+    width, height = size
+    side = spec.input_size
+    short = math.floor(side / spec.crop_pct)
+    if spec.crop_mode == "squash":
+        scaled_width = scaled_height = short
+    else:
+        scaled_width = int(short * width / height) if width > height else short
+        scaled_height = int(short * height / width) if height > width else short
+    left, top = round((scaled_width - side) / 2), round((scaled_height - side) / 2)
+    across, down = width / scaled_width, height / scaled_height
+    return left * across, top * down, (left + side) * across, (top + side) * down
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.3g}"

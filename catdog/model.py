@@ -1,0 +1,165 @@
+"""The served model: a model folder, loaded and checked, that turns images into predictions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    EPFail,
+    Fail,
+    InvalidArgument,
+    NoModel,
+    NoSuchFile,
+    NotFound,
+    NotImplemented,
+    RuntimeException,
+)
+from PIL import Image
+
+from catdog.errors import ModelError
+from catdog.images import preprocess
+from catdog.metadata import NEITHER, ONNX_FILE, UNSURE, WEIGHTS_FILE, Metadata, load_metadata, verify_file
+
+_ORT_ERRORS = (EPFail, Fail, InvalidArgument, NoModel, NoSuchFile, NotFound, NotImplemented, RuntimeException)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one model says about one image."""
+
+    labels: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    """In the order of `labels`, in [0, 1], with sum 1."""
+    verdict: str
+    """What the app says: the top label, `neither` or `unsure`."""
+    positive_label: str | None
+    neither_score: float | None
+    """The model's own score for "none of the labels", if it has one; larger is less like the labels."""
+    model_id: str
+    model_revision: str
+
+    @property
+    def label(self) -> str:
+        """The label with the largest probability, whatever the verdict."""
+        return self.labels[self.probabilities.index(self.confidence)]
+
+    @property
+    def confidence(self) -> float:
+        """The largest probability."""
+        return max(self.probabilities)
+
+    @property
+    def probability(self) -> float | None:
+        """The probability of `positive_label`; None if the model has none."""
+        return None if self.positive_label is None else self.probabilities[self.labels.index(self.positive_label)]
+
+
+class Model:
+    """A model folder's ONNX network with its metadata. Safe to use from many threads; one core per call."""
+
+    def __init__(self, metadata: Metadata, session: ort.InferenceSession, *, model_id: str, revision: str) -> None:
+        self.metadata = metadata
+        self.model_id = model_id
+        self.revision = revision
+        self._session = session
+        wanted = ("logits", "neither_score")
+        self._outputs = [output.name for output in session.get_outputs() if output.name in wanted]
+
+    @classmethod
+    def load(cls, folder: Path, *, model_id: str | None = None, revision: str | None = None) -> Self:
+        """Load a model folder, check it against its recorded hashes and run it once.
+
+        Args:
+            folder: A folder as `python -m train fit` writes it.
+            model_id: The Hub repository that it came from; the folder's name if None.
+            revision: The Hub commit; `local-` and 12 digits of the weights' hash if None.
+
+        Raises:
+            ModelError: a file is missing or damaged, or the network does not fit the metadata.
+        """
+        metadata = load_metadata(folder)
+        path = verify_file(folder, metadata, ONNX_FILE)
+        weights_hash = metadata.sha256(WEIGHTS_FILE) or metadata.sha256(ONNX_FILE)
+        model = cls(
+            metadata,
+            _open_session(path),
+            model_id=model_id or folder.resolve().name,
+            revision=revision or f"local-{weights_hash:.12}",
+        )
+        model._check()
+        return model
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels in the order of the logits."""
+        return self.metadata.labels
+
+    def predict(self, image: Image.Image) -> Prediction:
+        """Classify one RGB image of any size."""
+        return self.predict_batch([preprocess(image, self.metadata.preprocessing)])[0]
+
+    def predict_batch(self, inputs: Sequence[npt.NDArray[np.float32]]) -> list[Prediction]:
+        """Classify preprocessed images, each of shape (3, side, side)."""
+        outputs = dict(
+            zip(self._outputs, self._session.run(self._outputs, {"pixel_values": np.stack(inputs)}), strict=True)
+        )
+        probabilities = softmax(outputs["logits"])
+        scores = outputs.get("neither_score")
+        return [
+            self._prediction(row, None if scores is None else float(scores[index].item()))
+            for index, row in enumerate(probabilities)
+        ]
+
+    def _prediction(self, probabilities: npt.NDArray[np.float64], neither_score: float | None) -> Prediction:
+        rules = self.metadata.verdict
+        verdict = self.labels[int(probabilities.argmax())]
+        if rules.neither and neither_score is not None and neither_score > rules.neither.max_score:
+            verdict = NEITHER
+        elif rules.unsure and probabilities.max() < rules.unsure.min_confidence:
+            verdict = UNSURE
+        return Prediction(
+            labels=self.labels,
+            probabilities=tuple(probabilities.tolist()),
+            verdict=verdict,
+            positive_label=self.metadata.positive_label,
+            neither_score=neither_score,
+            model_id=self.model_id,
+            model_revision=self.revision,
+        )
+
+    def _check(self) -> None:
+        """Run the network once: it must fit the metadata, and the first visitor should not pay for the warm-up."""
+        side = self.metadata.preprocessing.input_size
+        if "logits" not in self._outputs:
+            raise ModelError(f"{ONNX_FILE} of {self.model_id} has no output named `logits`. Export the model again.")
+        try:
+            (logits,) = self._session.run(["logits"], {"pixel_values": np.zeros((1, 3, side, side), dtype=np.float32)})
+        except (*_ORT_ERRORS, ValueError) as error:
+            raise ModelError(f"{ONNX_FILE} of {self.model_id} does not run: {error}. Export the model again.") from None
+        if logits.shape != (1, len(self.labels)) or not np.isfinite(logits).all():
+            raise ModelError(
+                f"{ONNX_FILE} of {self.model_id} does not fit its {len(self.labels)} labels. Export the model again."
+            )
+
+
+def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Probabilities from logits, along the last axis."""
+    shifted = np.exp((logits - logits.max(axis=-1, keepdims=True)).astype(np.float64))
+    result: npt.NDArray[np.float64] = shifted / shifted.sum(axis=-1, keepdims=True)
+    return result
+
+
+def _open_session(path: Path) -> ort.InferenceSession:
+    """Open the network with one thread per call: requests run side by side instead, which is faster on few cores."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except _ORT_ERRORS as error:
+        raise ModelError(f"{path} is no network that ONNX Runtime can run: {error}. Export the model again.") from None

@@ -1,0 +1,78 @@
+"""Settings: the one place that reads the environment."""
+
+import functools
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from catdog.errors import SettingsError
+from catdog.images import ImageLimits
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+EMBEDDED_MODEL = PROJECT_ROOT / "model"
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured, from `CATDOG_*` variables; `HF_TOKEN` and `HF_ENDPOINT` keep their names."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CATDOG_", frozen=True, extra="ignore", populate_by_name=True, protected_namespaces=()
+    )
+
+    host: str = Field("0.0.0.0", description="address to listen on")  # noqa: S104 - a Space and a container need it
+    port: int = Field(7860, ge=0, le=65535, description="port to listen on")
+
+    model: str = Field("model", min_length=1, description="a model folder if it exists, else a Hub repository")
+    model_revision: str = Field("main", min_length=1, description="branch, tag or commit of the Hub repository")
+
+    data_dir: Path = Field(Path("data"), description="the journal's folder")
+
+    max_bytes: int = Field(20_000_000, gt=0, description="largest image, in bytes as sent")
+    max_pixels: int = Field(64_000_000, gt=0, description="largest image, in pixels as its header declares")
+    max_decoded_pixels: int = Field(
+        16_000_000, gt=0, description="largest image, in pixels after reduced-scale JPEG decoding (HEIC: 50 million)"
+    )
+    rate_limit: str = Field("600/minute", description="predictions per client")
+    feedback_limit: str = Field("30/minute", description="corrections per client")
+    trusted_proxies: int = Field(0, ge=0, description="how many forwarding hops to believe")
+    secret: SecretStr | None = Field(None, description="key for client hashes; made in the data folder if unset")
+
+    test_allow_private_urls: bool = Field(
+        default=False, description="tests only: fetch image URLs from private addresses; shouted about at start"
+    )
+
+    hf_token: SecretStr | None = Field(None, validation_alias="HF_TOKEN", description="token for the Hub")
+    hf_endpoint: str = Field(
+        "https://huggingface.co", validation_alias="HF_ENDPOINT", description="the Hub, or a server that speaks its API"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much to log")
+
+    @property
+    def image_limits(self) -> ImageLimits:
+        """The limits of one image."""
+        return ImageLimits(
+            max_bytes=self.max_bytes, max_pixels=self.max_pixels, max_decoded_pixels=self.max_decoded_pixels
+        )
+
+
+@functools.cache
+def _variable(field: str) -> str:
+    """The environment variable behind a settings field."""
+    info = Settings.model_fields.get(field)
+    alias = info.validation_alias if info else None
+    return alias if isinstance(alias, str) else f"CATDOG_{field.upper()}"
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        SettingsError: a variable has a value that does not fit; the message names each.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(f"{_variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors())
+        raise SettingsError(f"Wrong settings: {problems}. Correct the environment variables and start again.") from None
