@@ -1,4 +1,4 @@
-"""`metadata.json`: what a model folder says about itself. Labels, preprocessing and rules come from here, never from code."""
+"""`metadata.json`: what a model folder says about itself. Labels, preprocessing and rules come from here alone."""
 
 import hashlib
 from pathlib import Path

@@ -8,23 +8,18 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
-from onnxruntime.capi.onnxruntime_pybind11_state import (
-    EPFail,
-    Fail,
-    InvalidArgument,
-    NoModel,
-    NoSuchFile,
-    NotFound,
-    NotImplemented,
-    RuntimeException,
-)
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from PIL import Image
 
 from catdog.errors import ModelError
 from catdog.images import preprocess
 from catdog.metadata import NEITHER, ONNX_FILE, UNSURE, WEIGHTS_FILE, Metadata, load_metadata, verify_file
 
-_ORT_ERRORS = (EPFail, Fail, InvalidArgument, NoModel, NoSuchFile, NotFound, NotImplemented, RuntimeException)
+_ORT_ERRORS = (
+    ort_errors.EPFail, ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.InvalidGraph, ort_errors.InvalidProtobuf,
+    ort_errors.NoModel, ort_errors.NoSuchFile, ort_errors.NotFound, ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,102 @@
+"""`python -m catdog predict`, as a person or a script calls it."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.toy import encoded, picture, toy_model
+
+
+def catdog(*arguments: str | Path, model: Path | str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "catdog", *map(str, arguments)],
+        capture_output=True, text=True, cwd=ROOT, check=False, timeout=60,
+        env={"CATDOG_MODEL": str(model), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy_model(tmp_path_factory.mktemp("model") / "m")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "below").mkdir()
+    (folder / "a.jpg").write_bytes(encoded(picture("red")))
+    (folder / "below" / "b.PNG").write_bytes(encoded(picture("blue"), "PNG"))
+    (folder / "broken.jpg").write_bytes(b"no image")
+    (folder / "notes.txt").write_text("not asked for")
+    return folder
+
+
+def test_a_folder_becomes_a_table_with_progress_on_stderr(model: Path, photos: Path) -> None:
+    done = catdog("predict", photos, model=model)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["red", "-", "blue"]
+    assert "broken.jpg: This is no image" in lines[1]
+    assert "2 classified, 1 failed" in done.stderr
+
+
+def test_json_is_one_document(model: Path, photos: Path) -> None:
+    done = catdog("predict", photos, "--format", "json", model=model)
+    first, broken, last = json.loads(done.stdout)
+    assert first["label"] == first["verdict"] == "red"
+    assert first["confidence"] == first["probabilities"]["red"] > 0.9
+    assert broken["error"] == "unreadable_image"
+    assert last["path"] == str(photos / "below" / "b.PNG")
+
+
+def test_csv_has_a_column_for_each_label(model: Path, photos: Path) -> None:
+    done = catdog("predict", photos, "--format", "csv", model=model)
+    first, broken, _ = csv.DictReader(io.StringIO(done.stdout))
+    assert float(first["red"]) > 0.9 > float(first["blue"])
+    assert broken["error"] == "unreadable_image"
+    assert broken["red"] == ""
+
+
+def test_a_file_name_never_becomes_a_formula(model: Path) -> None:
+    done = catdog("predict", "=missing.jpg", "--format", "csv", model=model)
+    assert "\n./=missing.jpg," in done.stdout
+
+
+def test_when_nothing_can_be_classified_the_exit_code_is_1(model: Path, tmp_path: Path) -> None:
+    assert catdog("predict", tmp_path / "missing.jpg", model=model).returncode == 1
+    empty = catdog("predict", tmp_path, "--format", "json", model=model)
+    assert empty.returncode == 1
+    assert json.loads(empty.stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "model_name", "says"),
+    [
+        (["predict"], "model", "PATH"),
+        (["predict", "x.jpg", "--format", "xml"], "model", "xml"),
+        ([], "model", "COMMAND"),
+        (["predict", "x.jpg"], "nowhere", "CATDOG_MODEL"),
+        (["predict", "x.jpg"], "tests", "metadata.json"),
+    ],
+)
+def test_wrong_usage_is_exit_2_without_a_traceback(arguments: list[str], model_name: str, says: str) -> None:
+    done = catdog(*arguments, model=model_name)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_closed_pipe_is_no_traceback(model: Path, photos: Path) -> None:
+    command = f"{sys.executable} -m catdog predict {photos} {photos} | head -n 1"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, cwd=ROOT, check=False,
+        env={"CATDOG_MODEL": str(model), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr

@@ -1,0 +1,98 @@
+"""Loading a model folder and asking it."""
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from catdog.errors import ModelError
+from catdog.metadata import METADATA_FILE, ONNX_FILE, FileHash, hash_file, load_metadata, write_metadata
+from catdog.model import Model
+from tests.toy import picture, toy_model
+
+
+def test_a_prediction_has_label_confidence_and_probabilities(tmp_path: Path) -> None:
+    model = Model.load(toy_model(tmp_path / "m", ["cat", "dog", "rabbit"], positive_label="dog"))
+    prediction = model.predict(picture("lime"))
+    assert (prediction.label, prediction.verdict) == ("dog", "dog")
+    assert prediction.labels == ("cat", "dog", "rabbit")
+    assert math.isclose(sum(prediction.probabilities), 1.0)
+    assert prediction.confidence == prediction.probability == prediction.probabilities[1] > 0.99
+    assert prediction.model_id == "m"
+    assert prediction.model_revision.startswith("local-")
+    assert len(prediction.model_revision) == len("local-") + 12
+
+
+def test_a_model_without_positive_label_gives_no_probability(tmp_path: Path) -> None:
+    assert Model.load(toy_model(tmp_path / "m")).predict(picture()).probability is None
+
+
+def test_the_verdict_follows_the_rules_of_the_metadata(tmp_path: Path) -> None:
+    plain = Model.load(toy_model(tmp_path / "plain"))
+    assert plain.predict(picture("white")).verdict in plain.labels
+    ruled = Model.load(toy_model(tmp_path / "ruled", neither_above=0.9, unsure_below=0.8))
+    assert ruled.predict(picture("white")).verdict == "neither"
+    assert ruled.predict(picture("gray")).verdict == "unsure"
+    assert ruled.predict(picture("red")).verdict == "red"
+
+
+def test_many_threads_get_the_same_answers_as_one(tmp_path: Path) -> None:
+    model = Model.load(toy_model(tmp_path / "m"))
+    pictures = [picture((i, 255 - i, i // 2)) for i in range(200)]
+    alone = [model.predict(p).probabilities for p in pictures]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda p: model.predict(p).probabilities, pictures)) == alone
+
+
+def change_metadata(**changes: object) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        values = json.loads((folder / METADATA_FILE).read_text())
+        (folder / METADATA_FILE).write_text(json.dumps(values | changes))
+
+    return change
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "no folder": shutil.rmtree,
+    "no network": lambda folder: (folder / ONNX_FILE).unlink(),
+    "changed network": lambda folder: (folder / ONNX_FILE).write_bytes((folder / ONNX_FILE).read_bytes() + b"x"),
+    "cut metadata": lambda folder: (folder / METADATA_FILE).write_bytes((folder / METADATA_FILE).read_bytes()[:100]),
+    "binary metadata": lambda folder: (folder / METADATA_FILE).write_bytes(b"\xff\xfe\x00"),
+    "unlisted network": change_metadata(files=[]),
+    "newer schema": change_metadata(schema_version=2),
+    "one label too many": change_metadata(labels=["a", "b", "c", "d"]),
+    "reserved label": change_metadata(labels=["a", "b", "neither"]),
+    "twice the same label": change_metadata(labels=["a", "b", "a"]),
+    "unknown positive label": change_metadata(positive_label="d"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_damaged_folder_is_refused_with_what_to_do(tmp_path: Path, what: str) -> None:
+    folder = toy_model(tmp_path / "m")
+    DAMAGE[what](folder)
+    with pytest.raises(ModelError, match=r"(again|CATDOG_MODEL)"):
+        Model.load(folder)
+
+
+def test_a_network_that_does_not_fit_its_input_size_is_refused(tmp_path: Path) -> None:
+    folder = toy_model(tmp_path / "m")
+    metadata = load_metadata(folder)
+    preprocessing = metadata.preprocessing.model_copy(update={"input_size": 48})
+    write_metadata(folder, metadata.model_copy(update={"preprocessing": preprocessing}))
+    with pytest.raises(ModelError, match="Export the model again"):
+        Model.load(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\x08\x07\x12"])
+def test_a_file_that_is_no_network_is_refused(tmp_path: Path, content: bytes) -> None:
+    folder = toy_model(tmp_path / "m")
+    (folder / ONNX_FILE).write_bytes(content)
+    listed = (FileHash(path=ONNX_FILE, sha256=hash_file(folder / ONNX_FILE)),)
+    write_metadata(folder, load_metadata(folder).model_copy(update={"files": listed}))
+    with pytest.raises(ModelError, match="Export the model again"):
+        Model.load(folder)

@@ -1,0 +1,31 @@
+"""Settings come from the environment, are checked, and are documented."""
+
+from pathlib import Path
+
+import pytest
+
+from catdog.errors import SettingsError
+from catdog.settings import Settings, load_settings
+
+
+def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATDOG_PORT", "8000")
+    monkeypatch.setenv("CATDOG_DATA_DIR", "/somewhere")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.example")
+    settings = load_settings()
+    assert (settings.port, settings.data_dir) == (8000, Path("/somewhere"))
+    assert settings.hf_endpoint == "http://hub.example"
+    assert "hf_secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(("variable", "value"), [("CATDOG_PORT", "many"), ("CATDOG_MAX_BYTES", "0")])
+def test_a_wrong_value_names_the_variable(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=variable):
+        load_settings()
+
+
+def test_settings_cannot_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().port = 1  # type: ignore[misc]
