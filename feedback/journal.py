@@ -1,0 +1,325 @@
+"""The journal: a SQLite file that keeps every acknowledged row, whatever happens to the process."""
+
+import hashlib
+import json
+import logging
+import secrets
+import sqlite3
+import threading
+import uuid
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from catdog.errors import FeedbackError
+from feedback.database import connect, empty_log, open_database, reason, reopen, transaction
+from feedback.row import FeedbackRow, RowStatus, Source
+from feedback.stats import AnswerCount, Stats
+
+log = logging.getLogger(__name__)
+
+JOURNAL_FILE = "journal.sqlite3"
+_BATCH = 100
+_COLUMNS = tuple(column.name for column in fields(FeedbackRow) if column.name != "image")
+_INSERT = (
+    f"INSERT INTO rows ({', '.join(_COLUMNS)}, receipt_hash, idempotency_hash) "  # noqa: S608 - names of our own
+    f"VALUES ({', '.join('?' * (len(_COLUMNS) + 2))})"
+)
+_SELECT = f"SELECT {', '.join(_COLUMNS)}, jpeg FROM rows JOIN pictures USING (seq)"  # noqa: S608 - names of our own
+_NEWEST = "NOT EXISTS (SELECT 1 FROM rows AS newer WHERE newer.request_id = rows.request_id AND newer.id > rows.id)"
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A row that is on the disk."""
+
+    id: str
+    receipt: str | None
+    """The secret that deletes the row, handed out once; None if the row was there before."""
+    created: bool
+    """False if the same answer was there before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Rows that the Hub does not have: all, as nothing sends them yet."""
+
+    rows: int
+    oldest_at: datetime | None
+
+
+@dataclass(slots=True)
+class _Append:
+    """A call of `append` that waits for its commit."""
+
+    row: FeedbackRow
+    idempotency_hash: bytes | None
+    outcome: Saved | FeedbackError | None = field(default=None)
+
+
+class Journal:
+    """Feedback rows in a folder. Any number of threads may use one journal, and any number of processes one folder."""
+
+    def __init__(self, path: Path, writer: sqlite3.Connection) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._writer: sqlite3.Connection | None = writer
+        self._inode = path.stat().st_ino
+        self._waiting: deque[_Append] = deque()
+        self._to_scrub = False
+        self._closed = False
+
+    @classmethod
+    def open(cls, data_dir: Path) -> Self:
+        """Open the journal of a data folder; both are created if need be.
+
+        Raises:
+            SettingsError: the folder cannot be written to or cannot hold a journal, or a newer version wrote it.
+            FeedbackError: the journal is damaged, or the disk is full.
+        """
+        path = data_dir / JOURNAL_FILE
+        return cls(path, open_database(path))
+
+    def append(self, row: FeedbackRow, *, idempotency_key: str | None = None) -> Saved:
+        """Keep a row; when this returns, the row survives a crash of the process and of the machine.
+
+        A row counts once: with an idempotency key that was used before, or with the answer that its request has
+        already, the earlier row is returned. Another answer to the same request is a new row, and counts instead.
+        Calls that come at the same time share one commit.
+
+        Raises:
+            FeedbackError: the row was not saved, or the idempotency key belongs to another answer.
+        """
+        key_hash = None if idempotency_key is None else _hash(idempotency_key)
+        call = _Append(row, key_hash)
+        self._waiting.append(call)
+        with self._lock:
+            if call.outcome is None:  # else whoever held the lock before committed this row too
+                self._commit_waiting()
+        if isinstance(call.outcome, Saved):
+            return call.outcome
+        raise call.outcome or FeedbackError("Your correction was NOT saved: another one failed. Send it again.")
+
+    def status(self, row_id: str) -> RowStatus | None:
+        """Where a row is; None if there is no such row, or none any more."""
+        found = self._read("SELECT 1 FROM rows WHERE id = ?", row_id)
+        return RowStatus.SAVED if found else None
+
+    def delete(self, receipt: str) -> bool:
+        """Delete an answer: its row, its picture, and the earlier and later answers to the same request.
+
+        When this returns, nothing of it is left in the database file, and nothing in the log once no other process
+        reads it. Repeating it does no harm.
+
+        Returns:
+            False if there never was a row with this receipt.
+
+        Raises:
+            FeedbackError: nothing was deleted.
+        """
+        row_id = receipt.partition(".")[0]
+        with self._lock, self._writing("The correction was NOT deleted: {}. Try again later.") as db:
+            with transaction(db):
+                deleted = _delete_request(db, row_id, _hash(receipt))
+            self._to_scrub |= deleted
+            self._scrub(db)
+        return deleted
+
+    def stats(self) -> Stats:
+        """Count rows and answers. It reads every row, but no picture."""
+        answers = self._read(
+            "SELECT predicted_label, corrected_label, model_id, model_revision, count(*) "  # noqa: S608 - constant
+            f"FROM rows WHERE {_NEWEST} GROUP BY 1, 2, 3, 4 ORDER BY 3, 4, 1, 2"
+        )
+        ((rows, first_at, last_at),) = self._read("SELECT count(*), min(created_at), max(created_at) FROM rows")
+        return Stats(
+            rows=rows,
+            first_at=_time(first_at),
+            last_at=_time(last_at),
+            answers=tuple(AnswerCount(*answer) for answer in answers),
+        )
+
+    def pending(self) -> Pending:
+        """Count the rows that the Hub does not have, and say how old they are."""
+        ((rows,),) = self._read("SELECT count(*) FROM rows")
+        oldest = self._read("SELECT created_at FROM rows ORDER BY id LIMIT 1")
+        return Pending(rows=rows, oldest_at=_time(oldest[0][0]) if oldest else None)
+
+    def rows(self, *, newest_only: bool = False) -> Iterator[FeedbackRow]:
+        """Read all rows in the order of their ids, a few at a time.
+
+        Args:
+            newest_only: Of each request the newest row alone, the one that counts.
+        """
+        where = f"id > ? AND {_NEWEST}" if newest_only else "id > ?"
+        after = ""
+        while found := self._read(f"{_SELECT} WHERE {where} ORDER BY id LIMIT {_BATCH}", after):
+            batch = [_row(record) for record in found]
+            yield from batch
+            after = batch[-1].id
+
+    def close(self) -> None:
+        """Close the journal; rows are on the disk already."""
+        with self._lock:
+            self._closed = True
+            self._drop_writer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _commit_waiting(self) -> None:
+        """Commit every call that waits, in one transaction; the caller holds the lock."""
+        calls = tuple(self._waiting)
+        try:
+            with self._writing("Your correction was NOT saved: {}. Try again later.") as db:
+                with transaction(db):
+                    outcomes: list[Saved | FeedbackError] = [_insert(db, call) for call in calls]
+                self._check_in_place()
+                self._scrub(db)
+        except FeedbackError as error:
+            outcomes = [FeedbackError(str(error)) for _ in calls]
+        finally:
+            for _ in calls:  # calls that came meanwhile stay
+                self._waiting.popleft()
+        for call, outcome in zip(calls, outcomes, strict=True):
+            call.outcome = outcome
+
+    @contextmanager
+    def _writing(self, message: str) -> Iterator[sqlite3.Connection]:
+        """Lend the connection that writes; the caller holds the lock.
+
+        After a failure it is thrown away: what it believes to have written may never reach the disk.
+        """
+        try:
+            yield self._connection()
+        except (sqlite3.Error, OSError) as error:
+            log.error("%s: %s", self._path, error)  # noqa: TRY400 - a full disk needs no traceback
+            self._drop_writer()
+            raise FeedbackError(message.format(reason(error))) from None
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._closed:
+            raise FeedbackError("The journal is closed: the server is stopping. Try again in a minute.")
+        if self._writer is None:
+            self._writer = reopen(self._path)
+            self._inode = self._path.stat().st_ino
+        return self._writer
+
+    def _drop_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _check_in_place(self) -> None:
+        """Notice a journal that was deleted or replaced: SQLite would go on writing to the file without a name."""
+        if self._path.stat().st_ino != self._inode:
+            raise FileNotFoundError("another file is in the journal's place")
+
+    def _scrub(self, db: sqlite3.Connection) -> None:
+        """Empty the log of what was deleted, if another process was in the way before."""
+        if self._to_scrub:
+            self._to_scrub = not empty_log(db)
+
+    def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run one query on a connection of its own: readers and the writer do not wait for each other."""
+        try:
+            with closing(connect(self._path)) as db:
+                return db.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            log.error("%s: %s", self._path, error)  # noqa: TRY400
+            raise FeedbackError(f"Feedback cannot be read: {reason(error)}. Try again later.") from None
+
+
+def _insert(db: sqlite3.Connection, call: _Append) -> Saved | FeedbackError:
+    """Add a row, unless it is there."""
+    row = call.row
+    if call.idempotency_hash and (used := _find_key(db, call.idempotency_hash)):
+        return _repeated(row, used)
+    newest = db.execute(
+        "SELECT id, corrected_label FROM rows WHERE request_id = ? ORDER BY id DESC LIMIT 1", (row.request_id,)
+    ).fetchone()
+    if newest and newest[1] == row.corrected_label:
+        return Saved(id=newest[0], receipt=None, created=False)
+    if newest and newest[0] >= row.id:  # the clock was set back; the newest answer must still have the largest id
+        row = replace(row, id=_next_id(newest[0]))
+    receipt = f"{row.id}.{secrets.token_urlsafe(24)}"
+    cursor = db.execute(_INSERT, (*_record(row), _hash(receipt), call.idempotency_hash))
+    db.execute("INSERT INTO pictures (seq, jpeg) VALUES (?, ?)", (cursor.lastrowid, row.image))
+    return Saved(id=row.id, receipt=receipt, created=True)
+
+
+def _find_key(db: sqlite3.Connection, idempotency_hash: bytes) -> tuple[str, str, str, str] | None:
+    found: tuple[str, str, str, str] | None = db.execute(
+        "SELECT id, request_id, image_sha256, corrected_label FROM rows WHERE idempotency_hash = ?",
+        (idempotency_hash,),
+    ).fetchone()
+    return found
+
+
+def _repeated(row: FeedbackRow, used: tuple[str, str, str, str]) -> Saved | FeedbackError:
+    """Answer a call whose idempotency key was used before; two different answers under one key are a mistake."""
+    row_id, request_id, image_sha256, corrected_label = used
+    same_picture = row.request_id == request_id or row.image_sha256 == image_sha256
+    if same_picture and row.corrected_label == corrected_label:
+        return Saved(id=row_id, receipt=None, created=False)
+    return FeedbackError(
+        "This idempotency key was used for another correction, and yours was NOT saved. Send it with a new key."
+    )
+
+
+def _delete_request(db: sqlite3.Connection, row_id: str, receipt_hash: bytes) -> bool:
+    """Delete all answers to the request of a row, leaving ids and receipt hashes: other copies must follow."""
+    if db.execute("SELECT 1 FROM deletions WHERE id = ? AND receipt_hash = ?", (row_id, receipt_hash)).fetchone():
+        return True
+    found = db.execute(
+        "SELECT seq, id, receipt_hash FROM rows WHERE request_id = "
+        "(SELECT request_id FROM rows WHERE id = ? AND receipt_hash = ?)",
+        (row_id, receipt_hash),
+    ).fetchall()
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
+    for seq, deleted_id, deleted_hash in found:
+        db.execute("INSERT INTO deletions VALUES (?, ?, ?)", (deleted_id, deleted_hash, now))
+        db.execute("DELETE FROM pictures WHERE seq = ?", (seq,))
+        db.execute("DELETE FROM rows WHERE seq = ?", (seq,))
+    return bool(found)
+
+
+def _record(row: FeedbackRow) -> tuple[Any, ...]:
+    """A row as SQLite keeps it, in the order of `_COLUMNS`."""
+    kept = {
+        "created_at": row.created_at.isoformat(timespec="microseconds"),
+        "labels": json.dumps(row.labels),
+        "probabilities": json.dumps(row.probabilities),
+        "source": row.source.value,
+    }
+    return tuple(kept.get(column, getattr(row, column)) for column in _COLUMNS)
+
+
+def _row(record: tuple[Any, ...]) -> FeedbackRow:
+    """The inverse of `_record`, with the picture at the end."""
+    *values, jpeg = record
+    kept = dict(zip(_COLUMNS, values, strict=True))
+    kept["created_at"] = datetime.fromisoformat(kept["created_at"])
+    kept["labels"] = tuple(json.loads(kept["labels"]))
+    kept["probabilities"] = tuple(json.loads(kept["probabilities"]))
+    kept["source"] = Source(kept["source"])
+    return FeedbackRow(image=jpeg, **kept)
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _next_id(row_id: str) -> str:
+    return str(uuid.UUID(int=uuid.UUID(row_id).int + 1))
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

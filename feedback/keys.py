@@ -1,0 +1,82 @@
+"""Client hashes: they group the rows of one address for a month, and no longer tell the address after two.
+
+Each month (UTC) has a random key of its own, a file in the data folder; 60 days after the month began it is destroyed.
+Replicas that must agree share a secret instead, from which the keys of all months follow: then it is the operator who
+destroys them, by changing the secret.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from catdog.errors import FeedbackError
+
+KEYS_FOLDER = "client-keys"
+KEY_LIFETIME = timedelta(days=60)
+_KEY_BYTES = 32
+
+
+class ClientKeys:
+    """The keys of client hashes. Any number of threads and processes may use one folder."""
+
+    def __init__(self, data_dir: Path, secret: str | None = None) -> None:
+        self._folder = data_dir / KEYS_FOLDER
+        self._secret = secret
+        self._current: tuple[str, bytes] = ("", b"")
+
+    def client_hash(self, address: str, *, now: datetime) -> str:
+        """Hash a client's address: 32 hexadecimal digits, the same within a calendar month of UTC.
+
+        Raises:
+            FeedbackError: the key cannot be read or written.
+        """
+        month = f"{now.astimezone(UTC):%Y-%m}"
+        current, key = self._current
+        if current != month:
+            key = self._key(month, now)
+            self._current = (month, key)
+        return hmac.digest(key, address.encode(), hashlib.sha256).hex()[:32]
+
+    def destroy_expired(self, now: datetime) -> None:
+        """Delete the keys of months that began 60 days ago or earlier.
+
+        Raises:
+            FeedbackError: a key cannot be deleted.
+        """
+        try:
+            for path in self._folder.glob("*.key"):
+                began = datetime.strptime(path.stem, "%Y-%m").replace(tzinfo=UTC)
+                if now - began >= KEY_LIFETIME:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _failed(self._folder, error) from None
+
+    def _key(self, month: str, now: datetime) -> bytes:
+        if self._secret is not None:
+            return hmac.digest(self._secret.encode(), f"client {month}".encode(), hashlib.sha256)
+        self.destroy_expired(now)
+        try:
+            return _read_or_create(self._folder / f"{month}.key")
+        except OSError as error:
+            raise _failed(self._folder, error) from None
+
+
+def _read_or_create(path: Path) -> bytes:
+    """The key in a file; the first of several processes to come makes it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        draft = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(_KEY_BYTES))
+        with suppress(FileExistsError):
+            os.link(draft, path)  # complete or not at all, and never over another process's key
+        draft.unlink()
+    return path.read_bytes()
+
+
+def _failed(folder: Path, error: OSError) -> FeedbackError:
+    return FeedbackError(f"The keys in {folder} do not work: {error.strerror}. Make the folder writable.")
