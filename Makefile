@@ -1,0 +1,54 @@
+# Two commands set everything up: `make run` and `make test`. Both are safe to repeat, and quick the second time.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format lock
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+# A stamp a set of requirements: installed again only when its pins change.
+$(VENV)/.app: requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	touch $@
+
+$(VENV)/.dev: requirements-dev.txt requirements-train.txt requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	touch $(VENV)/.app $@
+
+run: $(VENV)/.app  ## start the app on port 7860 with the embedded model
+	$(BIN)/python app.py
+
+test: $(VENV)/.dev  ## run the tests
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev  ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev  ## put the code into its format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Each file holds what its predecessor lacks. Without CUDA packages, which belong to one build of torch and come with
+# it, and without the `+cpu` of another build.
+COMPILE := $(BIN)/pip-compile --quiet --strip-extras --no-header --no-annotate --no-emit-options --output-file -
+PORTABLE := sed -E '/^([^a-z-]|$$|nvidia-|cuda-|triton)/d; s/\+cpu$$//'
+
+lock: | $(VENV)/bin/python  ## renew requirements*.txt from pyproject.toml
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(COMPILE) pyproject.toml > requirements.tmp
+	mv requirements.tmp requirements.txt
+	(echo "-r requirements.txt"; $(COMPILE) --extra train -c requirements.txt pyproject.toml \
+		| $(PORTABLE) | grep -vxFf requirements.txt) > requirements.tmp
+	mv requirements.tmp requirements-train.txt
+	(echo "-r requirements-train.txt"; $(COMPILE) --extra train --extra dev -c requirements.txt -c requirements-train.txt \
+		pyproject.toml | $(PORTABLE) | grep -vxFf requirements.txt -f requirements-train.txt) > requirements.tmp
+	mv requirements.tmp requirements-dev.txt
