@@ -47,10 +47,10 @@ class ClientKeys:
         Raises:
             FeedbackError: a key cannot be deleted.
         """
+        last_expired = f"{(now - KEY_LIFETIME).astimezone(UTC):%Y-%m}"
         try:
             for path in self._folder.glob("*.key"):
-                began = datetime.strptime(path.stem, "%Y-%m").replace(tzinfo=UTC)
-                if now - began >= KEY_LIFETIME:
+                if path.stem <= last_expired:
                     path.unlink(missing_ok=True)
         except OSError as error:
             raise _failed(self._folder, error) from None

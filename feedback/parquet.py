@@ -1,10 +1,13 @@
 """Feedback rows as Parquet, in the form that `datasets`, the Hub's viewer and pandas open by themselves."""
 
+import hashlib
 import itertools
 import json
+import logging
 import os
-from collections.abc import Iterable
-from dataclasses import fields
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ import pyarrow.parquet as pq
 
 from catdog.errors import FeedbackError
 from feedback.row import FeedbackRow
+
+log = logging.getLogger(__name__)
 
 EXPORT_FILE = "feedback.parquet"
 _GROUP = 100
@@ -48,3 +53,85 @@ ROW_SCHEMA = _schema(column.name for column in fields(FeedbackRow))
 """The columns of a feedback row, schema 1."""
 EXPORT_SCHEMA = _schema([*ROW_SCHEMA.names, "status"])
 """The same with what the maintainer decided: pending, accepted or rejected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export wrote."""
+
+    path: Path
+    rows: int
+    damaged: int
+    """Rows left out because their picture is not what was saved: a sign of a failing disk."""
+
+
+def export(rows: Iterable[FeedbackRow], out: Path) -> Exported:
+    """Write rows to `feedback.parquet` in a folder; an earlier export is replaced in one step, or not at all.
+
+    Memory stays bounded, however many rows there are.
+
+    Raises:
+        FeedbackError: the folder cannot be written to, or the disk is full.
+    """
+    damaged = 0
+
+    def sound() -> Iterator[dict[str, Any]]:
+        nonlocal damaged
+        for row in rows:
+            if _is_sound(row):
+                yield {**_record(row), "status": "pending"}
+            else:
+                damaged += 1
+                log.warning("The picture of row %s is damaged; the row is left out.", row.id)
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with _aside(out / EXPORT_FILE) as draft:
+            written = write_parquet(sound(), draft, EXPORT_SCHEMA)
+    except OSError as error:
+        raise FeedbackError(f"{out} cannot be written: {error.strerror or error}. Nothing was exported.") from None
+    return Exported(path=out / EXPORT_FILE, rows=written, damaged=damaged)
+
+
+def write_parquet(records: Iterable[dict[str, Any]], path: Path, schema: pa.Schema) -> int:
+    """Write records to one Parquet file, a row group at a time.
+
+    Returns:
+        How many there were.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    count = 0
+    remaining = iter(records)
+    # Content-defined chunks keep the bytes of unchanged rows unchanged, so that a hub need not store them twice.
+    with pq.ParquetWriter(
+        path, schema, compression="zstd", use_content_defined_chunking=True, write_page_index=True
+    ) as writer:
+        while group := list(itertools.islice(remaining, _GROUP)):
+            writer.write_table(pa.Table.from_pylist(group, schema=schema))
+            count += len(group)
+    return count
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """Lend a name beside a file; what was written there takes the file's place if all goes well, else it is deleted."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield draft
+        with draft.open("rb") as file:
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _is_sound(row: FeedbackRow) -> bool:
+    return hashlib.sha256(row.image).hexdigest() == row.image_sha256
+
+
+def _record(row: FeedbackRow) -> dict[str, Any]:
+    """A row as `ROW_SCHEMA` has it."""
+    record = {column: getattr(row, column) for column in ROW_SCHEMA.names}
+    return {**record, "image": {"bytes": row.image, "path": f"{row.id}.jpg"}, "source": row.source.value}

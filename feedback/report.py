@@ -1,0 +1,61 @@
+"""The journal's counts as text for people and as JSON for programs."""
+
+import json
+from collections import Counter
+from dataclasses import asdict
+
+from feedback.stats import Stats
+
+
+def as_json(stats: Stats) -> str:
+    """The counts as a JSON object."""
+    return json.dumps(
+        {
+            "rows": stats.rows,
+            "requests": stats.requests,
+            "corrections": stats.corrections,
+            "confirmations": stats.confirmations,
+            "first_at": stats.first_at.isoformat() if stats.first_at else None,
+            "last_at": stats.last_at.isoformat() if stats.last_at else None,
+            "answers": [asdict(answer) for answer in stats.answers],
+        },
+        indent=2,
+    )
+
+
+def as_text(stats: Stats) -> str:
+    """The counts as a few lines: totals, predicted against corrected label, and per model revision."""
+    return "\n".join([_totals(stats), "", *_by_label(stats), "", *_by_revision(stats)])
+
+
+def _totals(stats: Stats) -> str:
+    counts = f"{stats.corrections} corrections, {stats.confirmations} confirmations"
+    span = f"{stats.first_at:%Y-%m-%d %H:%M} to {stats.last_at:%Y-%m-%d %H:%M} UTC"
+    return f"{stats.requests} answered predictions ({stats.rows} rows): {counts}\nfrom {span}"
+
+
+def _by_label(stats: Stats) -> list[str]:
+    """A table with a line per predicted label and a column per corrected label."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for answer in stats.answers:
+        counts[answer.predicted_label, answer.corrected_label] += answer.requests
+    corrected = sorted({label for _, label in counts})
+    lines = [
+        [predicted, *(str(counts[predicted, label]) for label in corrected)]
+        for predicted in sorted({label for label, _ in counts})
+    ]
+    return _table([["predicted \\ person says", *corrected], *lines])
+
+
+def _by_revision(stats: Stats) -> list[str]:
+    counts: Counter[tuple[str, str, bool]] = Counter()
+    for answer in stats.answers:
+        counts[answer.model_id, answer.model_revision, answer.is_confirmation] += answer.requests
+    models = sorted({(model, revision) for model, revision, _ in counts})
+    lines = [[*model, str(counts[*model, False]), str(counts[*model, True])] for model in models]
+    return _table([["model", "revision", "corrections", "confirmations"], *lines])
+
+
+def _table(lines: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
