@@ -4,7 +4,6 @@ import functools
 import io
 import math
 import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,10 +33,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 # What Pillow's decoders raise on damaged input, found by fuzzing: their own errors are not wrapped.
-_DECODER_ERRORS = (
-    OSError, SyntaxError, ValueError, EOFError, TypeError, IndexError, KeyError, OverflowError, RuntimeError,
-    struct.error, zlib.error,
-)  # fmt: skip
+_DECODER_ERRORS = (EOFError, OSError, RuntimeError, SyntaxError, ValueError, struct.error)
 
 
 @dataclass(frozen=True, slots=True)
