@@ -15,7 +15,8 @@
     ├── FeedbackError             the journal cannot keep what it was given
     │   ├── UnknownLabelError
     │   └── UnknownRequestError
-    └── BusyError                 too much work is waiting
+    ├── BusyError                 too much work is waiting
+    └── RateLimitedError          one client asks for too much
 
 Every message says what happened and what to do, in words for the person who caused it.
 """
@@ -119,3 +120,13 @@ class BusyError(CatdogError):
     """Too much work is waiting; trying again later helps."""
 
     code = "busy"
+
+
+class RateLimitedError(CatdogError):
+    """One client asks for more than its share; it may ask again after `retry_after_s` seconds."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,1 @@
+"""Two skins, a Gradio page and a REST API, over one service."""

@@ -1,0 +1,133 @@
+"""What the API takes and gives, as its OpenAPI document describes it."""
+
+from datetime import datetime
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from feedback.row import RowStatus
+from web.service import Answer, Correction
+
+_MAX_LABEL = 200
+_MAX_KEY = 200
+_ID = r"^[0-9a-zA-Z-]{1,64}$"
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(protected_namespaces=())
+
+
+class PredictionAnswer(_Body):
+    """What the model says about one picture."""
+
+    label: str = Field(description="the most probable label")
+    probability: float | None = Field(description="of the model's positive label; null if it has none")
+    prediction: str = Field(description="the same as label")
+    confidence: float = Field(ge=0, le=1, description="the probability of label")
+    probabilities: dict[str, float] = Field(description="of each label; they add up to 1")
+    verdict: str = Field(description="a label, or `neither`, or `unsure`")
+    request_id: str = Field(description="for POST /feedback, within 30 minutes")
+    latency_ms: float
+    model_revision: str
+
+    @classmethod
+    def of(cls, answer: Answer) -> Self:
+        """An answer of the service, as the API words it."""
+        prediction = answer.prediction
+        return cls(
+            label=prediction.label,
+            probability=prediction.probability,
+            prediction=prediction.label,
+            confidence=prediction.confidence,
+            probabilities=dict(zip(prediction.labels, prediction.probabilities, strict=True)),
+            verdict=prediction.verdict,
+            request_id=answer.request_id,
+            latency_ms=round(answer.latency_ms, 3),
+            model_revision=prediction.model_revision,
+        )
+
+
+class FeedbackRequest(_Body):
+    """The right label of a recent prediction."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    request_id: str = Field(pattern=_ID, description="from the answer of POST /predict")
+    label: str = Field(min_length=1, max_length=_MAX_LABEL, description="a label of the model, `neither` or `unsure`")
+
+
+class PictureFeedbackRequest(_Body):
+    """The fields of the form that brings a picture again; the picture itself is `file`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    label: str = Field(min_length=1, max_length=_MAX_LABEL, description="a label of the model, `neither` or `unsure`")
+    idempotency_key: str | None = Field(
+        None, min_length=1, max_length=_MAX_KEY, description="sending the same again adds nothing"
+    )
+
+
+class FeedbackAnswer(_Body):
+    """A correction that was kept."""
+
+    id: str
+    receipt: str | None = Field(description="the secret that takes it back; null if it was there before")
+    status: Literal["received", "saved"]
+    request_id: str = Field(description="the prediction that was answered: another label for it replaces this one")
+
+    @classmethod
+    def of(cls, correction: Correction) -> Self:
+        """A correction of the service, as the API words it."""
+        return cls(id=correction.id, receipt=correction.receipt, status="saved", request_id=correction.request_id)
+
+
+class FeedbackStatus(_Body):
+    """Where a correction is."""
+
+    id: str
+    status: RowStatus
+
+
+class ReceiptRequest(_Body):
+    """What takes a correction back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    receipt: str = Field(min_length=1, max_length=500, description="from the answer of POST /feedback")
+
+
+class PendingFeedback(_Body):
+    """Corrections that only this machine has."""
+
+    pending: int
+    oldest_age_s: float | None
+
+
+class HealthAnswer(_Body):
+    """The service is up."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+    model_id: str
+    model_revision: str
+    origin: Literal["folder", "hub", "cache", "embedded"] = Field(
+        description="where the model came from; cache and embedded mean that the Hub could not be used"
+    )
+    labels: tuple[str, ...]
+    positive_label: str | None
+    last_reload: datetime = Field(description="when this model went live")
+    feedback: PendingFeedback
+    warnings: list[str] = Field(description="what a maintainer should know")
+
+
+class MetricsAnswer(_Body):
+    """The counts since the start; latencies are null before the first prediction."""
+
+    total_requests: int
+    successful_requests: int
+    failed_requests: int
+    average_latency_ms: float | None
+    min_latency_ms: float | None
+    max_latency_ms: float | None
+    prediction_counts: dict[str, int]
+    last_request_time: datetime | None

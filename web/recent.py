@@ -1,0 +1,74 @@
+"""Recent predictions, kept in memory for the correction that may follow, and for nothing else."""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+MAX_AGE_S = 30 * 60.0
+MAX_BYTES = 64_000_000
+
+_OVERHEAD_BYTES = 2_000  # what an entry costs beside its picture: keeps a flood of tiny pictures within the limit too
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry(Generic[Item]):
+    item: Item
+    size: int
+    expires_at: float
+
+
+class Recent(Generic[Item]):
+    """A store that forgets: by age, and oldest out first when it is full. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        *,
+        max_age_s: float = MAX_AGE_S,
+        max_bytes: int = MAX_BYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._max_age_s = max_age_s
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[str, _Entry[Item]] = OrderedDict()  # in order of age
+        self._size = 0
+
+    def put(self, key: str, item: Item, *, size: int) -> None:
+        """Remember an item that holds `size` bytes; an earlier one under the same key is replaced."""
+        entry = _Entry(item, size + _OVERHEAD_BYTES, self._clock() + self._max_age_s)
+        with self._lock:
+            self._drop(key)
+            self._entries[key] = entry
+            self._size += entry.size
+            self._forget()
+
+    def get(self, key: str) -> Item | None:
+        """The item under a key, None if there never was one or it is forgotten."""
+        with self._lock:
+            self._forget()
+            entry = self._entries.get(key)
+        return entry.item if entry else None
+
+    def __len__(self) -> int:
+        with self._lock:
+            self._forget()
+            return len(self._entries)
+
+    def _forget(self) -> None:
+        now = self._clock()
+        while self._entries:
+            key, oldest = next(iter(self._entries.items()))
+            if oldest.expires_at > now and self._size <= self._max_bytes:
+                return
+            self._drop(key)
+
+    def _drop(self, key: str) -> None:
+        entry = self._entries.pop(key, None)
+        if entry:
+            self._size -= entry.size

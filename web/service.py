@@ -1,0 +1,225 @@
+"""What page and API both do: classify a picture, and keep what a person says about the answer."""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from catdog.errors import ModelError, UnknownRequestError, UnreadableImageError, UrlNotImageError
+from catdog.hub import LoadedModel
+from catdog.images import ImageLimits, decode_image, to_jpeg
+from catdog.model import Prediction
+from feedback.journal import Journal, Pending
+from feedback.row import RowStatus, Source, new_row
+from web.fetch import ImageFetcher
+from web.metrics import Metrics
+from web.recent import Recent
+from web.workers import Workers
+
+log = logging.getLogger(__name__)
+
+KEPT_AS_SENT_BYTES = 200_000
+"""Larger pictures are remembered as a JPEG of 512 pixels."""
+
+_KEPT_QUALITY = 95  # a stored row compresses once more
+
+Reader = Callable[[], bytes]
+"""Reads the picture; called in a worker thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model says about one picture."""
+
+    request_id: str
+    prediction: Prediction
+    latency_ms: float
+    """From the picture in hand to the answer, waiting included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A prediction that may still be corrected."""
+
+    prediction: Prediction
+    picture: bytes
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a person said, kept."""
+
+    id: str
+    receipt: str | None
+    """The secret that takes it back, handed out once."""
+    created: bool
+    """False if the same answer was there before."""
+    request_id: str
+
+
+class Service:
+    """Classifies and corrects. Its methods never hold up the event loop."""
+
+    def __init__(  # noqa: PLR0913 - the parts come in from outside
+        self,
+        live: LoadedModel | None,
+        *,
+        journal: Journal,
+        recent: Recent[Remembered],
+        metrics: Metrics,
+        fetcher: ImageFetcher,
+        limits: ImageLimits,
+        hash_client: Callable[[str], str],
+        pictures: Workers,
+        disk: Workers,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            live: The model to begin with; None answers `no_model` until `swap` brings one.
+            journal: Where answers are kept.
+            recent: Predictions that may still be corrected.
+            metrics: What is counted.
+            fetcher: Gets images by URL.
+            limits: How large one image may be.
+            hash_client: From a client's address to the hint that is stored.
+            pictures: Threads for decoding and inference.
+            disk: Threads for the journal.
+        """
+        self._live: LoadedModel | None = None
+        self.live_since = datetime.now(UTC)
+        self._journal = journal
+        self._recent = recent
+        self._metrics = metrics
+        self._fetcher = fetcher
+        self._limits = limits
+        self._hash_client = hash_client
+        self._pictures = pictures
+        self._disk = disk
+        if live:
+            self.swap(live)
+
+    @property
+    def live(self) -> LoadedModel:
+        """The model that answers now. Read it once per request: it may be another one a moment later.
+
+        Raises:
+            ModelError: there is none yet.
+        """
+        if self._live is None:
+            raise ModelError("No model is ready yet. Try again in a minute.")
+        return self._live
+
+    def swap(self, loaded: LoadedModel) -> None:
+        """Let another model answer from the next request on; those in flight finish on theirs."""
+        self._live, self.live_since = loaded, datetime.now(UTC)
+        model = loaded.model
+        self._metrics.model_is_live(model_id=model.model_id, revision=model.revision, origin=loaded.origin)
+
+    async def classify(self, read: Reader, source: Source) -> Answer:
+        """Classify one picture and remember the answer for a correction.
+
+        Raises:
+            ImageError: the picture cannot be read or is too large.
+            UrlNotImageError: the same, where the picture came by its URL.
+            ModelError: no model is live.
+            BusyError: too much work is waiting.
+        """
+        return await self._pictures.run(partial(self._classify, read, source, time.perf_counter()))
+
+    async def classify_url(self, url: str) -> tuple[Answer, bytes]:
+        """Fetch a picture and classify it; the picture comes back too.
+
+        Raises:
+            UrlError, ImageTooLargeError: nothing usable is at this address; see `ImageFetcher.fetch`.
+            ModelError, BusyError: see `classify`.
+        """
+        data = await self._fetcher.fetch(url)
+        return await self.classify(lambda: data, Source.URL), data
+
+    async def correct(self, request_id: str, label: str, *, client: str, key: str | None = None) -> Correction:
+        """Keep what a person says about a prediction. Saying the same again changes nothing; another label replaces.
+
+        Args:
+            request_id: Of the prediction.
+            label: A label of the model that made it, `neither` or `unsure`. The predicted one confirms.
+            client: The client's address; only a hash of it is kept.
+            key: An idempotency key: with one that was used before, nothing is added.
+
+        Raises:
+            UnknownRequestError: this server does not remember the prediction.
+            UnknownLabelError: the label is none of those.
+            FeedbackError: it could not be kept.
+        """
+        remembered = self._recent.get(request_id)
+        if remembered is None:
+            raise UnknownRequestError("This prediction is no longer remembered. Send the picture again with its label.")
+        return await self._disk.run(partial(self._keep, request_id, remembered, label, client, key))
+
+    async def correct_picture(
+        self, read: Reader, label: str, *, source: Source, client: str, key: str | None = None
+    ) -> Correction:
+        """Keep what a person says about a picture, which is classified for this.
+
+        Raises:
+            CatdogError: see `classify` and `correct`.
+        """
+        answer = await self.classify(read, source)
+        return await self.correct(answer.request_id, label, client=client, key=key)
+
+    async def feedback_status(self, row_id: str) -> RowStatus | None:
+        """Where a row is; None if there is none."""
+        return await self._disk.run(partial(self._journal.status, row_id))
+
+    async def pending(self) -> Pending:
+        """How much feedback only this machine has."""
+        return await self._disk.run(self._journal.pending)
+
+    async def take_back(self, receipt: str) -> bool:
+        """Delete an answer; False if there never was one with this receipt."""
+        return await self._disk.run(partial(self._journal.delete, receipt))
+
+    def _classify(self, read: Reader, source: Source, started: float) -> Answer:
+        model = self.live.model
+        data = read()
+        try:
+            image = decode_image(data, limits=self._limits)
+        except UnreadableImageError:
+            if source is Source.URL:
+                raise UrlNotImageError(_not_an_image(data)) from None
+            raise
+        prediction = model.predict(image)
+        seconds = time.perf_counter() - started
+        picture = data if len(data) <= KEPT_AS_SENT_BYTES else to_jpeg(image, quality=_KEPT_QUALITY)
+        request_id = uuid.uuid4().hex
+        self._recent.put(request_id, Remembered(prediction, picture, source), size=len(picture))
+        self._metrics.predicted(prediction, source=source, seconds=seconds)
+        log.info(
+            "classified %s: %s %.3f in %.1f ms", request_id, prediction.label, prediction.confidence, 1000 * seconds
+        )
+        return Answer(request_id, prediction, 1000 * seconds)
+
+    def _keep(self, request_id: str, remembered: Remembered, label: str, client: str, key: str | None) -> Correction:
+        row = new_row(
+            prediction=remembered.prediction,
+            picture=decode_image(remembered.picture, limits=self._limits),
+            corrected_label=label,
+            request_id=request_id,
+            source=remembered.source,
+            client=self._hash_client(client),
+        )
+        saved = self._journal.append(row, idempotency_key=key)
+        if saved.created:
+            self._metrics.corrected(confirmation=row.is_confirmation)
+        return Correction(saved.id, saved.receipt, saved.created, request_id)
+
+
+def _not_an_image(data: bytes) -> str:
+    """What to tell a person whose address leads to something else."""
+    if data.lstrip()[:1] == b"<":
+        return "This address is a web page, not a picture. Open the picture there and copy its own address."
+    return "What is at this address is no picture that can be read. Try another address, or send the picture itself."
