@@ -161,7 +161,7 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
         raise SettingsError(f"The file system of {path.parent} cannot hold the journal (no WAL). {_CHOOSE}")
     problems = [text for (text,) in db.execute("PRAGMA quick_check(3)") if text != "ok"]
     if problems:
-        raise _damaged(path, "; ".join(problems))
+        raise _damaged(path, " ".join(" ".join(problems).split()))
 
 
 def _migrate(db: sqlite3.Connection, path: Path) -> None:

@@ -106,7 +106,7 @@ class Journal:
 
     def status(self, row_id: str) -> RowStatus | None:
         """Where a row is; None if there is no such row, or none any more."""
-        found = self._read("SELECT 1 FROM rows WHERE id = ?", row_id)
+        found = self._read("SELECT 1 FROM rows WHERE id = ?", _text(row_id))
         return RowStatus.SAVED if found else None
 
     def delete(self, receipt: str) -> bool:
@@ -121,7 +121,7 @@ class Journal:
         Raises:
             FeedbackError: nothing was deleted.
         """
-        row_id = receipt.partition(".")[0]
+        row_id = _text(receipt.partition(".")[0])
         with self._lock, self._writing("The correction was NOT deleted: {}. Try again later.") as db:
             with transaction(db):
                 deleted = _delete_request(db, row_id, _hash(receipt))
@@ -319,6 +319,11 @@ def _time(text: str | None) -> datetime | None:
 
 def _next_id(row_id: str) -> str:
     return str(uuid.UUID(int=uuid.UUID(row_id).int + 1))
+
+
+def _text(given: str) -> str:
+    """Text that SQLite takes: JSON may hold halves of surrogate pairs, which have no UTF-8."""
+    return given.encode("utf-8", "replace").decode()
 
 
 def _hash(secret: str) -> bytes:

@@ -1,0 +1,361 @@
+"""The journal keeps what it acknowledged, once, and forgets what it is told to forget."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from catdog.errors import FeedbackError, SettingsError
+from feedback import database
+from feedback.journal import JOURNAL_FILE, Journal
+from feedback.row import FeedbackRow
+from tests.conftest import ROOT
+from tests.feedback.rows import some_row
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with Journal.open(tmp_path) as journal:
+        yield journal
+
+
+def writer(folder: Path, count: int, *limit: str) -> subprocess.Popen[str]:
+    """Another process that appends rows and prints id and hash of each once it is acknowledged."""
+    command = [sys.executable, "-m", "tests.feedback.rows", str(folder), str(count), *limit]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+OPEN_AS_ANYONE = """
+import os, sys
+from pathlib import Path
+from catdog.cli import run
+from feedback.journal import Journal
+if os.geteuid() == 0:  # nothing is read-only for root
+    os.setuid(65534)
+sys.exit(run(lambda _: Journal.open(Path()) and 0, []))
+"""
+
+
+def on_disk(folder: Path) -> bytes:
+    """Every byte of every file of the journal."""
+    return b"".join(path.read_bytes() for path in sorted(folder.iterdir()))
+
+
+def hashes(journal: Journal) -> dict[str, str]:
+    return {row.id: row.image_sha256 for row in journal.rows()}
+
+
+def test_a_row_comes_back_as_it_was(journal: Journal) -> None:
+    row = some_row(extra='{"note": "ä\\u0000"}', labels=("cat", 'dog, "big"'), probabilities=(1 / 3, 2 / 3))
+    saved = journal.append(row)
+    assert (saved.id, saved.created) == (row.id, True)
+    assert list(journal.rows()) == [row]
+    assert journal.status(row.id) == "saved"
+
+
+def test_rows_are_there_after_a_restart(tmp_path: Path) -> None:
+    rows = [some_row() for _ in range(3)]
+    with Journal.open(tmp_path) as journal:
+        for row in rows:
+            journal.append(row)
+    with Journal.open(tmp_path) as journal:
+        assert list(journal.rows()) == rows
+
+
+def test_an_unknown_row_has_no_status(journal: Journal) -> None:
+    assert journal.status("nothing") is None
+    assert journal.status("\ud800") is None
+
+
+def test_rows_come_in_the_order_of_their_ids_however_many(journal: Journal) -> None:
+    rows = [some_row() for _ in range(250)]
+    for row in reversed(rows):
+        journal.append(row)
+    assert [row.id for row in journal.rows()] == [row.id for row in rows]
+
+
+def test_the_same_idempotency_key_gives_the_same_row(journal: Journal) -> None:
+    row = some_row()
+    first = journal.append(row, idempotency_key="k")
+    again = journal.append(replace(some_row(), image_sha256=row.image_sha256), idempotency_key="k")
+    assert (again.id, again.created, again.receipt) == (first.id, False, None)
+    assert journal.pending().rows == 1
+
+
+@pytest.mark.parametrize("other", [some_row(), some_row(corrected_label="cat")])
+def test_an_idempotency_key_for_two_answers_is_refused(journal: Journal, other: FeedbackRow) -> None:
+    journal.append(some_row(), idempotency_key="1")
+    with pytest.raises(FeedbackError, match="NOT saved"):
+        journal.append(other, idempotency_key="1")
+    assert journal.pending().rows == 1
+
+
+def test_an_idempotency_key_may_be_any_text(journal: Journal) -> None:
+    keys = ["", "\ud800", "x" * 10_000, "'; DROP TABLE rows; --"]
+    assert all(journal.append(some_row(), idempotency_key=key).created for key in keys)
+
+
+def test_the_same_answer_to_a_request_counts_once(journal: Journal) -> None:
+    first = journal.append(some_row(request_id="r"))
+    again = journal.append(some_row(request_id="r"))
+    assert (again.id, again.created, again.receipt) == (first.id, False, None)
+    assert journal.stats().requests == 1
+
+
+def test_a_changed_answer_is_a_new_row_and_the_newest_counts(journal: Journal) -> None:
+    answers = [some_row(request_id="r", corrected_label=label) for label in ("dog", "neither", "dog")]
+    assert [journal.append(answer).created for answer in answers] == [True, True, True]
+    assert list(journal.rows()) == answers
+    assert list(journal.rows(newest_only=True)) == answers[-1:]
+
+
+def test_the_newest_answer_counts_when_the_clock_was_set_back(journal: Journal) -> None:
+    earlier, later = some_row(request_id="r", corrected_label="cat"), some_row(request_id="r")
+    journal.append(later)
+    saved = journal.append(earlier)
+    assert saved.id > later.id
+    assert [row.corrected_label for row in journal.rows(newest_only=True)] == ["cat"]
+
+
+def test_many_threads_lose_and_repeat_nothing(journal: Journal) -> None:
+    rows = [some_row() for _ in range(160)]
+    with ThreadPoolExecutor(16) as pool:
+        saved = list(pool.map(journal.append, rows))
+    assert [s.id for s in saved] == [row.id for row in rows]
+    assert list(journal.rows()) == rows
+
+
+def test_sixteen_clicks_at_once_make_one_row(journal: Journal) -> None:
+    gate = threading.Barrier(16)
+
+    def click(_: int) -> bool:
+        row = some_row(request_id="r")
+        gate.wait(timeout=10)
+        return journal.append(row).created
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(click, range(16))) == 1
+    assert journal.pending().rows == 1
+
+
+def test_two_processes_write_to_one_folder(journal: Journal, tmp_path: Path) -> None:
+    processes = [writer(tmp_path, 150) for _ in range(2)]
+    own = [journal.append(some_row()).id for _ in range(100)]
+    acknowledged = dict(
+        line.split() for process in processes for line in process.communicate(timeout=60)[0].splitlines()
+    )
+    assert len(acknowledged) == 300
+    assert acknowledged.items() <= hashes(journal).items()
+    assert hashes(journal).keys() == {*acknowledged, *own}
+
+
+@pytest.mark.parametrize("rows_before_the_kill", [1, 40, 200])
+def test_a_killed_process_loses_no_acknowledged_row(tmp_path: Path, rows_before_the_kill: int) -> None:
+    process = writer(tmp_path, 100_000)
+    assert process.stdout
+    lines = [process.stdout.readline() for _ in range(rows_before_the_kill)]
+    process.kill()
+    lines += [line for line in process.communicate(timeout=60)[0].splitlines(keepends=True) if line.endswith("\n")]
+    with Journal.open(tmp_path) as journal:
+        assert dict(line.split() for line in lines).items() <= hashes(journal).items()
+        assert journal.append(some_row()).created
+
+
+def test_a_full_disk_is_said_and_survived(tmp_path: Path) -> None:
+    process = writer(tmp_path, 100_000, "300000")
+    lines = process.communicate(timeout=60)[0].splitlines()
+    (failed,) = [line for line in lines if line.startswith("failed:")]
+    assert "NOT saved" in failed
+    assert str(tmp_path) not in failed
+    assert lines[-1] != failed, "it works again once there is room"
+    acknowledged = dict(line.split() for line in lines if line != failed)
+    with Journal.open(tmp_path) as journal:
+        assert acknowledged.items() <= hashes(journal).items()
+
+
+def test_a_journal_deleted_while_open_acknowledges_nothing_into_the_void(journal: Journal, tmp_path: Path) -> None:
+    journal.append(some_row())
+    for path in tmp_path.iterdir():
+        path.unlink()
+    with pytest.raises(FeedbackError, match="NOT saved"):
+        journal.append(some_row())
+    kept = journal.append(some_row())
+    assert hashes(journal).keys() == {kept.id}
+    with Journal.open(tmp_path) as fresh:
+        assert fresh.status(kept.id) == "saved"
+
+
+def test_a_journal_that_another_process_holds_is_said_and_survived(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_MS", 10)
+    journal.append(some_row())
+    with closing(sqlite3.connect(tmp_path / JOURNAL_FILE, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        journal._drop_writer()  # the next connection has the short patience
+        with pytest.raises(FeedbackError, match="NOT saved"):
+            journal.append(some_row())
+    assert journal.append(some_row()).created
+
+
+def test_a_closed_journal_refuses_rows(journal: Journal) -> None:
+    journal.close()
+    journal.close()
+    with pytest.raises(FeedbackError, match="closed"):
+        journal.append(some_row())
+
+
+def test_the_receipt_is_handed_out_once_and_never_stored(journal: Journal, tmp_path: Path) -> None:
+    receipt = journal.append(some_row()).receipt
+    assert receipt
+    assert receipt.encode() not in on_disk(tmp_path)
+    assert receipt.split(".")[1].encode() not in on_disk(tmp_path)
+
+
+def test_a_receipt_deletes_the_row_and_every_trace_of_its_picture(journal: Journal, tmp_path: Path) -> None:
+    journal.append(some_row())
+    saved = journal.append(row := some_row(request_id="taken-back", client="a-client"))
+    traces = [row.image[-200:], row.image_phash.encode(), b"taken-back", b"a-client"]
+    assert all(trace in on_disk(tmp_path) for trace in traces)
+    assert saved.receipt
+    assert journal.delete(saved.receipt)
+    assert not any(trace in on_disk(tmp_path) for trace in traces)
+    assert journal.status(row.id) is None
+    assert journal.pending().rows == 1
+
+
+def test_deleting_twice_does_no_harm(journal: Journal) -> None:
+    receipt = journal.append(some_row()).receipt
+    assert receipt
+    assert [journal.delete(receipt), journal.delete(receipt)] == [True, True]
+
+
+def test_a_receipt_deletes_the_earlier_answers_to_its_request_too(journal: Journal) -> None:
+    other = journal.append(some_row())
+    receipts = [
+        journal.append(some_row(request_id="r", corrected_label=label)).receipt for label in ("dog", "cat", "unsure")
+    ]
+    assert journal.delete(receipts[1] or "")
+    assert hashes(journal).keys() == {other.id}
+    assert journal.delete(receipts[2] or "")
+
+
+def test_a_wrong_receipt_deletes_nothing(journal: Journal) -> None:
+    saved = journal.append(some_row())
+    for receipt in ("", ".", saved.id, f"{saved.id}.", f"{saved.id}.guess", "\ud800"):
+        assert not journal.delete(receipt)
+    assert journal.pending().rows == 1
+
+
+def test_what_a_reader_kept_in_the_log_goes_with_the_next_commit(journal: Journal, tmp_path: Path) -> None:
+    saved = journal.append(row := some_row())
+    with closing(sqlite3.connect(tmp_path / JOURNAL_FILE, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM rows").fetchall()
+        assert journal.delete(saved.receipt or "")
+        assert row.image[-200:] in on_disk(tmp_path)
+    journal.append(some_row())
+    assert row.image[-200:] not in on_disk(tmp_path)
+
+
+def test_what_a_killed_process_left_in_the_log_goes_when_the_journal_opens(tmp_path: Path) -> None:
+    process = writer(tmp_path, 100_000)
+    assert process.stdout
+    process.stdout.readline()
+    process.kill()
+    process.communicate(timeout=60)
+    assert (tmp_path / f"{JOURNAL_FILE}-wal").stat().st_size > 0
+    with Journal.open(tmp_path):
+        assert (tmp_path / f"{JOURNAL_FILE}-wal").stat().st_size == 0
+
+
+def test_pending_counts_rows_and_says_how_old_they_are(journal: Journal) -> None:
+    assert (journal.pending().rows, journal.pending().oldest_at) == (0, None)
+    rows = [some_row() for _ in range(3)]
+    for row in rows:
+        journal.append(row)
+    assert (journal.pending().rows, journal.pending().oldest_at) == (3, rows[0].created_at)
+
+
+def test_stats_count_the_newest_answers_by_label_and_model(journal: Journal) -> None:
+    for label in ("dog", "dog", "cat", "neither"):
+        journal.append(some_row(corrected_label=label))
+    journal.append(some_row(request_id="r", model_revision="other"))
+    journal.append(some_row(request_id="r", model_revision="other", corrected_label="cat"))
+    stats = journal.stats()
+    assert (stats.rows, stats.requests, stats.corrections, stats.confirmations) == (6, 5, 3, 2)
+    counts = {(a.model_revision, a.predicted_label, a.corrected_label): a.requests for a in stats.answers}
+    assert counts == {
+        ("local-0123456789ab", "cat", "dog"): 2,
+        ("local-0123456789ab", "cat", "cat"): 1,
+        ("local-0123456789ab", "cat", "neither"): 1,
+        ("other", "cat", "cat"): 1,
+    }
+
+
+def test_the_journal_is_for_its_owner_alone(journal: Journal, tmp_path: Path) -> None:
+    journal.append(some_row())
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_folder_that_is_a_file_is_a_wrong_setting(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    with pytest.raises(SettingsError, match="CATDOG_DATA_DIR"):
+        Journal.open(tmp_path / "data")
+
+
+def test_a_read_only_folder_is_a_wrong_setting(tmp_path: Path) -> None:
+    with Journal.open(tmp_path) as journal:
+        journal.append(some_row())
+    (tmp_path / JOURNAL_FILE).chmod(0o444)
+    tmp_path.chmod(0o555)
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN_AS_ANYONE],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    tmp_path.chmod(0o755)
+    assert (done.returncode, "CATDOG_DATA_DIR" in done.stderr) == (2, True), done.stderr
+
+
+def test_a_file_system_without_a_write_ahead_log_is_a_wrong_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(path: Path) -> sqlite3.Connection:  # SQLite's own file system layer without shared memory
+        return sqlite3.connect(f"file:{path}?vfs=unix-none", uri=True, isolation_level=None)
+
+    monkeypatch.setattr(database, "connect", connect)
+    with pytest.raises(SettingsError, match="WAL"):
+        Journal.open(tmp_path)
+
+
+def test_a_damaged_journal_is_refused_with_advice(tmp_path: Path) -> None:
+    with Journal.open(tmp_path) as journal:
+        for _ in range(20):
+            journal.append(some_row())
+    with (tmp_path / JOURNAL_FILE).open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(8192))
+    with pytest.raises(FeedbackError, match=r"damaged.*\.recover"):
+        Journal.open(tmp_path)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / JOURNAL_FILE).write_bytes(b"no database" * 1000)
+    with pytest.raises(FeedbackError, match="damaged"):
+        Journal.open(tmp_path)
+
+
+def test_a_journal_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    Journal.open(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / JOURNAL_FILE)) as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(SettingsError, match="newer version"):
+        Journal.open(tmp_path)
