@@ -14,7 +14,8 @@
     │   └── UrlFailedError
     ├── FeedbackError             the journal cannot keep what it was given
     │   ├── UnknownLabelError
-    │   └── UnknownRequestError
+    │   ├── UnknownRequestError
+    │   └── KeyReusedError
     ├── BusyError                 too much work is waiting
     └── RateLimitedError          one client asks for too much
 
@@ -114,6 +115,12 @@ class UnknownRequestError(FeedbackError):
     """No prediction is remembered under this request id."""
 
     code = "unknown_request"
+
+
+class KeyReusedError(FeedbackError):
+    """An idempotency key was used before, for another correction."""
+
+    code = "invalid_request"
 
 
 class BusyError(CatdogError):

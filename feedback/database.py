@@ -36,6 +36,7 @@ _MIGRATIONS = (
         app_version TEXT NOT NULL,
         schema_version INTEGER NOT NULL,
         extra TEXT NOT NULL,
+        superseded INTEGER NOT NULL DEFAULT 0,
         receipt_hash BLOB NOT NULL,
         idempotency_hash BLOB
     );
@@ -91,7 +92,7 @@ def reopen(path: Path) -> sqlite3.Connection:
     with _closed_on_error(connect(path)) as db:
         _migrate(db, path)  # for a new file, where the old one was deleted
         if not empty_log(db):
-            raise sqlite3.OperationalError("another process still reads the log of the failed write")
+            raise sqlite3.OperationalError("what the failed write left in the log cannot be saved yet")
         return db
 
 
@@ -126,11 +127,14 @@ def empty_log(db: sqlite3.Connection) -> bool:
     """Move everything from the write-ahead log into the database file and empty the log.
 
     Returns:
-        False if another connection is in the way; trying again later helps.
+        False if another connection is in the way, or the disk: nothing is lost, and trying again later helps.
     """
     db.execute("PRAGMA busy_timeout = 100")  # milliseconds: others may read for long, and writers wait for us
     try:
         busy: int = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    except sqlite3.Error as error:
+        log.warning("The journal's log could not be emptied: %s", error)
+        return False
     finally:
         db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     return not busy
@@ -159,15 +163,23 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
     (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise SettingsError(f"The file system of {path.parent} cannot hold the journal (no WAL). {_CHOOSE}")
-    problems = [text for (text,) in db.execute("PRAGMA quick_check(3)") if text != "ok"]
-    if problems:
-        raise _damaged(path, " ".join(" ".join(problems).split()))
+    if _version(db) and (problems := _problems(db)):
+        raise _damaged(path, problems)
+
+
+def _problems(db: sqlite3.Connection) -> str:
+    """What is wrong with the file, in one line; empty if nothing is.
+
+    Of the pictures' table every byte would be read; a damaged picture is found by its hash when it is exported.
+    """
+    found = [text for (text,) in db.execute("PRAGMA quick_check(rows)") if text != "ok"]
+    return " ".join(" ".join(found).split())
 
 
 def _migrate(db: sqlite3.Connection, path: Path) -> None:
     """Bring the schema up to date; even with nothing to do, this fails where nothing can be written."""
     with transaction(db):
-        (version,) = db.execute("PRAGMA user_version").fetchone()
+        version = _version(db)
         if version > len(_MIGRATIONS):
             raise SettingsError(
                 f"A newer version of this program wrote {path} (schema {version}, known: {len(_MIGRATIONS)}). "
@@ -177,6 +189,12 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
             for statement in migration.split(";"):  # executescript would commit first
                 db.execute(statement)
         db.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+
+
+def _version(db: sqlite3.Connection) -> int:
+    """The number of migrations that were applied; 0 in a new file."""
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return version
 
 
 def _opening_error(path: Path, error: sqlite3.Error) -> FeedbackError | SettingsError:

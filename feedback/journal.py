@@ -1,47 +1,26 @@
 """The journal: a SQLite file that keeps every acknowledged row, whatever happens to the process."""
 
-import hashlib
-import json
 import logging
-import secrets
 import sqlite3
 import threading
-import uuid
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
 from catdog.errors import FeedbackError
 from feedback.database import connect, empty_log, open_database, reason, reopen, transaction
-from feedback.row import FeedbackRow, RowStatus, Source
+from feedback.row import FeedbackRow, RowStatus
 from feedback.stats import AnswerCount, Stats
+from feedback.table import SELECT_ROWS, Saved, delete_request, insert, row_from, text
 
 log = logging.getLogger(__name__)
 
 JOURNAL_FILE = "journal.sqlite3"
 _BATCH = 100
-_COLUMNS = tuple(column.name for column in fields(FeedbackRow) if column.name != "image")
-_INSERT = (
-    f"INSERT INTO rows ({', '.join(_COLUMNS)}, receipt_hash, idempotency_hash) "  # noqa: S608 - names of our own
-    f"VALUES ({', '.join('?' * (len(_COLUMNS) + 2))})"
-)
-_SELECT = f"SELECT {', '.join(_COLUMNS)}, jpeg FROM rows JOIN pictures USING (seq)"  # noqa: S608 - names of our own
-_NEWEST = "NOT EXISTS (SELECT 1 FROM rows AS newer WHERE newer.request_id = rows.request_id AND newer.id > rows.id)"
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """A row that is on the disk."""
-
-    id: str
-    receipt: str | None
-    """The secret that deletes the row, handed out once; None if the row was there before."""
-    created: bool
-    """False if the same answer was there before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +36,7 @@ class _Append:
     """A call of `append` that waits for its commit."""
 
     row: FeedbackRow
-    idempotency_hash: bytes | None
+    idempotency_key: str | None
     outcome: Saved | FeedbackError | None = field(default=None)
 
 
@@ -92,10 +71,10 @@ class Journal:
         Calls that come at the same time share one commit.
 
         Raises:
-            FeedbackError: the row was not saved, or the idempotency key belongs to another answer.
+            KeyReusedError: the idempotency key belongs to another answer.
+            FeedbackError: the row was not saved.
         """
-        key_hash = None if idempotency_key is None else _hash(idempotency_key)
-        call = _Append(row, key_hash)
+        call = _Append(row, idempotency_key)
         self._waiting.append(call)
         with self._lock:
             if call.outcome is None:  # else whoever held the lock before committed this row too
@@ -106,7 +85,7 @@ class Journal:
 
     def status(self, row_id: str) -> RowStatus | None:
         """Where a row is; None if there is no such row, or none any more."""
-        found = self._read("SELECT 1 FROM rows WHERE id = ?", _text(row_id))
+        found = self._read("SELECT 1 FROM rows WHERE id = ?", text(row_id))
         return RowStatus.SAVED if found else None
 
     def delete(self, receipt: str) -> bool:
@@ -121,10 +100,9 @@ class Journal:
         Raises:
             FeedbackError: nothing was deleted.
         """
-        row_id = _text(receipt.partition(".")[0])
         with self._lock, self._writing("The correction was NOT deleted: {}. Try again later.") as db:
             with transaction(db):
-                deleted = _delete_request(db, row_id, _hash(receipt))
+                deleted = delete_request(db, receipt)
             self._to_scrub |= deleted
             self._scrub(db)
         return deleted
@@ -132,8 +110,8 @@ class Journal:
     def stats(self) -> Stats:
         """Count rows and answers. It reads every row, but no picture."""
         answers = self._read(
-            "SELECT predicted_label, corrected_label, model_id, model_revision, count(*) "  # noqa: S608 - constant
-            f"FROM rows WHERE {_NEWEST} GROUP BY 1, 2, 3, 4 ORDER BY 3, 4, 1, 2"
+            "SELECT predicted_label, corrected_label, model_id, model_revision, count(*) "
+            "FROM rows WHERE NOT superseded GROUP BY 1, 2, 3, 4 ORDER BY 3, 4, 1, 2"
         )
         ((rows, first_at, last_at),) = self._read("SELECT count(*), min(created_at), max(created_at) FROM rows")
         return Stats(
@@ -155,10 +133,10 @@ class Journal:
         Args:
             newest_only: Of each request the newest row alone, the one that counts.
         """
-        where = f"id > ? AND {_NEWEST}" if newest_only else "id > ?"
+        where = "id > ? AND NOT superseded" if newest_only else "id > ?"
         after = ""
-        while found := self._read(f"{_SELECT} WHERE {where} ORDER BY id LIMIT {_BATCH}", after):
-            batch = [_row(record) for record in found]
+        while found := self._read(f"{SELECT_ROWS} WHERE {where} ORDER BY id LIMIT {_BATCH}", after):
+            batch = [row_from(record) for record in found]
             yield from batch
             after = batch[-1].id
 
@@ -180,7 +158,9 @@ class Journal:
         try:
             with self._writing("Your correction was NOT saved: {}. Try again later.") as db:
                 with transaction(db):
-                    outcomes: list[Saved | FeedbackError] = [_insert(db, call) for call in calls]
+                    outcomes: list[Saved | FeedbackError] = [
+                        insert(db, call.row, call.idempotency_key) for call in calls
+                    ]
                 self._check_in_place()
                 self._scrub(db)
         except FeedbackError as error:
@@ -237,94 +217,5 @@ class Journal:
             raise FeedbackError(f"Feedback cannot be read: {reason(error)}. Try again later.") from None
 
 
-def _insert(db: sqlite3.Connection, call: _Append) -> Saved | FeedbackError:
-    """Add a row, unless it is there."""
-    row = call.row
-    if call.idempotency_hash and (used := _find_key(db, call.idempotency_hash)):
-        return _repeated(row, used)
-    newest = db.execute(
-        "SELECT id, corrected_label FROM rows WHERE request_id = ? ORDER BY id DESC LIMIT 1", (row.request_id,)
-    ).fetchone()
-    if newest and newest[1] == row.corrected_label:
-        return Saved(id=newest[0], receipt=None, created=False)
-    if newest and newest[0] >= row.id:  # the clock was set back; the newest answer must still have the largest id
-        row = replace(row, id=_next_id(newest[0]))
-    receipt = f"{row.id}.{secrets.token_urlsafe(24)}"
-    cursor = db.execute(_INSERT, (*_record(row), _hash(receipt), call.idempotency_hash))
-    db.execute("INSERT INTO pictures (seq, jpeg) VALUES (?, ?)", (cursor.lastrowid, row.image))
-    return Saved(id=row.id, receipt=receipt, created=True)
-
-
-def _find_key(db: sqlite3.Connection, idempotency_hash: bytes) -> tuple[str, str, str, str] | None:
-    found: tuple[str, str, str, str] | None = db.execute(
-        "SELECT id, request_id, image_sha256, corrected_label FROM rows WHERE idempotency_hash = ?",
-        (idempotency_hash,),
-    ).fetchone()
-    return found
-
-
-def _repeated(row: FeedbackRow, used: tuple[str, str, str, str]) -> Saved | FeedbackError:
-    """Answer a call whose idempotency key was used before; two different answers under one key are a mistake."""
-    row_id, request_id, image_sha256, corrected_label = used
-    same_picture = row.request_id == request_id or row.image_sha256 == image_sha256
-    if same_picture and row.corrected_label == corrected_label:
-        return Saved(id=row_id, receipt=None, created=False)
-    return FeedbackError(
-        "This idempotency key was used for another correction, and yours was NOT saved. Send it with a new key."
-    )
-
-
-def _delete_request(db: sqlite3.Connection, row_id: str, receipt_hash: bytes) -> bool:
-    """Delete all answers to the request of a row, leaving ids and receipt hashes: other copies must follow."""
-    if db.execute("SELECT 1 FROM deletions WHERE id = ? AND receipt_hash = ?", (row_id, receipt_hash)).fetchone():
-        return True
-    found = db.execute(
-        "SELECT seq, id, receipt_hash FROM rows WHERE request_id = "
-        "(SELECT request_id FROM rows WHERE id = ? AND receipt_hash = ?)",
-        (row_id, receipt_hash),
-    ).fetchall()
-    now = datetime.now(UTC).isoformat(timespec="microseconds")
-    for seq, deleted_id, deleted_hash in found:
-        db.execute("INSERT INTO deletions VALUES (?, ?, ?)", (deleted_id, deleted_hash, now))
-        db.execute("DELETE FROM pictures WHERE seq = ?", (seq,))
-        db.execute("DELETE FROM rows WHERE seq = ?", (seq,))
-    return bool(found)
-
-
-def _record(row: FeedbackRow) -> tuple[Any, ...]:
-    """A row as SQLite keeps it, in the order of `_COLUMNS`."""
-    kept = {
-        "created_at": row.created_at.isoformat(timespec="microseconds"),
-        "labels": json.dumps(row.labels),
-        "probabilities": json.dumps(row.probabilities),
-        "source": row.source.value,
-    }
-    return tuple(kept.get(column, getattr(row, column)) for column in _COLUMNS)
-
-
-def _row(record: tuple[Any, ...]) -> FeedbackRow:
-    """The inverse of `_record`, with the picture at the end."""
-    *values, jpeg = record
-    kept = dict(zip(_COLUMNS, values, strict=True))
-    kept["created_at"] = datetime.fromisoformat(kept["created_at"])
-    kept["labels"] = tuple(json.loads(kept["labels"]))
-    kept["probabilities"] = tuple(json.loads(kept["probabilities"]))
-    kept["source"] = Source(kept["source"])
-    return FeedbackRow(image=jpeg, **kept)
-
-
 def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
-
-
-def _next_id(row_id: str) -> str:
-    return str(uuid.UUID(int=uuid.UUID(row_id).int + 1))
-
-
-def _text(given: str) -> str:
-    """Text that SQLite takes: JSON may hold halves of surrogate pairs, which have no UTF-8."""
-    return given.encode("utf-8", "replace").decode()
-
-
-def _hash(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from catdog.errors import FeedbackError, SettingsError
+from catdog.errors import FeedbackError, KeyReusedError, SettingsError
 from feedback import database
 from feedback.journal import JOURNAL_FILE, Journal
 from feedback.row import FeedbackRow
@@ -93,7 +93,7 @@ def test_the_same_idempotency_key_gives_the_same_row(journal: Journal) -> None:
 @pytest.mark.parametrize("other", [some_row(), some_row(corrected_label="cat")])
 def test_an_idempotency_key_for_two_answers_is_refused(journal: Journal, other: FeedbackRow) -> None:
     journal.append(some_row(), idempotency_key="1")
-    with pytest.raises(FeedbackError, match="NOT saved"):
+    with pytest.raises(KeyReusedError, match="NOT saved"):
         journal.append(other, idempotency_key="1")
     assert journal.pending().rows == 1
 

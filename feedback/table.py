@@ -1,0 +1,132 @@
+"""The rows in SQLite: statements, and what counts as the same answer. The caller brings connection and commit."""
+
+import hashlib
+import json
+import secrets
+import sqlite3
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from catdog.errors import KeyReusedError
+from feedback.row import FeedbackRow, Source
+
+_COLUMNS = tuple(column.name for column in fields(FeedbackRow) if column.name != "image")
+_INSERT = (
+    f"INSERT INTO rows ({', '.join(_COLUMNS)}, receipt_hash, idempotency_hash) "  # noqa: S608 - names of our own
+    f"VALUES ({', '.join('?' * (len(_COLUMNS) + 2))})"
+)
+SELECT_ROWS = f"SELECT {', '.join(_COLUMNS)}, jpeg FROM rows JOIN pictures USING (seq)"  # noqa: S608 - names of our own
+"""The start of a query whose records `row_from` understands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A row that is on the disk."""
+
+    id: str
+    receipt: str | None
+    """The secret that deletes the row, handed out once; None if the row was there before."""
+    created: bool
+    """False if the same answer was there before."""
+
+
+def insert(db: sqlite3.Connection, row: FeedbackRow, idempotency_key: str | None) -> Saved | KeyReusedError:
+    """Add a row, unless its answer is there; the newest answer to a request supersedes the others.
+
+    An error of this row alone is returned, not raised: the others of the same transaction go on.
+    """
+    key_hash = None if idempotency_key is None else _hash(idempotency_key)
+    if key_hash and (used := _find_key(db, key_hash)):
+        return _repeated(row, used)
+    newest = db.execute(
+        "SELECT id, corrected_label FROM rows WHERE request_id = ? ORDER BY id DESC LIMIT 1", (row.request_id,)
+    ).fetchone()
+    if newest and newest[1] == row.corrected_label:
+        return Saved(id=newest[0], receipt=None, created=False)
+    if newest and newest[0] >= row.id:  # the clock was set back; the newest answer must still have the largest id
+        row = replace(row, id=_next_id(newest[0]))
+    if newest:
+        db.execute("UPDATE rows SET superseded = 1 WHERE id = ?", (newest[0],))
+    receipt = f"{row.id}.{secrets.token_urlsafe(24)}"
+    cursor = db.execute(_INSERT, (*_record(row), _hash(receipt), key_hash))
+    db.execute("INSERT INTO pictures (seq, jpeg) VALUES (?, ?)", (cursor.lastrowid, row.image))
+    return Saved(id=row.id, receipt=receipt, created=True)
+
+
+def delete_request(db: sqlite3.Connection, receipt: str) -> bool:
+    """Delete all answers to the request of a receipt's row; ids and receipt hashes stay, for copies must follow.
+
+    Returns:
+        False if there never was a row with this receipt.
+    """
+    key = {"id": text(receipt.partition(".")[0]), "hash": _hash(receipt)}
+    if db.execute("SELECT 1 FROM deletions WHERE id = :id AND receipt_hash = :hash", key).fetchone():
+        return True
+    found = db.execute(
+        "SELECT seq, id, receipt_hash FROM rows WHERE request_id = "
+        "(SELECT request_id FROM rows WHERE id = :id AND receipt_hash = :hash)",
+        key,
+    ).fetchall()
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
+    for seq, row_id, receipt_hash in found:
+        db.execute("INSERT INTO deletions VALUES (?, ?, ?)", (row_id, receipt_hash, now))
+        db.execute("DELETE FROM pictures WHERE seq = ?", (seq,))
+        db.execute("DELETE FROM rows WHERE seq = ?", (seq,))
+    return bool(found)
+
+
+def row_from(record: Sequence[Any]) -> FeedbackRow:
+    """The row in a record of `SELECT_ROWS`."""
+    *values, jpeg = record
+    kept = dict(zip(_COLUMNS, values, strict=True))
+    kept["created_at"] = datetime.fromisoformat(kept["created_at"])
+    kept["labels"] = tuple(json.loads(kept["labels"]))
+    kept["probabilities"] = tuple(json.loads(kept["probabilities"]))
+    kept["source"] = Source(kept["source"])
+    return FeedbackRow(image=jpeg, **kept)
+
+
+def text(given: str) -> str:
+    """Text that SQLite takes: JSON may hold halves of surrogate pairs, which have no UTF-8."""
+    return given.encode("utf-8", "replace").decode()
+
+
+def _find_key(db: sqlite3.Connection, idempotency_hash: bytes) -> tuple[str, str, str, str] | None:
+    found: tuple[str, str, str, str] | None = db.execute(
+        "SELECT id, request_id, image_sha256, corrected_label FROM rows WHERE idempotency_hash = ?",
+        (idempotency_hash,),
+    ).fetchone()
+    return found
+
+
+def _repeated(row: FeedbackRow, used: tuple[str, str, str, str]) -> Saved | KeyReusedError:
+    """Answer a call whose idempotency key was used before; two different answers under one key are a mistake."""
+    row_id, request_id, image_sha256, corrected_label = used
+    same_picture = row.request_id == request_id or row.image_sha256 == image_sha256
+    if same_picture and row.corrected_label == corrected_label:
+        return Saved(id=row_id, receipt=None, created=False)
+    return KeyReusedError(
+        "This idempotency key was used for another correction, and yours was NOT saved. Send it with a new key."
+    )
+
+
+def _record(row: FeedbackRow) -> tuple[Any, ...]:
+    """A row as SQLite keeps it, in the order of `_COLUMNS`."""
+    kept = {
+        "created_at": row.created_at.isoformat(timespec="microseconds"),
+        "labels": json.dumps(row.labels),
+        "probabilities": json.dumps(row.probabilities),
+        "source": row.source.value,
+    }
+    return tuple(kept.get(column, getattr(row, column)) for column in _COLUMNS)
+
+
+def _next_id(row_id: str) -> str:
+    return str(uuid.UUID(int=uuid.UUID(row_id).int + 1))
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
