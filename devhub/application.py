@@ -1,0 +1,77 @@
+"""The web application: routes, error answers and faults."""
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from devhub import account, contents, repositories, revisions, spaces, uploads
+from devhub.access import Hub, read_body, writer
+from devhub.faults import FAULTS_PATH, FaultMiddleware, Faults, Rule
+from devhub.refusal import RefusedError, bad_request
+
+
+def create_app(hub: Hub, faults: Faults | None = None) -> ASGIApp:
+    """The application over an open hub; with the route for faults only if there are `faults`."""
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    app.state.hub = hub
+    app.add_exception_handler(RefusedError, _answer_refusal)
+    app.add_exception_handler(HTTPException, _answer_http_exception)
+    for module in (account, repositories, revisions, spaces, contents, uploads):
+        app.include_router(module.router)
+    if faults is None:
+        return RawPaths(app)
+    app.include_router(_faults_router(faults))
+    return RawPaths(FaultMiddleware(app, faults))
+
+
+class RawPaths:
+    """Lets routes match the path as sent: `feature%2Fx` is one revision, not two parts of a path."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] == "http":
+            scope = {**scope, "path": scope["raw_path"].decode("ascii", "replace")}
+        await self._app(scope, receive, send)
+
+
+def _faults_router(faults: Faults) -> APIRouter:
+    router = APIRouter(prefix=FAULTS_PATH, dependencies=[Depends(writer)])
+
+    @router.get("")
+    def report() -> list[dict[str, Any]]:
+        return faults.report()
+
+    @router.post("", status_code=201)
+    async def add(request: Request) -> dict[str, Any]:
+        try:
+            faults.add(Rule.model_validate_json(await read_body(request)))
+        except ValidationError as error:
+            raise bad_request(str(error)) from None
+        return {}
+
+    @router.delete("")
+    def clear() -> dict[str, Any]:
+        faults.clear()
+        return {}
+
+    return router
+
+
+def _answer_refusal(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    headers = {"X-Error-Message": str(error).encode("ascii", "replace").decode()}
+    if error.hub_code:
+        headers["X-Error-Code"] = error.hub_code
+    return JSONResponse({"error": str(error)}, status_code=error.status, headers=headers)
+
+
+def _answer_http_exception(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": str(error.detail)}, status_code=error.status_code, headers=error.headers)

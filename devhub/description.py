@@ -1,0 +1,52 @@
+"""Repositories, files and folders as the API's JSON describes them."""
+
+from typing import Any
+
+from devhub.commit import Commit, Entry
+from devhub.repository import Repository
+
+
+def describe_repository(repository: Repository, revision: str, *, blobs: bool = False) -> dict[str, Any]:
+    """A repository at a revision; with sizes and hashes of its files if `blobs`."""
+    sha = repository.resolve(revision)
+    commit = repository.commit(sha)
+    settings = repository.settings
+    return {
+        "_id": repository.name.repo_id,
+        "id": repository.name.repo_id,
+        "author": repository.name.namespace,
+        "sha": sha,
+        "lastModified": commit.date,
+        "createdAt": settings["created_at"],
+        "private": settings["private"],
+        "gated": False,
+        "disabled": False,
+        "downloads": 0,
+        "likes": 0,
+        "tags": [],
+        "siblings": [_sibling(path, entry, blobs=blobs) for path, entry in sorted(commit.files.items())],
+        **({"sdk": settings["sdk"]} if repository.name.kind == "spaces" else {}),
+    }
+
+
+def describe_entry(path: str, entry: Entry) -> dict[str, Any]:
+    """A file in a listing."""
+    lfs = {"lfs": {"oid": entry.sha256, "size": entry.size, "pointerSize": entry.pointer_size}} if entry.lfs else {}
+    return {"type": "file", "oid": entry.oid, "size": entry.size, "path": path, **lfs}
+
+
+def describe_folder(path: str) -> dict[str, Any]:
+    """A folder in a listing."""
+    return {"type": "directory", "oid": "0" * 40, "size": 0, "path": path}
+
+
+def last_commit(sha: str, commit: Commit) -> dict[str, Any]:
+    """The commit that a listing with details shows at each file."""
+    return {"id": sha, "title": commit.title, "date": commit.date}
+
+
+def _sibling(path: str, entry: Entry, *, blobs: bool) -> dict[str, Any]:
+    if not blobs:
+        return {"rfilename": path}
+    lfs = {"lfs": {"sha256": entry.sha256, "size": entry.size, "pointerSize": entry.pointer_size}} if entry.lfs else {}
+    return {"rfilename": path, "size": entry.size, "blobId": entry.oid, **lfs}

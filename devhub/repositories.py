@@ -1,0 +1,118 @@
+"""Routes that make, change, describe and remove repositories."""
+
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from devhub.access import REPO_API, Asker, Body, Readable, Revision, TheHub, Writable, Writer, writer
+from devhub.description import describe_repository
+from devhub.names import KINDS, RepoName
+from devhub.refusal import RefusedError, bad_request
+from devhub.spaces import fill_space
+from devhub.tokens import Token
+
+router = APIRouter()
+
+
+@router.post("/api/repos/create")
+def create(body: Body, request: Request, response: Response, hub: TheHub, user: Writer) -> dict[str, Any]:
+    """Make a repository; 409 with its address if it exists."""
+    name = _named(body, user)
+    private = _is_private(body, default=False)
+    url = f"{request.base_url}{name.web_path}"
+    try:
+        repository = hub.store.create(name, author=user.name, private=private, sdk=body.get("sdk"))
+    except RefusedError as refused:
+        response.status_code = refused.status
+        return {"error": str(refused), "url": url}
+    if name.kind == "spaces":
+        fill_space(repository, body)
+    return {"url": url, "name": name.repo_id, "id": name.repo_id}
+
+
+@router.delete("/api/repos/delete")
+def delete(body: Body, hub: TheHub, user: Writer) -> dict[str, Any]:
+    """Remove a repository with everything in it."""
+    hub.store.find(_named(body, user)).delete()
+    return {}
+
+
+@router.post("/api/repos/move", dependencies=[Depends(writer)])
+def move(body: Body, hub: TheHub) -> dict[str, Any]:
+    """Rename a repository."""
+    kind = _kind(body)
+    hub.store.move(_parse_id(kind, body.get("fromRepo")), _parse_id(kind, body.get("toRepo")))
+    return {}
+
+
+@router.put(REPO_API + "/settings")
+def change_settings(body: Body, repository: Writable) -> dict[str, Any]:
+    """Make a repository private or public."""
+    private = _is_private(body, default=repository.settings["private"])
+    repository.change_settings(private=private)
+    return {"private": private}
+
+
+@router.get("/api/{kind}")
+def list_repositories(  # noqa: PLR0913, PLR0917 - one parameter for each of the query
+    kind: str, hub: TheHub, user: Asker, author: str = "", search: str = "", limit: int = 1000
+) -> list[dict[str, Any]]:
+    """The repositories of one type that the asker may see."""
+    if kind not in KINDS:
+        raise RefusedError(404, "There is no such page.")
+    visible = [
+        describe_repository(repository, "main")
+        for repository in hub.store.repositories(kind)
+        if (user or not repository.settings["private"])
+        and author in ("", repository.name.namespace)
+        and search.lower() in repository.name.repo_id.lower()
+    ]
+    return visible[:limit]
+
+
+@router.get(REPO_API)
+def info(repository: Readable, blobs: bool = False) -> dict[str, Any]:
+    """What the repository's main branch holds."""
+    return describe_repository(repository, "main", blobs=blobs)
+
+
+@router.get(REPO_API + "/revision/{revision}")
+def info_at(repository: Readable, revision: Revision, blobs: bool = False) -> dict[str, Any]:
+    """What one revision holds."""
+    return describe_repository(repository, revision, blobs=blobs)
+
+
+@router.get(REPO_API + "/auth-check")
+def may_read(repository: Readable) -> dict[str, Any]:
+    """Whether the asker may read."""
+    return {"id": repository.name.repo_id}
+
+
+@router.get(REPO_API + "/auth-check/write")
+def may_write(repository: Writable) -> dict[str, Any]:
+    """Whether the asker may write."""
+    return {"id": repository.name.repo_id}
+
+
+def _kind(body: dict[str, Any]) -> str:
+    return f"{body.get('type') or 'model'}s"
+
+
+def _named(body: dict[str, Any], user: Token) -> RepoName:
+    """The repository that a body names, by default in the asker's own namespace."""
+    return _parse_id(_kind(body), f"{body.get('organization') or user.name}/{body.get('name')}")
+
+
+def _parse_id(kind: str, repo_id: object) -> RepoName:
+    namespace, _, name = str(repo_id).partition("/")
+    try:
+        return RepoName.parse(kind, namespace, name)
+    except RefusedError:
+        raise bad_request(f"{repo_id!r} cannot be the name of one of the {kind}.") from None
+
+
+def _is_private(body: dict[str, Any], *, default: bool) -> bool:
+    visibility = body.get("visibility", "private" if body.get("private", default) else "public")
+    if visibility not in ("public", "private"):
+        raise bad_request(f"The visibility {visibility!r} is not known here; use public or private.")
+    return bool(visibility == "private")

@@ -1,0 +1,118 @@
+"""All repositories, in one folder that one process owns."""
+
+import shutil
+import sqlite3
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from catdog.errors import SettingsError
+from devhub.files import sync_folder
+from devhub.names import KINDS, RepoName
+from devhub.refusal import RefusedError, no_repository
+from devhub.repository import Repository, now
+
+_STALE_S = 24 * 3600.0
+
+
+class Store:
+    """The repositories below a root folder. `open` takes the folder's lock; `close` releases it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._locks: defaultdict[RepoName, threading.RLock] = defaultdict(threading.RLock)
+        self._creating = threading.Lock()
+        self._owner: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Make the folder if need be, lock it, and sweep up what a killed process left.
+
+        Raises:
+            SettingsError: the folder cannot be used, or another devhub serves it.
+        """
+        try:
+            for kind in KINDS:
+                (self.root / kind).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"{self.root} cannot be used: {error.strerror}. Give another folder.") from None
+        self._owner = _lock(self.root / "devhub.lock")
+        self._sweep()
+
+    def close(self) -> None:
+        """Release the folder."""
+        if self._owner is not None:
+            self._owner.close()
+            self._owner = None
+
+    def create(self, name: RepoName, *, author: str, private: bool, sdk: str | None = None) -> Repository:
+        """Make a repository.
+
+        Raises:
+            RefusedError: 409, it exists.
+        """
+        settings = {"private": private, "created_at": now(), "sdk": sdk}
+        with self._creating:
+            folder = self._folder(name)
+            if folder.exists():
+                raise RefusedError(409, "You already created this repository")
+            folder.parent.mkdir(exist_ok=True)
+            return Repository.create(name, folder, self._locks[name], author=author, settings=settings)
+
+    def find(self, name: RepoName) -> Repository:
+        """One repository.
+
+        Raises:
+            RefusedError: 404.
+        """
+        folder = self._folder(name)
+        if not (folder / "repo.json").is_file():
+            raise no_repository()
+        return Repository(name, folder, self._locks[name])
+
+    def move(self, old: RepoName, new: RepoName) -> None:
+        """Rename a repository."""
+        repository = self.find(old)
+        with self._creating, repository.lock:
+            target = self._folder(new)
+            if target.exists():
+                raise RefusedError(409, f"{new.repo_id} exists already")
+            target.parent.mkdir(exist_ok=True)
+            repository.folder.rename(target)
+            sync_folder(target.parent)
+
+    def repositories(self, kind: str) -> Iterator[Repository]:
+        """All repositories of one type, sorted."""
+        for path in sorted((self.root / kind).glob("[!.]*/[!.]*/repo.json")):
+            yield self.find(RepoName(kind, path.parent.parent.name, path.parent.name))
+
+    def _folder(self, name: RepoName) -> Path:
+        return self.root / name.kind / name.namespace / name.name
+
+    def _sweep(self) -> None:
+        """Remove half-written files, half-made repositories, and uploads that nobody committed within a day."""
+        for kind in KINDS:
+            for folder in (self.root / kind).glob("*/.*-*"):
+                shutil.rmtree(folder)
+            for path in (self.root / kind).glob("*/*/**/.*-*"):
+                path.unlink()
+            for path in (self.root / kind).glob("*/*/incoming/*"):
+                if path.stat().st_mtime < time.time() - _STALE_S:
+                    path.unlink()
+
+
+def _lock(path: Path) -> sqlite3.Connection:
+    """Own a folder, until the connection is closed or the process ends, however it ends.
+
+    SQLite's file lock serves for this because the standard library has no other that works on every system.
+    """
+    owner = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+    try:
+        owner.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        owner.close()
+        raise SettingsError(
+            f"{path.parent} is served by another devhub ({error}). Stop it, or use its address."
+        ) from None
+    return owner
