@@ -1,0 +1,116 @@
+"""`python -m train`: fit and evaluate models."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from catdog.cli import run
+from catdog.errors import SettingsError
+
+_PACKAGES = {"torch", "torchvision", "timm", "datasets", "sklearn", "scipy", "accelerate", "tqdm", "jinja2", "onnxscript"}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse the arguments and run one subcommand."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except ModuleNotFoundError as error:
+        if str(error.name).split(".")[0] not in _PACKAGES:
+            raise
+        raise SettingsError(
+            f"Training needs the package {error.name}, which is not installed: "
+            "`pip install -r requirements-train.txt` brings it."
+        ) from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m train", description="Train and score image classifiers.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_fit(commands.add_parser("fit", help="fine-tune a network; the result is a complete model folder"))
+    _add_evaluate(commands.add_parser("evaluate", help="metrics of a model folder as JSON"))
+    return parser
+
+
+def _add_fit(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--data", required=True, help="a Hub data set, or a folder: Parquet, or a sub-folder of pictures per label")
+    add("--revision", help="branch, tag or commit of the Hub data set")
+    add("--init", required=True, help="starting weights: a safetensors file, timm/NAME on the Hub, or `random`")
+    add("--out", required=True, type=Path, help="the model folder to make")
+    add("--recipe", choices=["finetune", "probe"], default="finetune", help="probe: only a linear head, in minutes")
+    add("--epochs", type=int, default=12)
+    add("--batch-size", type=int, default=64, help="pictures per step and device")
+    add("--accumulate", type=int, default=1, help="batches per step of the optimiser")
+    add("--rate", type=float, default=6e-4, help="peak learning rate of the head; the body has half of it")
+    add("--train-size", type=int, default=160, help="side of the training crops; smaller than --img-size is right")
+    add("--precision", choices=["no", "fp16", "bf16"], default="no", help="mixed precision; pays on a GPU")
+    add("--resume", action="store_true", help="go on with an interrupted run")
+    add("--arch", default="tf_mobilenetv3_small_100", help="timm's name of the network, for --init FILE or random")
+    add("--img-size", type=int, default=224, help="side of the network's input in pixels")
+    add("--crop-pct", type=float, default=0.95, help="which part of the shorter side the crop takes")
+    add("--positive-label", help="the label whose probability `probability` is; of two labels the second")
+    add("--seed", type=int, default=0)
+    parser.set_defaults(run=_fit)
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--model", required=True, type=Path, help="a model folder")
+    add("--data", required=True, help="a Hub data set or a folder")
+    add("--revision", help="branch, tag or commit of the Hub data set")
+    add("--split", choices=["unseen", "test", "validation", "train", "all"], default="unseen",
+        help="unseen: pictures that the model was not made with (of its own data set: the test split)")  # fmt: skip
+    add("--out", type=Path, help="also write the JSON here")
+    parser.set_defaults(run=_evaluate)
+
+
+def _fit(arguments: argparse.Namespace) -> int:
+    from train.finetune import Schedule  # noqa: PLC0415
+    from train.fit import FitOptions, fit  # noqa: PLC0415 - torch is slow to import, and may be missing
+
+    folder = fit(
+        FitOptions(
+            data=arguments.data,
+            revision=arguments.revision,
+            init=arguments.init,
+            out=arguments.out,
+            recipe=arguments.recipe,
+            architecture=arguments.arch,
+            img_size=arguments.img_size,
+            crop_pct=arguments.crop_pct,
+            positive_label=arguments.positive_label,
+            precision=arguments.precision,
+            resume=arguments.resume,
+            schedule=Schedule(
+                epochs=arguments.epochs,
+                batch_size=arguments.batch_size,
+                accumulate=arguments.accumulate,
+                rate=arguments.rate,
+                train_size=arguments.train_size,
+                seed=arguments.seed,
+            ),
+        )
+    )
+    print(folder)
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from train.evaluate import evaluate  # noqa: PLC0415 - datasets is slow to import, and may be missing
+
+    metrics = evaluate(arguments.model, arguments.data, revision=arguments.revision, split=arguments.split)
+    text = json.dumps(metrics, indent=2)
+    print(text)
+    if arguments.out:
+        try:
+            arguments.out.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise SettingsError(f"--out {arguments.out} cannot be written: {error.strerror}.") from None
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,109 @@
+"""The model folder: weights and configuration in timm's format, the ONNX network, metadata, splits and card."""
+
+import errno
+import importlib.metadata
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+import torch
+import train.torchvision_operators  # noqa: F401, I001 - must come before timm
+from timm.models import save_for_hf
+from torch import nn
+
+from catdog.errors import DataError, SettingsError
+from catdog.metadata import ONNX_FILE, WEIGHTS_FILE, FileHash, Preprocessing, hash_file
+
+CONFIG_FILE = "config.json"
+_LIBRARIES = ("torch", "timm", "onnx", "onnxruntime", "datasets", "numpy", "pillow", "scikit-learn")
+
+
+@contextmanager
+def clear_disk_errors(folder: Path) -> Iterator[None]:
+    """Say in a sentence that the disk is full, or that a folder cannot be written.
+
+    Raises:
+        SettingsError: the folder cannot be written.
+        DataError: the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError(f"The disk is full; nothing more fits into {folder}. Make room and go on.") from None
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
+            raise SettingsError(f"{folder} cannot be written: {error.strerror}. Choose another --out.") from None
+        raise
+
+
+def export_network(
+    network: nn.Module, folder: Path, *, labels: tuple[str, ...], spec: Preprocessing
+) -> None:
+    """Write `config.json`, `model.safetensors` and `onnx/model.onnx`."""
+    network = network.to("cpu", memory_format=torch.contiguous_format).eval()
+    side = spec.input_size
+    save_for_hf(
+        network,
+        str(folder),
+        model_config={"label_names": list(labels)},
+        safe_serialization=True,
+        data_config={
+            "input_size": (3, side, side),
+            "mean": spec.mean,
+            "std": spec.std,
+            "interpolation": spec.interpolation,
+            "crop_pct": spec.crop_pct,
+            "crop_mode": spec.crop_mode,
+        },
+    )
+    export_onnx(network, folder / ONNX_FILE, side=side)
+
+
+def export_onnx(network: nn.Module, path: Path, *, side: int, outputs: tuple[str, ...] = ("logits",)) -> None:
+    """Write one ONNX file, from `pixel_values` float32 (n, 3, side, side) to `outputs`, each with n rows.
+
+    Args:
+        network: In evaluation mode; returns one tensor, or a tuple as long as `outputs`.
+        path: The file; its folder is made.
+        side: Height and width of the input in pixels.
+        outputs: The outputs' names.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        torch.onnx.export(
+            network,
+            (torch.zeros(2, 3, side, side),),
+            path,
+            input_names=["pixel_values"],
+            output_names=list(outputs),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            external_data=False,
+            verbose=False,
+        )
+
+
+def hash_files(folder: Path) -> tuple[FileHash, ...]:
+    """Every file that the folder has so far, with its hash."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return tuple(FileHash(path=path.relative_to(folder).as_posix(), sha256=hash_file(path)) for path in paths)
+
+
+def library_versions() -> dict[str, str]:
+    """Of the libraries that shape the result."""
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
+
+
+def sync_folder(folder: Path) -> None:
+    """Make sure that a folder's files are on the disk before it gets its final name."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())

@@ -1,0 +1,145 @@
+"""Labelled pictures from a Hub data set or a folder, still encoded."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import httpx
+import pyarrow as pa
+from datasets.exceptions import DatasetsError
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+from catdog.errors import DataError, HubError, SettingsError
+
+_LABEL_COLUMNS = ("label", "labels")
+_BATCH = 256
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One example as it is stored."""
+
+    index: int
+    """Its position in the data set."""
+    data: bytes | None
+    """The encoded picture; None if there is none."""
+    label: int | None
+    """Index into the source's labels; None if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A data set with one picture and one label a row."""
+
+    name: str
+    revision: str | None
+    """The Hub commit, None for a folder."""
+    labels: tuple[str, ...]
+    _positions: dict[int | str, int]
+    _rows: datasets.Dataset
+    _image_column: str
+    _label_column: str
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def batches(self, indices: Sequence[int] | None = None) -> Iterator[list[Row]]:
+        """All rows, or those at `indices`, some at a time and in that order."""
+        wanted = range(len(self)) if indices is None else indices
+        for start in range(0, len(wanted), _BATCH):
+            chosen = wanted[start : start + _BATCH]
+            columns = self._rows[chosen]
+            yield [
+                Row(index, _encoded(image), self._positions.get(label))
+                for index, image, label in zip(
+                    chosen, columns[self._image_column], columns[self._label_column], strict=True
+                )
+            ]
+
+
+def open_source(data: str, *, revision: str | None = None) -> Source:
+    """Open a Hub data set by its id, or a folder: Parquet as the Hub has it, or one sub-folder of pictures per label.
+
+    Raises:
+        SettingsError: there is neither such a folder nor a name that could be a Hub id.
+        DataError: it has no column of pictures, no column of labels, or fewer than two labels.
+        HubError: the Hub cannot be reached, or refuses.
+    """
+    if not Path(data).is_dir():
+        revision = _resolve_commit(data, revision)
+    rows = _load(data, revision)
+    image = _image_column(rows.features, data)
+    label = next((name for name in _LABEL_COLUMNS if name in rows.features), None)
+    if label is None:
+        raise DataError(
+            f"{data} has no column named `label` or `labels`, only {', '.join(rows.features)}. Rename the column that "
+            "holds the labels, or use a folder with one sub-folder of pictures per label."
+        )
+    names = _label_names(rows, label)
+    _log.info("%s: %d rows, labels %s", data, len(rows), ", ".join(names.values()))
+    positions = {value: position for position, value in enumerate(names)}
+    rows = rows.select_columns([image, label]).cast_column(image, datasets.Image(decode=False))
+    return Source(data, revision, tuple(names.values()), positions, rows, image, label)
+
+
+def _resolve_commit(data: str, revision: str | None) -> str | None:
+    """The commit behind a branch or tag; without a network `datasets` may still have a copy, then it stays unknown."""
+    if data.startswith((".", "/")) or data.count("/") > 1:
+        raise SettingsError(f"--data {data}: there is no such folder. Name a folder, or a Hub data set as USER/NAME.")
+    try:
+        return HfApi().dataset_info(data, revision=revision).sha
+    except HFValidationError:
+        raise SettingsError(f"--data {data} is neither a folder nor the name of a Hub data set.") from None
+    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
+        _log.warning("The Hub did not answer for %s (%s); looking for a cached copy", data, type(error).__name__)
+        return revision
+
+
+def _load(data: str, revision: str | None) -> datasets.Dataset:
+    try:
+        splits = datasets.load_dataset(data, revision=revision)
+    except (HfHubHTTPError, httpx.HTTPError, ConnectionError) as error:
+        raise HubError(f"The Hub did not give {data}: {error}. Check the name, the network and HF_TOKEN.") from None
+    except (DatasetsError, OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(
+            f"{data} cannot be read as a data set: {error}. Expected is a Hub data set, a folder with Parquet files, "
+            "or a folder with one sub-folder of pictures per label."
+        ) from None
+    split = "train" if "train" in splits else next(iter(splits))
+    if len(splits) > 1:
+        _log.info("%s has the splits %s; `%s` is used", data, ", ".join(splits), split)
+    return splits[split]
+
+
+def _image_column(features: datasets.Features, data: str) -> str:
+    images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
+    if not images:
+        raise DataError(f"{data} has no column of pictures, only {', '.join(features)}. Use a data set of images.")
+    return "image" if "image" in images else images[0]
+
+
+def _label_names(rows: datasets.Dataset, column: str) -> dict[int | str, str]:
+    """From a cell's value to the label's name, in the order of the logits: strings and bare numbers are sorted."""
+    feature = rows.features[column]
+    if isinstance(feature, datasets.ClassLabel):
+        names: dict[int | str, str] = dict(enumerate(feature.names))
+    else:
+        names = {value: str(value) for value in sorted(value for value in rows.unique(column) if value is not None)}
+    if len(names) < 2:  # noqa: PLR2004
+        raise DataError(f"The column `{column}` has {len(names)} label(s); two are needed at least.")
+    return names
+
+
+def _encoded(image: dict[str, Any] | None) -> bytes | None:
+    """The bytes of an image cell; a file that is missing counts as none."""
+    if image is None or image["bytes"] is not None or image["path"] is None:
+        return None if image is None else image["bytes"]
+    try:
+        return Path(image["path"]).read_bytes()
+    except OSError:
+        return None

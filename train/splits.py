@@ -1,0 +1,105 @@
+"""Train, validation and test: near-duplicates stay together, and the assignment is repeatable."""
+
+import csv
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from catdog.errors import DataError, ModelError
+from catdog.phash import Hashes, group_near_duplicates, near_pairs, pack
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+Manifest = Mapping[str, Split]
+"""From a perceptual hash to its split."""
+
+_SHARE = 0.1  # of validation, and of test
+
+
+def assign_splits(hashes: Hashes, labels: npt.NDArray[np.int64], *, seed: int) -> npt.NDArray[np.str_]:
+    """Split 80/10/10 within each label, by groups of near-duplicates.
+
+    Groups are ordered by a keyed hash of their content, so the result depends on the pictures and the seed alone, not
+    on the order of the rows.
+
+    Returns:
+        Array of shape (n,) of "train", "validation" or "test".
+
+    Raises:
+        DataError: a label has fewer than three groups, so one split would lack it.
+    """
+    groups = group_near_duplicates(hashes)
+    splits = np.full(len(labels), "train", dtype="<U10")
+    for label in np.unique(labels):
+        mine = np.unique(groups[labels[groups] == label])
+        if len(mine) < len(SPLITS):
+            raise DataError(
+                f"Label number {label} has only {len(mine)} distinct pictures; training, validation and test need one "
+                "each. Add more pictures."
+            )
+        quota = max(1, round(_SHARE * int(np.isin(groups, mine).sum())))
+        _fill(splits, groups, sorted(mine.tolist(), key=lambda group: _order(hashes[group], seed)), quota)
+    return splits
+
+
+def write_manifest(path: Path, hashes: Hashes, splits: npt.NDArray[np.str_]) -> None:
+    """Write `splits.csv`: one line a perceptual hash, sorted."""
+    rows = sorted({(row.tobytes().hex(), str(split)) for row, split in zip(hashes, splits, strict=True)})
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("phash", "split"))
+        writer.writerows(rows)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read `splits.csv`.
+
+    Raises:
+        ModelError: it is missing or damaged.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        if any(row["split"] not in SPLITS or len(bytes.fromhex(row["phash"])) != 32 for row in rows):  # noqa: PLR2004
+            raise ValueError("a line is no hash with a split")
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise ModelError(f"The split manifest {path} cannot be used: {error}. Fetch the model again.") from None
+    return {row["phash"]: row["split"] for row in rows}  # type: ignore[misc] # checked above
+
+
+def seen_splits(hashes: Hashes, manifest: Manifest) -> npt.NDArray[np.str_]:
+    """Which split each picture, or a near-duplicate of it, had when the model was made.
+
+    Returns:
+        Array of shape (n,) of "train", "validation", "test" or "" for a picture that the model never saw. With
+        near-duplicates in several splits the one nearest to training counts.
+    """
+    found = np.full(len(hashes), "", dtype="<U10")
+    for split in reversed(SPLITS):
+        known = pack([digest for digest, its_split in manifest.items() if its_split == split])
+        found[[row for row, _ in near_pairs(hashes, known)]] = split
+    return found
+
+
+def _fill(
+    splits: npt.NDArray[np.str_], groups: npt.NDArray[np.int64], ordered: list[int], quota: int
+) -> None:
+    """Give test and validation whole groups up to the quota; the rest, and groups too large for it, stay in train."""
+    room: dict[Split, int] = {"test": quota, "validation": quota}
+    for group in ordered:
+        members = groups == group
+        size = int(members.sum())
+        split: Split | None = next((name for name in room if room[name] >= size), None)
+        if split is not None:
+            splits[members] = split
+            room[split] -= size
+        if not any(room.values()):
+            return
+
+
+def _order(digest: npt.NDArray[np.uint64], seed: int) -> bytes:
+    return hashlib.sha256(f"{seed} {digest.tobytes().hex()}".encode()).digest()
