@@ -162,8 +162,7 @@ class RestApi:
     ) -> PredictionAnswer:
         """Send a picture as the form field `file`, or name its address in the query."""
         if url is not None:
-            answer, _ = await self._service.classify_url(url)
-            return PredictionAnswer.of(answer)
+            return PredictionAnswer.of(await self._service.classify_url(url))
         async with request.form(max_files=1, max_fields=1) as form:
             return PredictionAnswer.of(await self._service.classify(_picture(form).file.read, Source.API))
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+from PIL import Image
+
 from catdog.errors import ModelError, UnknownRequestError, UnreadableImageError, UrlNotImageError
 from catdog.hub import LoadedModel
 from catdog.images import ImageLimits, decode_image, to_jpeg
@@ -38,6 +40,8 @@ class Answer:
     prediction: Prediction
     latency_ms: float
     """From the picture in hand to the answer, waiting included."""
+    preview: bytes | None = None
+    """The picture as an upright JPEG of at most 512 pixels, where it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ class Service:
         model = loaded.model
         self._metrics.model_is_live(model_id=model.model_id, revision=model.revision, origin=loaded.origin)
 
-    async def classify(self, read: Reader, source: Source) -> Answer:
+    async def classify(self, read: Reader, source: Source, *, preview: bool = False) -> Answer:
         """Classify one picture and remember the answer for a correction.
 
         Raises:
@@ -129,17 +133,17 @@ class Service:
             ModelError: no model is live.
             BusyError: too much work is waiting.
         """
-        return await self._pictures.run(partial(self._classify, read, source, time.perf_counter()))
+        return await self._pictures.run(partial(self._classify, read, source, preview, time.perf_counter()))
 
-    async def classify_url(self, url: str) -> tuple[Answer, bytes]:
-        """Fetch a picture and classify it; the picture comes back too.
+    async def classify_url(self, url: str, *, preview: bool = False) -> Answer:
+        """Fetch a picture and classify it.
 
         Raises:
             UrlError, ImageTooLargeError: nothing usable is at this address; see `ImageFetcher.fetch`.
             ModelError, BusyError: see `classify`.
         """
         data = await self._fetcher.fetch(url)
-        return await self.classify(lambda: data, Source.URL), data
+        return await self.classify(lambda: data, Source.URL, preview=preview)
 
     async def correct(self, request_id: str, label: str, *, client: str, key: str | None = None) -> Correction:
         """Keep what a person says about a prediction. Saying the same again changes nothing; another label replaces.
@@ -183,25 +187,30 @@ class Service:
         """Delete an answer; False if there never was one with this receipt."""
         return await self._disk.run(partial(self._journal.delete, receipt))
 
-    def _classify(self, read: Reader, source: Source, started: float) -> Answer:
+    def _classify(self, read: Reader, source: Source, preview: bool, started: float) -> Answer:
         model = self.live.model
         data = read()
+        image = self._decode(data, source)
+        prediction = model.predict(image)
+        seconds = time.perf_counter() - started
+        is_small = len(data) <= KEPT_AS_SENT_BYTES
+        jpeg = to_jpeg(image, quality=_KEPT_QUALITY) if preview or not is_small else b""
+        request_id = uuid.uuid4().hex
+        self._remember(request_id, Remembered(prediction, data if is_small else jpeg, source))
+        self._metrics.predicted(prediction, source=source, seconds=seconds)
+        log.info("%s: %s %.3f, %.1f ms", request_id, prediction.label, prediction.confidence, 1000 * seconds)
+        return Answer(request_id, prediction, 1000 * seconds, jpeg if preview else None)
+
+    def _decode(self, data: bytes, source: Source) -> Image.Image:
         try:
-            image = decode_image(data, limits=self._limits)
+            return decode_image(data, limits=self._limits)
         except UnreadableImageError:
             if source is Source.URL:
                 raise UrlNotImageError(_not_an_image(data)) from None
             raise
-        prediction = model.predict(image)
-        seconds = time.perf_counter() - started
-        picture = data if len(data) <= KEPT_AS_SENT_BYTES else to_jpeg(image, quality=_KEPT_QUALITY)
-        request_id = uuid.uuid4().hex
-        self._recent.put(request_id, Remembered(prediction, picture, source), size=len(picture))
-        self._metrics.predicted(prediction, source=source, seconds=seconds)
-        log.info(
-            "classified %s: %s %.3f in %.1f ms", request_id, prediction.label, prediction.confidence, 1000 * seconds
-        )
-        return Answer(request_id, prediction, 1000 * seconds)
+
+    def _remember(self, request_id: str, remembered: Remembered) -> None:
+        self._recent.put(request_id, remembered, size=len(remembered.picture))
 
     def _keep(self, request_id: str, remembered: Remembered, label: str, client: str, key: str | None) -> Correction:
         row = new_row(

@@ -1,0 +1,131 @@
+"""From settings, model and journal to the web application."""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import gradio as gr
+from fastapi import FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import HTMLResponse
+
+from catdog import __version__
+from catdog.hub import LoadedModel
+from catdog.settings import Settings
+from feedback.journal import Journal
+from feedback.keys import ClientKeys
+from web.body_limit import BodyLimit
+from web.docs import docs_page
+from web.fetch import ImageFetcher
+from web.metrics import Metrics
+from web.mount import mount_page
+from web.page_events import PageParts
+from web.problems import Problems
+from web.rate_limit import FEEDBACK, PREDICTIONS, UPLOADS, RateLimiter, RateLimits, client_of
+from web.recent import Recent
+from web.rest import RestApi
+from web.service import Service
+from web.texts import ENGLISH
+from web.uploads import Uploads
+from web.workers import Workers
+
+_DESCRIPTION = (
+    "Classifies photos, and keeps what people say about its answers. "
+    "Errors come as `error` (a code), `detail` (a sentence) and `request_id`."
+)
+_WAITING_PICTURES = 64
+_DISK_THREADS = 16
+_WAITING_ANSWERS = 256
+
+
+def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> FastAPI:
+    """Build the application. When it stops it closes the journal and deletes what visitors uploaded.
+
+    Raises:
+        SettingsError: a rate limit cannot be understood.
+    """
+    metrics = Metrics()
+    problems = Problems(metrics)
+    limiter = RateLimiter(
+        {PREDICTIONS: settings.rate_limit, UPLOADS: settings.rate_limit, FEEDBACK: settings.feedback_limit}
+    )
+    service = create_service(settings, loaded, journal, metrics)
+    warnings = _warnings(settings, loaded)
+    cleanup = ExitStack()
+    cleanup.callback(journal.close)
+    folder = cleanup.enter_context(TemporaryDirectory(prefix="catdog-uploads-"))
+
+    def client(request: Request | gr.Request) -> str:
+        origin = request.request if isinstance(request, gr.Request) else request
+        assert origin is not None  # only Gradio's own tests call events without a request
+        return client_of(origin.scope, trusted_proxies=settings.trusted_proxies)
+
+    app = FastAPI(
+        title=ENGLISH.title(loaded.model.labels),
+        description=_DESCRIPTION,
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_closing(cleanup),
+    )
+    # The last one added is the first to see a request. With CORSMiddleware here, Gradio adds no rule of its own,
+    # which would let every website read the answers.
+    app.add_middleware(BodyLimit, max_bytes=settings.max_bytes, problems=problems)
+    app.add_middleware(RateLimits, limiter=limiter, problems=problems, trusted_proxies=settings.trusted_proxies)
+    app.add_middleware(CORSMiddleware, allow_origins=[])
+    problems.install(app)
+    router = RestApi(service, metrics, client_of=client, warnings=lambda: list(warnings)).router()
+    router.get("/docs", include_in_schema=False)(_docs(app))
+    app.include_router(router)
+    parts = PageParts(
+        service=service,
+        metrics=metrics,
+        limiter=limiter,
+        client_of=client,
+        uploads=Uploads(Path(folder), max_bytes=settings.max_bytes),
+        warnings=warnings,
+        texts=ENGLISH,
+    )
+    mount_page(app, parts, routes=[*app.routes, *router.routes], problems=problems, max_bytes=settings.max_bytes)
+    return app
+
+
+def create_service(settings: Settings, loaded: LoadedModel | None, journal: Journal, metrics: Metrics) -> Service:
+    """Put the service together."""
+    keys = ClientKeys(settings.data_dir, settings.secret.get_secret_value() if settings.secret else None)
+    return Service(
+        loaded,
+        journal=journal,
+        recent=Recent(),
+        metrics=metrics,
+        fetcher=ImageFetcher(max_bytes=settings.max_bytes, allow_private=settings.test_allow_private_urls),
+        limits=settings.image_limits,
+        hash_client=lambda address: keys.client_hash(address, now=datetime.now(UTC)),
+        pictures=Workers(threads=os.cpu_count() or 1, max_waiting=_WAITING_PICTURES),
+        disk=Workers(threads=_DISK_THREADS, max_waiting=_WAITING_ANSWERS),
+    )
+
+
+def _warnings(settings: Settings, loaded: LoadedModel) -> tuple[str, ...]:
+    """What a maintainer must not overlook, for the page and `/health`."""
+    test_mode = (ENGLISH.test_mode,) if settings.test_allow_private_urls else ()
+    return (*test_mode, *((loaded.problem,) if loaded.problem else ()))
+
+
+def _closing(cleanup: ExitStack) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        with cleanup:
+            yield
+
+    return lifespan
+
+
+def _docs(app: FastAPI) -> Callable[[Request], HTMLResponse]:
+    def docs(request: Request) -> HTMLResponse:
+        return HTMLResponse(docs_page(app.openapi(), base=str(request.base_url).rstrip("/")))
+
+    return docs

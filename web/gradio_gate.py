@@ -1,0 +1,122 @@
+"""What of the mounted Gradio app is reachable: the page's own needs, and nothing that reads or fetches for strangers.
+
+A mounted Gradio app serves more than its page: a proxy to any web address, a handler for screen recordings, monitoring,
+and events that name files on this disk or addresses to fetch. Here everything is closed that is not listed.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from web.problems import Problems
+from web.uploads import Uploads
+
+_READ = frozenset(
+    (
+        "/",
+        "/config",
+        "/favicon.ico",
+        "/robots.txt",
+        "/theme.css",
+        "/gradio_api/app_id",
+        "/gradio_api/info",
+        "/gradio_api/queue/data",
+        "/gradio_api/startup-events",
+        "/gradio_api/upload_progress",
+    )
+)
+_READ_BELOW = ("/assets/", "/static/", "/svelte/", "/gradio_api/call/", "/gradio_api/heartbeat/")
+_FILE = "/gradio_api/file="
+_WRITE = frozenset(("/gradio_api/upload", "/gradio_api/cancel", "/gradio_api/reset"))
+_EVENT = "/gradio_api/queue/join"
+_EVENT_BELOW = "/gradio_api/call/"
+
+
+class GradioGate:
+    """ASGI app around the mounted Gradio app. Where all other routes have failed, it also words the 404 and 405."""
+
+    def __init__(self, app: ASGIApp, *, routes: Sequence[BaseRoute], uploads: Uploads, problems: Problems) -> None:
+        """Wrap the mounted app.
+
+        Args:
+            app: Gradio's app.
+            routes: The routes beside it: asked with a wrong method, they end up here.
+            uploads: The only files that events may name, or that are served.
+            problems: Words the refusals.
+        """
+        self._app = app
+        self._routes = routes
+        self._uploads = uploads
+        self._problems = problems
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what the page needs."""
+        if scope["type"] != "http":
+            return
+        path: str = scope["path"]
+        if scope["method"] == "POST" and (path == _EVENT or path.startswith(_EVENT_BELOW)):
+            await self._pass_event(scope, receive, send)
+        elif self._is_open(scope["method"], path):
+            await self._app(scope, receive, send)
+        else:
+            await self._refusal(scope)(scope, receive, send)
+
+    def _is_open(self, method: str, path: str) -> bool:
+        if method == "POST":
+            return path in _WRITE
+        if method not in ("GET", "HEAD"):
+            return False
+        if path.startswith(_FILE):
+            return self._uploads.holds(path.removeprefix(_FILE))
+        return path in _READ or path.startswith(_READ_BELOW)
+
+    async def _pass_event(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass an event on if every file that it names was uploaded: Gradio would fetch or open any other."""
+        body = await Request(scope, receive).body()
+        try:
+            named = list(_paths(json.loads(body)))
+        except (ValueError, RecursionError):
+            refusal = self._problems.answer(scope["path"], "invalid_request", "The body is no JSON that can be read.")
+            await refusal(scope, receive, send)
+            return
+        if all(self._uploads.holds(path) for path in named):
+            await self._app(scope, _replay(body, receive), send)
+        else:
+            refusal = self._problems.answer(scope["path"], "invalid_request", "Only uploaded files can be named.")
+            await refusal(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> Response:
+        """405 where one of our own routes has this path, else 404."""
+        partial = (r for r in self._routes if isinstance(r, Route) and r.matches(scope)[0] is Match.PARTIAL)
+        if methods := ", ".join(sorted(method for route in partial for method in route.methods or ())):
+            detail = f"Use {methods} here. See /docs."
+            return self._problems.answer(scope["path"], "method_not_allowed", detail, {"Allow": methods})
+        return self._problems.answer(scope["path"], "not_found", "There is nothing here. See /docs.")
+
+
+def _paths(value: Any) -> Iterator[str]:
+    """Everything in a JSON value that Gradio may take for the path of a file."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            if isinstance(path := item.get("path"), str):
+                yield path
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A body that was read already, once more; then whatever else comes."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return receive_again

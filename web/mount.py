@@ -1,0 +1,48 @@
+"""Mounting the page on the app, with the doors closed that Gradio leaves open."""
+
+from collections.abc import Sequence
+
+import gradio as gr
+from fastapi import FastAPI
+from starlette.routing import BaseRoute, Mount
+
+from web.gradio_gate import GradioGate
+from web.page import SCRIPT, STYLE, build_page
+from web.page_events import PageParts
+from web.problems import Problems
+from web.theme import create_theme
+
+
+def mount_page(
+    app: FastAPI, parts: PageParts, *, routes: Sequence[BaseRoute], problems: Problems, max_bytes: int
+) -> None:
+    """Mount the page at the root. Routes that are added to the app afterwards are not reached.
+
+    Args:
+        app: The app.
+        parts: What the page needs.
+        routes: The routes beside the page.
+        problems: Words refusals.
+        max_bytes: The largest file that the browser may send.
+    """
+    demo = build_page(parts)
+    gr.mount_gradio_app(
+        app,
+        demo,
+        path="/",
+        show_error=False,
+        max_file_size=max_bytes,
+        footer_links=["api"],
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        theme=create_theme(),
+        css_paths=[STYLE],
+        js=SCRIPT.read_text(encoding="utf-8"),
+    )
+    demo.has_launched = True  # else Gradio lets events name any file on this disk
+    mount = app.router.routes[-1]
+    assert isinstance(mount, Mount)
+    mount.app = GradioGate(mount.app, routes=routes, uploads=parts.uploads, problems=problems)

@@ -1,0 +1,129 @@
+"""The page: its Gradio components, and which event changes which of them.
+
+Gradio never decodes a picture: events that take one get the description of the uploaded file, and our decoder reads it.
+"""
+
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.events import api
+
+from web.answer_view import footer_html, header_html, message_html
+from web.page_events import PageEvents, PageParts
+from web.texts import Texts
+
+STYLE = Path(__file__).with_name("page.css")
+SCRIPT = Path(__file__).with_name("page.js")
+
+_QUEUED_EVENTS = 64
+_EVENTS_AT_ONCE = 16
+_UPLOADS_CHECKED_S = 60
+_UPLOADS_KEPT_S = 600
+_SHOW = "() => ({__type__: 'update', visible: true})"  # in the browser: no need to ask the server for this
+_REAR_CAMERA = {"video": {"facingMode": "environment"}}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Widgets:
+    """The components that events read or change; from `picture` to `memory`, what a new answer changes."""
+
+    picture: gr.Image
+    answer: gr.HTML
+    ask: gr.Column
+    question: gr.HTML
+    right: gr.Button
+    wrong: gr.Button
+    choices: gr.Radio
+    thanks: gr.HTML
+    take_back: gr.Button
+    memory: gr.JSON
+    url: gr.Textbox
+
+
+def build_page(parts: PageParts) -> gr.Blocks:
+    """Lay the page out and connect its events; to be mounted by `mount_page`."""
+    texts, service = parts.texts, parts.service
+    events = PageEvents(parts)
+    labels = service.live.model.labels
+    kept = (_UPLOADS_CHECKED_S, _UPLOADS_KEPT_S)
+    blocks = gr.Blocks(title=texts.title(labels), analytics_enabled=False, delete_cache=kept)
+    with blocks:
+        gr.HTML(header_html(labels, texts), elem_id="header")
+        for warning in parts.warnings:
+            gr.HTML(message_html(warning, kind="notice"))
+        with gr.Row(elem_id="stage"):
+            with gr.Column(scale=6, min_width=280):
+                picture, url = _inputs(texts)
+            with gr.Column(scale=5, min_width=280):
+                widgets = _Widgets(picture=picture, url=url, **_answer(texts))
+        gr.HTML(lambda: footer_html(service.live.model, texts), elem_id="foot")
+        _connect(widgets, events)
+        api(events.classify, api_name="classify")
+        api(events.wrong_label, api_name="wrong_label")
+    blocks.queue(api_open=False, max_size=_QUEUED_EVENTS, default_concurrency_limit=_EVENTS_AT_ONCE)
+    return blocks
+
+
+def _inputs(texts: Texts) -> tuple[gr.Image, gr.Textbox]:
+    """Where a picture comes in."""
+    picture = gr.Image(
+        label=texts.photo,
+        show_label=False,
+        sources=["upload", "webcam", "clipboard"],
+        type="filepath",
+        height=420,
+        placeholder=texts.drop,
+        buttons=[],
+        webcam_options=gr.WebcamOptions(mirror=False, constraints=_REAR_CAMERA),
+        elem_id="photo",
+    )
+    url = gr.Textbox(
+        label=texts.url,
+        show_label=False,
+        placeholder=texts.url_placeholder,
+        max_lines=1,
+        html_attributes=gr.InputHTMLAttributes(autocapitalize="off", autocomplete="off", enterkeyhint="go"),
+        elem_id="url",
+    )
+    return picture, url
+
+
+def _answer(texts: Texts) -> dict[str, Any]:
+    """Where the answer appears, and where the person answers in turn."""
+    answer = gr.HTML(message_html(texts.waiting, kind="waiting"), elem_id="answer")
+    with gr.Column(visible=False, elem_id="ask") as ask:
+        question = gr.HTML(texts.question, elem_id="question")
+        with gr.Row():
+            right = gr.Button(texts.right, elem_id="right", min_width=120)
+            wrong = gr.Button(texts.wrong, elem_id="wrong", min_width=120)
+        choices = gr.Radio([], label=texts.choose, visible=False, elem_id="choices")
+        thanks = gr.HTML("", elem_id="thanks")
+        take_back = gr.Button(texts.take_back, visible=False, size="sm", elem_id="take-back")
+        gr.HTML(f"<p>{texts.consent}</p>", elem_id="consent")
+    return {
+        "answer": answer,
+        "ask": ask,
+        "question": question,
+        "right": right,
+        "wrong": wrong,
+        "choices": choices,
+        "thanks": thanks,
+        "take_back": take_back,
+        "memory": gr.JSON(visible=False),
+    }
+
+
+def _connect(w: _Widgets, events: PageEvents) -> None:
+    """Say which event changes what."""
+    shown = [getattr(w, field.name) for field in fields(w) if field.name != "url"]
+    said = [w.thanks, w.take_back, w.memory]
+    on = partial(gr.on, preprocess=False, show_progress="hidden", api_visibility="private")
+    on(w.picture.input, events.on_photo, w.picture, shown, trigger_mode="always_last")
+    on(w.url.submit, events.on_url, w.url, shown, trigger_mode="always_last")
+    on(w.wrong.click, None, None, w.choices, js=_SHOW)
+    on(w.right.click, events.on_right, [w.memory, w.picture], said)
+    on(w.choices.input, events.on_choice, [w.memory, w.picture, w.choices], said, trigger_mode="always_last")
+    on(w.take_back.click, events.on_take_back, w.memory, [*said, w.choices])
