@@ -1,7 +1,6 @@
 """Feedback rows as Parquet, in the form that `datasets`, the Hub's viewer and pandas open by themselves."""
 
 import hashlib
-import itertools
 import json
 import logging
 import os
@@ -20,8 +19,9 @@ from feedback.row import FeedbackRow
 log = logging.getLogger(__name__)
 
 EXPORT_FILE = "feedback.parquet"
-_GROUP = 100
-"""Rows in a row group, and in memory; few, so that the viewer can show one page without reading the file."""
+_GROUP_ROWS = 500
+_GROUP_BYTES = 16_000_000
+"""Limits of a row group, which is what is in memory, and what a viewer reads to show one page."""
 
 _STRINGS = pa.list_(pa.string())
 _ARROW_TYPES = {
@@ -68,7 +68,7 @@ class Exported:
 def export(rows: Iterable[FeedbackRow], out: Path) -> Exported:
     """Write rows to `feedback.parquet` in a folder; an earlier export is replaced in one step, or not at all.
 
-    Memory stays bounded, however many rows there are.
+    One group of rows at a time is in memory, however many there are.
 
     Raises:
         FeedbackError: the folder cannot be written to, or the disk is full.
@@ -103,15 +103,27 @@ def write_parquet(records: Iterable[dict[str, Any]], path: Path, schema: pa.Sche
         OSError: the file cannot be written.
     """
     count = 0
-    remaining = iter(records)
     # Content-defined chunks keep the bytes of unchanged rows unchanged, so that a hub need not store them twice.
     with pq.ParquetWriter(
         path, schema, compression="zstd", use_content_defined_chunking=True, write_page_index=True
     ) as writer:
-        while group := list(itertools.islice(remaining, _GROUP)):
+        for group in _groups(records):
             writer.write_table(pa.Table.from_pylist(group, schema=schema))
             count += len(group)
     return count
+
+
+def _groups(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    group: list[dict[str, Any]] = []
+    size = 0
+    for record in records:
+        group.append(record)
+        size += len(record["image"]["bytes"])
+        if len(group) == _GROUP_ROWS or size >= _GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 @contextmanager

@@ -12,9 +12,15 @@ from datasets import Features, Image, List, Value, load_dataset
 from PIL import Image as Pillow
 
 from catdog.errors import FeedbackError
+from feedback import parquet
 from feedback.parquet import EXPORT_FILE, EXPORT_SCHEMA, ROW_SCHEMA, export
 from feedback.row import FeedbackRow
 from tests.feedback.rows import some_row
+
+
+def rows_per_group(folder: Path) -> list[int]:
+    metadata = pq.ParquetFile(folder / EXPORT_FILE).metadata
+    return [metadata.row_group(index).num_rows for index in range(metadata.num_row_groups)]
 
 
 def test_datasets_opens_the_folder_with_pictures_decoded(tmp_path: Path) -> None:
@@ -63,10 +69,14 @@ def test_every_column_of_a_row_is_exported(tmp_path: Path) -> None:
     assert FeedbackRow(image=row.image, **found) == row
 
 
-def test_many_rows_go_through_memory_in_groups(tmp_path: Path) -> None:
-    exported = export((some_row() for _ in range(250)), tmp_path)
-    file = pq.ParquetFile(tmp_path / EXPORT_FILE)
-    assert (exported.rows, file.metadata.num_rows, file.metadata.num_row_groups) == (250, 250, 3)
+def test_many_rows_go_through_memory_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_GROUP_ROWS", 20)
+    rows = [some_row() for _ in range(50)]
+    assert export(rows, tmp_path).rows == 50
+    assert rows_per_group(tmp_path) == [20, 20, 10]
+    monkeypatch.setattr(parquet, "_GROUP_BYTES", 5 * max(len(row.image) for row in rows))
+    export(rows, tmp_path)
+    assert max(rows_per_group(tmp_path)) < 10
 
 
 def test_an_export_replaces_the_earlier_one(tmp_path: Path) -> None:
