@@ -9,7 +9,10 @@ from pathlib import Path
 from catdog.cli import run
 from catdog.errors import SettingsError
 
-_PACKAGES = {"torch", "torchvision", "timm", "datasets", "sklearn", "scipy", "accelerate", "tqdm", "jinja2", "onnxscript"}
+_PACKAGES = {
+    "accelerate", "datasets", "jinja2", "onnx", "onnxscript", "safetensors", "scipy", "sklearn", "timm", "torch",
+    "torchvision", "tqdm",
+}  # fmt: skip
 
 
 def main(argv: Sequence[str]) -> int:

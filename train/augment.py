@@ -4,13 +4,14 @@ torchvision's transforms draw once per call, so a batch would get one crop and o
 they cost more than the network does. What they do well on batches (mixing pictures) is left to them.
 """
 
+import train.torchvision_operators  # noqa: F401 - must come before timm and torchvision
+
+# isort: split
 import math
 from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
-
-import train.torchvision_operators  # noqa: F401, I001 - must come before torchvision
 from torchvision.transforms import v2
 
 
@@ -39,9 +40,7 @@ class Augmentation:
     """Share of batches that are mixed."""
 
 
-def augment(
-    squares: torch.Tensor, aspects: torch.Tensor, *, side: int, how: Augmentation
-) -> torch.Tensor:
+def augment(squares: torch.Tensor, aspects: torch.Tensor, *, side: int, how: Augmentation) -> torch.Tensor:
     """Random crops, flips, rotations and colours.
 
     Args:
@@ -60,9 +59,9 @@ def augment(
     return pixels.contiguous(memory_format=torch.channels_last)
 
 
-def mix(pixels: torch.Tensor, labels: torch.Tensor, *, classes: int, how: Augmentation) -> tuple[
-    torch.Tensor, torch.Tensor
-]:
+def mix(
+    pixels: torch.Tensor, labels: torch.Tensor, *, classes: int, how: Augmentation
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Mixup on some batches; labels become rows of shares, shape (n, classes)."""
     if how.mixup > 0 and torch.rand(()) < how.mix_share:
         mixed, shares = v2.MixUp(alpha=how.mixup, num_classes=classes)(pixels, labels)

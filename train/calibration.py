@@ -2,12 +2,12 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 
 from catdog.model import softmax
 from train.metrics import Floats, Labels, log_loss
 
-UNSURE_ERROR_RATE = 0.25
+UNSURE_ERROR_RATE = 1 / 3
 _MIN_ANSWERS = 8
 _RANGE = (0.05, 20.0)
 

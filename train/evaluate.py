@@ -95,7 +95,8 @@ def _match_labels(source: Source, labels: tuple[str, ...]) -> npt.NDArray[np.int
     unknown = [label for label in source.labels if label not in labels]
     if unknown:
         raise DataError(
-            f"{source.name} has labels that the model does not know: {', '.join(unknown)}. It knows {', '.join(labels)}."
+            f"{source.name} has labels that the model does not know: {', '.join(unknown)}. "
+            f"It knows {', '.join(labels)}."
         )
     return np.array([labels.index(label) for label in source.labels], dtype=np.int64)
 
@@ -111,4 +112,5 @@ def _seen(folder: Path, hashes: npt.NDArray[np.uint64], count: int) -> npt.NDArr
 def _choose(seen: npt.NDArray[np.str_], split: str) -> npt.NDArray[np.bool_]:
     if split == "all":
         return np.ones(len(seen), dtype=np.bool_)
-    return (seen == "") | (seen == "test") if split == UNSEEN else seen == split
+    wanted = ("", "test") if split == UNSEEN else (split,)
+    return np.isin(seen, wanted)

@@ -86,7 +86,7 @@ def read_examples(source: Source, *, side: int = 0) -> Examples:
             squares[len(found)] = result.square
         found.append(_without_pixels(result))
     _report(skipped, len(source))
-    examples = Examples(
+    return Examples(
         source=source,
         rows=np.array([example.row.index for example in found], dtype=np.int64),
         labels=np.array([example.row.label for example in found], dtype=np.int64),
@@ -96,7 +96,6 @@ def read_examples(source: Source, *, side: int = 0) -> Examples:
         aspects=np.array([example.aspect for example in found], dtype=np.float32),
         skipped=skipped,
     )
-    return examples
 
 
 def require_every_label(examples: Examples) -> None:
@@ -131,8 +130,10 @@ def map_rows(
     total = len(source) if indices is None else len(indices)
     with ThreadPoolExecutor(_THREADS) as pool, tqdm(total=total, desc="decoding", unit="img", leave=False) as bar:
         for rows in source.batches(indices):
-            yield from pool.map(work, rows)
+            # Waited for before the caller goes on: a network's threads spin, and would starve the decoding ones.
+            results = list(pool.map(work, rows))
             bar.update(len(rows))
+            yield from results
 
 
 def _example(row: Row, image: Image.Image, side: int) -> _Example:

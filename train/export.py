@@ -1,5 +1,8 @@
 """The model folder: weights and configuration in timm's format, the ONNX network, metadata, splits and card."""
 
+import train.torchvision_operators  # noqa: F401 - must come before timm and torchvision
+
+# isort: split
 import errno
 import importlib.metadata
 import logging
@@ -9,16 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
 import torch
-import train.torchvision_operators  # noqa: F401, I001 - must come before timm
 from timm.models import save_for_hf
 from torch import nn
 
 from catdog.errors import DataError, SettingsError
-from catdog.metadata import ONNX_FILE, WEIGHTS_FILE, FileHash, Preprocessing, hash_file
+from catdog.metadata import ONNX_FILE, FileHash, Preprocessing, hash_file
 
-CONFIG_FILE = "config.json"
 _LIBRARIES = ("torch", "timm", "onnx", "onnxruntime", "datasets", "numpy", "pillow", "scikit-learn")
 
 
@@ -40,11 +40,9 @@ def clear_disk_errors(folder: Path) -> Iterator[None]:
         raise
 
 
-def export_network(
-    network: nn.Module, folder: Path, *, labels: tuple[str, ...], spec: Preprocessing
-) -> None:
+def export_network(network: nn.Module, folder: Path, *, labels: tuple[str, ...], spec: Preprocessing) -> None:
     """Write `config.json`, `model.safetensors` and `onnx/model.onnx`."""
-    network = network.to("cpu", memory_format=torch.contiguous_format).eval()
+    network.to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     side = spec.input_size
     save_for_hf(
         network,

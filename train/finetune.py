@@ -1,5 +1,8 @@
 """Fine-tuning of the whole network, on one device or several."""
 
+import train.torchvision_operators  # noqa: F401 - must come before timm and torchvision
+
+# isort: split
 import copy
 import logging
 import math
@@ -13,13 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
+from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 from tqdm import tqdm
-
-import train.torchvision_operators  # noqa: F401, I001 - must come before timm
-from timm.utils import ModelEmaV3
 
 from catdog.errors import DataError
 from catdog.metadata import Preprocessing
@@ -89,7 +90,7 @@ def create_accelerator(*, precision: str = "no", accumulate: int = 1) -> Acceler
     )
 
 
-def finetune(
+def finetune(  # noqa: PLR0913 - each is one thing
     network: nn.Module,
     training: TrainingSet,
     validate: Callable[[nn.Module], tuple[npt.NDArray[np.float32], Labels]],
@@ -161,7 +162,7 @@ class _Run:
         self.classes = classifier(network).out_features
         self.average = ModelEmaV3(network, decay=schedule.average_decay, use_warmup=True, device=accelerator.device)
         loader = DataLoader(
-            training.members.tolist(),  # type: ignore[arg-type] # anything with a length and items will do
+            training.members.tolist(),
             batch_size=schedule.batch_size, shuffle=True, drop_last=True, collate_fn=training.batch,
         )  # fmt: skip
         self.network, self.optimizer, self.loader = accelerator.prepare(
@@ -216,9 +217,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak_rate"] * factor
 
-    def checkpoint(
-        self, options: str, best: dict[str, torch.Tensor], history: list[dict[str, float]]
-    ) -> Checkpoint:
+    def checkpoint(self, options: str, best: dict[str, torch.Tensor], history: list[dict[str, float]]) -> Checkpoint:
         """Everything that `restore` needs."""
         return Checkpoint(
             epoch=len(history),

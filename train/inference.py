@@ -21,7 +21,8 @@ def pixel_batches(source: Source, rows: Sequence[int], spec: Preprocessing) -> I
     plain = spec.model_copy(update={"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)})
 
     def crop(_row: Row, image: Image.Image) -> npt.NDArray[np.uint8]:
-        return np.rint(preprocess(image, plain) * 255.0).astype(np.uint8)
+        pixels: npt.NDArray[np.uint8] = np.rint(preprocess(image, plain) * 255.0).astype(np.uint8)
+        return pixels
 
     batch: list[npt.NDArray[np.uint8]] = []
     for pixels in map_rows(source, crop, rows):

@@ -25,7 +25,7 @@ class Metrics:
     n: int
     accuracy: float
     auc: float | None
-    """Area under the ROC curve, of the second label or averaged over one-against-the-rest; None if a label is absent."""
+    """Area under the ROC curve, of the second label or averaged one against the rest; None if a label is absent."""
     log_loss: float
     """In nats."""
     ece: float

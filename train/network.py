@@ -1,15 +1,16 @@
 """The timm network: made, filled with starting weights, and read from a model folder."""
 
+import train.torchvision_operators  # noqa: F401 - must come before timm and torchvision
+
+# isort: split
 from pathlib import Path
 
+import timm
+import timm.data
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
-
-import train.torchvision_operators  # noqa: F401, I001 - must come before timm
-import timm
-from timm.data import resolve_model_data_config
 
 from catdog.errors import HubError, ModelError, SettingsError
 from catdog.metadata import Preprocessing
@@ -46,7 +47,7 @@ def create_network(architecture: str, *, labels: int, init: str) -> nn.Module:
 
 def preprocessing(network: nn.Module, *, input_size: int, crop_pct: float) -> Preprocessing:
     """What the network's own configuration says, at another size: aspect kept, the centre cut out."""
-    config = resolve_model_data_config(network)
+    config = timm.data.resolve_model_data_config(network)  # type: ignore[attr-defined, no-untyped-call]
     return Preprocessing(
         input_size=input_size,
         mean=config["mean"],
@@ -73,8 +74,8 @@ def fold_temperature(network: nn.Module, temperature: float) -> None:
     """Divide the last layer by the temperature, so that every consumer shows calibrated probabilities."""
     head = classifier(network)
     with torch.no_grad():
-        head.weight /= temperature
-        head.bias /= temperature
+        head.weight.div_(temperature)
+        head.bias.div_(temperature)
 
 
 def _create(architecture: str, labels: int) -> nn.Module:

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from catdog.errors import DataError, ModelError
 from catdog.phash import Hashes, group_near_duplicates, near_pairs, pack
+from train.examples import Examples
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -18,6 +20,38 @@ Manifest = Mapping[str, Split]
 """From a perceptual hash to its split."""
 
 _SHARE = 0.1  # of validation, and of test
+
+
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """Examples and the split of each."""
+
+    examples: Examples
+    splits: npt.NDArray[np.str_]
+    """Shape (n,)."""
+
+    def members(self, split: Split) -> npt.NDArray[np.int64]:
+        """Indices of the examples in one split."""
+        return np.flatnonzero(self.splits == split)
+
+    def rows(self, split: Split) -> list[int]:
+        """Their rows in the source."""
+        rows: list[int] = self.examples.rows[self.members(split)].tolist()
+        return rows
+
+    def labels(self, split: Split) -> npt.NDArray[np.int64]:
+        """Their labels."""
+        return self.examples.labels[self.members(split)]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many each split has."""
+        return {split: len(self.members(split)) for split in SPLITS}
+
+
+def divide(examples: Examples, *, seed: int) -> Divided:
+    """Split examples; see `assign_splits`."""
+    return Divided(examples, assign_splits(examples.hashes, examples.labels, seed=seed))
 
 
 def assign_splits(hashes: Hashes, labels: npt.NDArray[np.int64], *, seed: int) -> npt.NDArray[np.str_]:
@@ -63,12 +97,9 @@ def read_manifest(path: Path) -> Manifest:
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        if any(row["split"] not in SPLITS or len(bytes.fromhex(row["phash"])) != 32 for row in rows):  # noqa: PLR2004
-            raise ValueError("a line is no hash with a split")
+            return {_checked_hash(row["phash"]): _checked_split(row["split"]) for row in csv.DictReader(file)}
     except (OSError, ValueError, KeyError, csv.Error) as error:
         raise ModelError(f"The split manifest {path} cannot be used: {error}. Fetch the model again.") from None
-    return {row["phash"]: row["split"] for row in rows}  # type: ignore[misc] # checked above
 
 
 def seen_splits(hashes: Hashes, manifest: Manifest) -> npt.NDArray[np.str_]:
@@ -85,9 +116,7 @@ def seen_splits(hashes: Hashes, manifest: Manifest) -> npt.NDArray[np.str_]:
     return found
 
 
-def _fill(
-    splits: npt.NDArray[np.str_], groups: npt.NDArray[np.int64], ordered: list[int], quota: int
-) -> None:
+def _fill(splits: npt.NDArray[np.str_], groups: npt.NDArray[np.int64], ordered: list[int], quota: int) -> None:
     """Give test and validation whole groups up to the quota; the rest, and groups too large for it, stay in train."""
     room: dict[Split, int] = {"test": quota, "validation": quota}
     for group in ordered:
@@ -103,3 +132,16 @@ def _fill(
 
 def _order(digest: npt.NDArray[np.uint64], seed: int) -> bytes:
     return hashlib.sha256(f"{seed} {digest.tobytes().hex()}".encode()).digest()
+
+
+def _checked_hash(text: str) -> str:
+    if len(bytes.fromhex(text)) != 32:  # noqa: PLR2004
+        raise ValueError(f"{text} is no hash of 256 bits")
+    return text
+
+
+def _checked_split(text: str) -> Split:
+    for split in SPLITS:
+        if split == text:
+            return split
+    raise ValueError(f"{text} is no split")

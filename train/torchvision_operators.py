@@ -20,9 +20,9 @@ def declare_missing_operators() -> None:
     """Declare the operators that `import torchvision` asks for, if they are not there."""
     if _declared or _operators_load():
         return
-    library = torch.library.Library("torchvision", "DEF")
+    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for name in ("nms", "qnms"):
-        library.define(f"{name}{_SIGNATURE}")
+        library.define(f"{name}{_SIGNATURE}")  # type: ignore[no-untyped-call]
     _declared.append(library)
 
 
@@ -32,7 +32,7 @@ def _operators_load() -> bool:
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         for library in Path(folder).glob("_C*.*"):
             with contextlib.suppress(OSError):
-                torch.ops.load_library(str(library))
+                torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
     return hasattr(torch.ops.torchvision, "nms")
 
 

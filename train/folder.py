@@ -1,0 +1,132 @@
+"""Filling a model folder: calibrated network, metadata, split manifest, scores and card."""
+
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from catdog.metadata import (
+    METADATA_FILE,
+    SCHEMA_VERSION,
+    SPLITS_FILE,
+    Metadata,
+    Preprocessing,
+    UnsureRule,
+    VerdictRules,
+    hash_file,
+    write_metadata,
+)
+from catdog.model import Model, softmax
+from train.calibration import UNSURE_ERROR_RATE, fit_temperature, fit_unsure
+from train.card import CARD_FILE, render_card
+from train.evaluate import score_rows
+from train.export import export_network, hash_files, library_versions, sync_folder
+from train.inference import pixel_batches, run
+from train.network import fold_temperature
+from train.splits import Divided, Split, write_manifest
+
+_log = logging.getLogger(__name__)
+_SCORED: tuple[Split, ...] = ("validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a network comes from."""
+
+    data: str
+    """A Hub data set id or a folder."""
+    init: str
+    """The starting weights: a file or a Hub name."""
+    positive_label: str | None
+    """One of the labels, for the record as the rest."""
+    recipe: str
+    seed: int
+    settings: dict[str, Any]
+    """Of the recipe, for the record."""
+
+
+def write_model_folder(folder: Path, network: nn.Module, data: Divided, spec: Preprocessing, origin: Origin) -> None:
+    """Calibrate a trained network on validation, write everything, and score the ONNX file that was written.
+
+    Args:
+        folder: Replaced if it exists.
+        network: On the CPU; the temperature is folded into its last layer.
+        data: The pictures it was trained, and is to be calibrated and scored, on.
+        spec: How pictures become its input.
+        origin: For the record.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    temperature, rules = _calibrate(network, data, spec)
+    metadata = Metadata(
+        schema_version=SCHEMA_VERSION,
+        architecture=str(network.pretrained_cfg["architecture"]),  # type: ignore[index]
+        labels=data.examples.source.labels,
+        positive_label=origin.positive_label,
+        preprocessing=spec,
+        verdict=rules,
+        temperature=temperature,
+        training=_describe(origin, data),
+        seed=origin.seed,
+        versions=library_versions(),
+    )
+    export_network(network, folder, labels=metadata.labels, spec=spec)
+    write_manifest(folder / SPLITS_FILE, data.examples.hashes, data.splits)
+    write_metadata(folder, metadata.model_copy(update={"files": hash_files(folder)}))
+    finish_model_folder(folder, metadata.model_copy(update={"metrics": _score(folder, data)}))
+
+
+def finish_model_folder(folder: Path, metadata: Metadata) -> None:
+    """Write the card and the final metadata, with the hash of every other file."""
+    (folder / METADATA_FILE).unlink(missing_ok=True)
+    (folder / CARD_FILE).write_text(render_card(metadata), encoding="utf-8")
+    write_metadata(folder, metadata.model_copy(update={"files": hash_files(folder)}))
+    sync_folder(folder)
+
+
+def _calibrate(network: nn.Module, data: Divided, spec: Preprocessing) -> tuple[float, VerdictRules]:
+    """Fold the temperature into the last layer; returns it, and the rule for "unsure"."""
+    batches = pixel_batches(data.examples.source, data.rows("validation"), spec)
+    logits = run(network.eval(), batches, spec, device=torch.device("cpu"))
+    labels = data.labels("validation")
+    temperature = fit_temperature(logits, labels)
+    fold_temperature(network, temperature)
+    threshold = fit_unsure(softmax(logits / np.float32(temperature)), labels)
+    return temperature, VerdictRules(unsure=None if threshold is None else UnsureRule(min_confidence=threshold))
+
+
+def _score(folder: Path, data: Divided) -> dict[str, dict[str, Any]]:
+    model = Model.load(folder)
+    metrics: dict[str, dict[str, Any]] = {}
+    for split in _SCORED:
+        metrics[split] = score_rows(model, data.examples.source, data.rows(split), data.labels(split))
+        _log.info(
+            "%s: accuracy %.4f, log loss %.4f, ECE %.4f",
+            split, metrics[split]["accuracy"], metrics[split]["log_loss"], metrics[split]["ece"],
+        )  # fmt: skip
+    return metrics
+
+
+def _describe(origin: Origin, data: Divided) -> dict[str, Any]:
+    folder, weights = Path(origin.data), Path(origin.init)
+    return {
+        "data": {
+            "name": folder.resolve().name if folder.is_dir() else origin.data,
+            "revision": data.examples.source.revision,
+            "sha256": data.examples.digest,
+            "n": len(data.examples),
+            "skipped": data.examples.skipped.total(),
+        },
+        "splits": data.counts,
+        "init": {
+            "name": weights.name if weights.is_file() else origin.init,
+            "sha256": hash_file(weights) if weights.is_file() else None,
+        },
+        "recipe": origin.recipe,
+        "settings": origin.settings,
+        "unsure_error_rate": UNSURE_ERROR_RATE,
+    }
