@@ -59,8 +59,9 @@ def build_page(parts: PageParts) -> gr.Blocks:
                 picture, url = _inputs(texts)
             with gr.Column(scale=5, min_width=280):
                 widgets = _Widgets(picture=picture, url=url, **_answer(texts))
-        gr.HTML(lambda: footer_html(service.live.model, texts), elem_id="foot")
+        foot = gr.HTML(footer_html(service.live.model, texts), elem_id="foot")
         _connect(widgets, events)
+        blocks.load(events.on_load, None, foot, show_progress="hidden", api_visibility="private")
         api(events.classify, api_name="classify")
         api(events.wrong_label, api_name="wrong_label")
     blocks.queue(api_open=False, max_size=_QUEUED_EVENTS, default_concurrency_limit=_EVENTS_AT_ONCE)

@@ -9,7 +9,7 @@ import gradio as gr
 
 from catdog.errors import CatdogError, UnknownRequestError
 from feedback.row import Source
-from web.answer_view import answer_html, message_html
+from web.answer_view import answer_html, footer_html, message_html
 from web.answers import FeedbackAnswer, PredictionAnswer
 from web.metrics import Metrics
 from web.page_state import Memory, Updates, answer_updates, said_updates
@@ -39,6 +39,10 @@ class PageEvents:
         self._parts = parts
         self._service = parts.service
         self._texts = parts.texts
+
+    async def on_load(self) -> str:
+        """The page was opened: the model may be another one than when the page was built."""
+        return footer_html(self._service.live.model, self._texts)
 
     async def on_photo(self, file: Any) -> Updates:
         """A photo was dropped, chosen, pasted or snapped; None when it was removed."""

@@ -16,7 +16,7 @@ class Texts:
     photo: str = "Photo"
     drop: str = "Drop a photo here, paste one, or choose one"
     url: str = "Address of a picture"
-    url_placeholder: str = "Or the address of a picture, then Enter"
+    url_placeholder: str = "Or a picture's web address"
     waiting: str = "The answer appears here."
     question: str = "Is that right?"
     question_unsure: str = "What is it?"
@@ -37,8 +37,8 @@ class Texts:
         "without its metadata, are kept to train the next model."
     )
     test_mode: str = "Test mode: pictures are fetched from private addresses too. Never run it like this in the open."
-    api: str = "API"
-    model: str = "Model {model_id}, revision {revision}"
+    api: str = "REST API"
+    model: str = "Model: {model_id} ({revision})"
 
     def title(self, labels: Sequence[str]) -> str:
         """The page's name, made of the model's labels."""

@@ -8,7 +8,7 @@ _MONO = ("ui-monospace", "monospace")
 
 def create_theme() -> gr.themes.Base:
     """Warm and quiet, in light and dark."""
-    return gr.themes.Base(
+    theme = gr.themes.Base(
         primary_hue="orange",
         neutral_hue="stone",
         radius_size="lg",
@@ -16,3 +16,4 @@ def create_theme() -> gr.themes.Base:
         font=_FONT,
         font_mono=_MONO,
     )
+    return theme.set(body_background_fill="*neutral_50", body_background_fill_dark="*neutral_950")
