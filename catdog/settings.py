@@ -1,6 +1,5 @@
 """Settings: the one place that reads the environment."""
 
-import functools
 from pathlib import Path
 from typing import Literal
 
@@ -57,8 +56,7 @@ class Settings(BaseSettings):
         )
 
 
-@functools.cache
-def _variable(field: str) -> str:
+def variable(field: str) -> str:
     """The environment variable behind a settings field."""
     info = Settings.model_fields.get(field)
     alias = info.validation_alias if info else None
@@ -74,5 +72,5 @@ def load_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problems = "; ".join(f"{_variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors())
+        problems = "; ".join(f"{variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors())
         raise SettingsError(f"Wrong settings: {problems}. Correct the environment variables and start again.") from None
