@@ -43,7 +43,7 @@ def _serve(arguments: argparse.Namespace) -> None:
 
 def _greet(arguments: argparse.Namespace, port: int, *, new_token: bool) -> None:
     """Print what a shell needs; the token only when it is new."""
-    print(f"export HF_ENDPOINT=http://{arguments.host}:{port}")
+    print(f"export HF_ENDPOINT=http://{arguments.host}:{port} HF_HUB_DISABLE_XET=1")
     if new_token:
         print(f"export HF_TOKEN={load_tokens(arguments.root)[0][0].token}")
     else:

@@ -67,7 +67,10 @@ def asked_name(request: Request) -> RepoName:
     return RepoName.parse(unquote(part.get("kind", "models")), unquote(part["namespace"]), unquote(part["name"]))
 
 
-def readable(name: Annotated[RepoName, Depends(asked_name)], hub: TheHub, user: Asker) -> Repository:
+AskedName = Annotated[RepoName, Depends(asked_name)]
+
+
+def readable(name: AskedName, hub: TheHub, user: Asker) -> Repository:
     """The repository, if this asker may read it; else it does not exist."""
     repository = hub.store.find(name)
     if user is None and repository.settings["private"]:

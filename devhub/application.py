@@ -66,7 +66,7 @@ def _faults_router(faults: Faults) -> APIRouter:
 
 def _answer_refusal(_: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
-    headers = {"X-Error-Message": str(error).encode("ascii", "replace").decode()}
+    headers = {"X-Error-Message": " ".join(str(error).encode("ascii", "replace").decode().split())}
     if error.hub_code:
         headers["X-Error-Code"] = error.hub_code
     return JSONResponse({"error": str(error)}, status_code=error.status, headers=headers)

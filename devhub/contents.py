@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import FileResponse, Response
 
 from devhub.access import REPO_API, FilePath, Readable, Revision, read_body
-from devhub.description import describe_entry, describe_folder, last_commit
+from devhub.description import describe_entry, describe_folder, find_last_commits
 from devhub.refusal import bad_request, no_entry
 
 router = APIRouter()
@@ -49,13 +49,12 @@ def describe_paths(
     """What stands at some paths; those that do not exist are left out."""
     files = repository.commit(repository.resolve(revision)).files
     folders = _folders(files)
-    described = []
-    for path in (path.strip("/") for path in paths):
-        if path in files:
-            described.append(describe_entry(path, files[path]))
-        elif path in folders:
-            described.append(describe_folder(path))
-    return described
+    wanted = [path.strip("/") for path in paths]
+    return [
+        describe_entry(path, files[path]) if path in files else describe_folder(path)
+        for path in wanted
+        if path in files or path in folders
+    ]
 
 
 @router.api_route("/" + _FILE, methods=["GET", "HEAD"])
@@ -90,8 +89,10 @@ def _list(repository: Readable, revision: str, folder: str, *, recursive: bool, 
     listed += [describe_folder(path) for path in _folders(inside) if path.startswith(prefix)]
     if not recursive:
         listed = [item for item in listed if "/" not in item["path"].removeprefix(prefix)]
-    details = {"lastCommit": last_commit(sha, commit)} if expand else {}
-    return [{**item, **details} for item in sorted(listed, key=lambda item: item["path"])]
+    if expand:
+        last = find_last_commits(repository, sha)
+        listed = [{**item, **({"lastCommit": last[item["path"]]} if item["path"] in last else {})} for item in listed]
+    return sorted(listed, key=lambda item: item["path"])
 
 
 def _folders(paths: Iterable[str]) -> set[str]:

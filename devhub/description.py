@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from devhub.commit import Commit, Entry
+from devhub.commit import Entry
 from devhub.repository import Repository
 
 
@@ -40,9 +40,18 @@ def describe_folder(path: str) -> dict[str, Any]:
     return {"type": "directory", "oid": "0" * 40, "size": 0, "path": path}
 
 
-def last_commit(sha: str, commit: Commit) -> dict[str, Any]:
-    """The commit that a listing with details shows at each file."""
-    return {"id": sha, "title": commit.title, "date": commit.date}
+def find_last_commits(repository: Repository, sha: str) -> dict[str, dict[str, str]]:
+    """The commit that last changed each file, by path."""
+    files = repository.commit(sha).files
+    found: dict[str, dict[str, str]] = {}
+    for current, commit in repository.history(sha):
+        if len(found) == len(files):
+            break
+        before = repository.commit(commit.parent).files if commit.parent else {}
+        for path, entry in files.items():
+            if path not in found and before.get(path) != entry:
+                found[path] = {"id": current, "title": commit.title, "date": commit.date}
+    return found
 
 
 def _sibling(path: str, entry: Entry, *, blobs: bool) -> dict[str, Any]:

@@ -35,7 +35,10 @@ class Match(_Strict):
     @field_validator("path")
     @classmethod
     def _compiles(cls, path: str) -> str:
-        re.compile(path)
+        try:
+            re.compile(path)
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from None
         return path
 
     def fits(self, method: str, path: str) -> bool:

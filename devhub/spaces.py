@@ -8,14 +8,12 @@ import hmac
 import secrets
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
-from devhub.access import Body, Readable, Writable
+from devhub.access import REPO_API, AskedName, Body, Readable, Writable
 from devhub.files import read_json, write_json
-from devhub.refusal import bad_request
+from devhub.refusal import RefusedError, bad_request
 from devhub.repository import Repository, now
-
-router = APIRouter(prefix="/api/spaces/{namespace}/{name}")
 
 _ITERATIONS = 100_000
 _NEW_SPACE: dict[str, Any] = {
@@ -27,6 +25,15 @@ _NEW_SPACE: dict[str, Any] = {
     "secrets": {},
     "events": [],
 }
+
+
+def only_spaces(name: AskedName) -> None:
+    """Models and data sets have no such routes."""
+    if name.kind != "spaces":
+        raise RefusedError(404, "Only Spaces have this.")
+
+
+router = APIRouter(prefix=REPO_API, dependencies=[Depends(only_spaces)])
 
 
 class SpaceRecord:

@@ -1,6 +1,5 @@
 """Routes that take files: how each is to come, LFS objects, and the commit that names them."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -21,24 +20,29 @@ _LFS_OBJECT = "/_lfs/{kind}/{namespace}/{name}/{oid}/{size}"
 
 
 @router.post(REPO_API + "/preupload/{revision}")
-def preupload(body: Body, hub: TheHub, repository: Writable, revision: Revision) -> dict[str, Any]:
+def preupload(body: Body, request: Request, hub: TheHub, repository: Writable, revision: Revision) -> dict[str, Any]:
     """Tell how each file is to come, and its hash where it stands there already.
 
-    Small files come inside the commit. That is more generous than the Hub, on purpose: a client that has Xet sends
-    everything else to Xet, which this server does not speak.
+    Files up to `inline_bytes` come inside the commit. That is more generous than the Hub, on purpose: a client that
+    has Xet sends everything else to Xet, which this server does not speak. The exception are the shards of
+    `push_to_hub`: `datasets` removes their files before the commit is built, so they must come before it, by LFS.
     """
     files = repository.commit(repository.resolve(revision)).files
-    return {"files": [_plan(item, files, hub.inline_bytes) for item in _objects(body, "files")]}
+    pushes = request.headers.get("user-agent", "").startswith("datasets/")
+    answer = []
+    for item in _objects(body, "files"):
+        path = check_path(item.get("path"))
+        lfs = _size(item) > hub.inline_bytes or (pushes and path.endswith(".parquet"))
+        mode, oid = "lfs" if lfs else "regular", _known_oid(files.get(path), lfs=lfs)
+        answer.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid})
+    return {"files": answer}
 
 
-def _plan(item: dict[str, Any], files: Mapping[str, Entry], inline_bytes: int) -> dict[str, Any]:
-    path = check_path(item.get("path"))
-    lfs = _size(item) > inline_bytes
-    entry = files.get(path)
-    oid = None
-    if entry is not None and (lfs or not entry.lfs):
-        oid = entry.sha256 if lfs else entry.oid
-    return {"path": path, "uploadMode": "lfs" if lfs else "regular", "shouldIgnore": False, "oid": oid}
+def _known_oid(entry: Entry | None, *, lfs: bool) -> str | None:
+    """The hash by which the client recognises an unchanged file; None if that hash is not known."""
+    if entry is None or (entry.lfs and not lfs):
+        return None
+    return entry.sha256 if lfs else entry.oid
 
 
 @router.post("/" + _LFS_BATCH)

@@ -1,10 +1,14 @@
 """What all tests share. Real data is optional: what needs it says so and is skipped."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+
+if TYPE_CHECKING:
+    from devhub.server import Running
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,3 +36,17 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("CATDOG_") or name in ("HF_TOKEN", "HF_ENDPOINT", "SPACE_ID"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[Running]":
+    """A hub of its own for one test, with `url` and `token`; the client's cache and token file are the test's too."""
+    from huggingface_hub import close_session, constants  # noqa: PLC0415 - a second that most tests do without
+
+    from devhub.server import Running  # noqa: PLC0415
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    with Running(tmp_path / "hub") as running:
+        yield running
+        close_session()
