@@ -1,5 +1,6 @@
 """From settings, model and journal to the web application."""
 
+import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
@@ -32,6 +33,8 @@ from web.texts import ENGLISH
 from web.uploads import Uploads
 from web.workers import Workers
 
+log = logging.getLogger(__name__)
+
 _DESCRIPTION = (
     "Classifies photos, and keeps what people say about its answers. "
     "Errors come as `error` (a code), `detail` (a sentence) and `request_id`."
@@ -54,6 +57,8 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
     )
     service = create_service(settings, loaded, journal, metrics)
     warnings = _warnings(settings, loaded)
+    for warning in warnings:
+        log.warning("WARNING: %s", warning)
     cleanup = ExitStack()
     cleanup.callback(journal.close)
     folder = cleanup.enter_context(TemporaryDirectory(prefix="catdog-uploads-"))
@@ -101,12 +106,19 @@ def create_service(settings: Settings, loaded: LoadedModel | None, journal: Jour
         journal=journal,
         recent=Recent(),
         metrics=metrics,
-        fetcher=ImageFetcher(max_bytes=settings.max_bytes, allow_private=settings.test_allow_private_urls),
+        fetcher=create_fetcher(settings),
         limits=settings.image_limits,
         hash_client=lambda address: keys.client_hash(address, now=datetime.now(UTC)),
         pictures=Workers(threads=os.cpu_count() or 1, max_waiting=_WAITING_PICTURES),
         disk=Workers(threads=_DISK_THREADS, max_waiting=_WAITING_ANSWERS),
     )
+
+
+def create_fetcher(settings: Settings) -> ImageFetcher:
+    """What gets images by URL; in the tests' mode it goes anywhere."""
+    if settings.test_allow_private_urls:
+        return ImageFetcher(max_bytes=settings.max_bytes, is_allowed=lambda _: True, any_port=True)
+    return ImageFetcher(max_bytes=settings.max_bytes)
 
 
 def _warnings(settings: Settings, loaded: LoadedModel) -> tuple[str, ...]:

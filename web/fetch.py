@@ -11,7 +11,7 @@ import httpx
 
 from catdog import __version__
 from catdog.errors import ImageTooLargeError, UrlError, UrlFailedError, UrlRefusedError
-from web.addresses import is_public
+from web.addresses import IPAddress, is_public
 
 MAX_REDIRECTS = 3
 MAX_URL_LENGTH = 4096
@@ -46,7 +46,8 @@ class ImageFetcher:
         self,
         *,
         max_bytes: int,
-        allow_private: bool = False,
+        is_allowed: Callable[[IPAddress], bool] = is_public,
+        any_port: bool = False,
         resolve: Resolver = resolve_host,
         tls: ssl.SSLContext | None = None,
         connect_timeout_s: float = 5.0,
@@ -56,14 +57,16 @@ class ImageFetcher:
 
         Args:
             max_bytes: Larger images are given up while they stream in.
-            allow_private: For tests only: private addresses and all ports.
+            is_allowed: Which addresses may be connected to.
+            any_port: For tests only; otherwise 80 and 443.
             resolve: Finds the addresses of a host.
             tls: Whom to trust; the certificate authorities of `certifi` if None.
             connect_timeout_s: For each connection.
             total_timeout_s: For everything, redirects included.
         """
         self._max_bytes = max_bytes
-        self._allow_private = allow_private
+        self._is_allowed = is_allowed
+        self._any_port = any_port
         self._resolve = resolve
         self._tls = tls or httpx.create_ssl_context(trust_env=False)
         self._timeout = httpx.Timeout(total_timeout_s, connect=connect_timeout_s)
@@ -106,23 +109,16 @@ class ImageFetcher:
 
     async def _checked_addresses(self, url: httpx.URL) -> Sequence[str]:
         """All addresses of a URL's host, each of them public."""
-        allowed_port = self._allow_private or url.port in _PORTS
+        allowed_port = self._any_port or url.port in _PORTS
         if url.scheme not in ("http", "https") or not url.raw_host or url.userinfo or not allowed_port:
             raise UrlRefusedError(_REFUSED)
         try:
             addresses = await self._resolve(url.raw_host.decode("ascii"), url.port or 443)
         except (OSError, UnicodeError):
             raise UrlRefusedError(_REFUSED) from None
-        if not addresses or not all(self._is_allowed(address) for address in addresses):
+        if not addresses or not all(self._is_allowed(ipaddress.ip_address(address)) for address in addresses):
             raise UrlRefusedError(_REFUSED)
         return addresses
-
-    def _is_allowed(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return self._allow_private or is_public(parsed)
 
     async def _get_from(self, address: str, url: httpx.URL, progress: "_Progress") -> bytes | httpx.URL:
         """Ask one checked address, under the URL's own name. A client of its own keeps no cookies or connections."""

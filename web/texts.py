@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from catdog.metadata import NEITHER, UNSURE
 
 _TWO = 2
+_HIGHEST, _LOWEST = 99.9, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +68,10 @@ ENGLISH = Texts()
 
 def format_percent(probability: float) -> str:
     """A probability as a percentage; never a claim of certainty."""
-    percent = min(99.9, max(0.1, 100 * probability))
-    return f"{percent:.1f} %"
+    percent = 100 * probability
+    if percent > _HIGHEST:
+        return f"> {_HIGHEST} %"
+    return f"< {_LOWEST} %" if percent < _LOWEST else f"{percent:.1f} %"
 
 
 def _enumerated(words: Sequence[str]) -> str:

@@ -1,0 +1,89 @@
+"""What the web tests share: the real app as a process of its own, with a toy model of three labels."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from feedback.journal import Journal
+from feedback.row import FeedbackRow
+from tests.conftest import ROOT
+from tests.toy import toy_model
+
+DEADLINE_S = 90.0
+
+
+def wait_for(found: Callable[[], object], what: str, *, deadline_s: float = DEADLINE_S) -> None:
+    """Poll until something is there."""
+    end = time.monotonic() + deadline_s
+    while not found():
+        if time.monotonic() > end:
+            pytest.fail(f"waited {deadline_s:.0f} s for {what}")
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running app."""
+
+    url: str
+    data_dir: Path
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    def rows(self) -> list[FeedbackRow]:
+        with Journal.open(self.data_dir) as journal:
+            return list(journal.rows())
+
+
+def environment(**settings: object) -> dict[str, str]:
+    """This environment with these settings and no other."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CATDOG_", "HF_"))}
+    return kept | {f"CATDOG_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+@contextmanager
+def running(folder: Path, model: Path, **settings: object) -> Iterator[Server]:
+    """Run `python app.py` on a free port until the block ends."""
+    log, data_dir = folder / "log", folder / "data"
+    env = environment(host="127.0.0.1", port=0, model=model, data_dir=data_dir, **settings)
+    with log.open("wb") as out:
+        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=out, stderr=out)
+    try:
+        wait_for(lambda: b"Ready on" in log.read_bytes() or process.poll() is not None, "the server")
+        match = re.search(r"Ready on (http://\S+)", log.read_text())
+        assert match, log.read_text()
+        yield Server(match[1], data_dir, log, process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of three labels that is unsure below 0.6."""
+    return toy_model(tmp_path_factory.mktemp("models") / "toy", unsure_below=0.6)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, toy_folder: Path) -> Iterator[Server]:
+    """The app with generous limits, which may fetch from loopback."""
+    folder = tmp_path_factory.mktemp("server")
+    limits = {"rate_limit": "100000/minute", "feedback_limit": "100000/minute", "max_bytes": 2_000_000}
+    with running(folder, toy_folder, test_allow_private_urls=True, **limits) as running_server:
+        yield running_server
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=30) as http:
+        yield http
