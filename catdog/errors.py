@@ -5,6 +5,7 @@
     ├── ModelError                a model folder is missing or damaged (exit 2)
     ├── HubError                  the Hub cannot be reached or refuses
     ├── DataError                 training data that cannot be used
+    ├── GateRefusedError          a new model is not good enough to be published (exit 3)
     ├── ImageError
     │   ├── UnreadableImageError
     │   └── ImageTooLargeError
@@ -59,6 +60,13 @@ class DataError(CatdogError):
     """Training or evaluation data that cannot be used."""
 
     code = "bad_data"
+
+
+class GateRefusedError(CatdogError):
+    """A new model is not shown to be better than the one it would replace."""
+
+    code = "gate_refused"
+    exit_code = 3
 
 
 class ImageError(CatdogError):

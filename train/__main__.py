@@ -1,13 +1,19 @@
-"""`python -m train`: fit and evaluate models."""
+"""`python -m train`: fit, evaluate, publish and improve models."""
 
 import argparse
 import json
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from catdog.cli import run
 from catdog.errors import SettingsError
+from catdog.settings import load_settings
+
+if TYPE_CHECKING:
+    from train.repository import ModelRepository
 
 _PACKAGES = {
     "accelerate", "datasets", "jinja2", "onnx", "onnxscript", "safetensors", "scipy", "sklearn", "timm", "torch",
@@ -34,6 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_fit(commands.add_parser("fit", help="fine-tune a network; the result is a complete model folder"))
     _add_evaluate(commands.add_parser("evaluate", help="metrics of a model folder as JSON"))
+    _add_publish(commands.add_parser("publish", help="make a model folder the next revision on the Hub"))
+    _add_rollback(commands.add_parser("rollback", help="bring an earlier revision back"))
     return parser
 
 
@@ -68,6 +76,20 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
         help="unseen: pictures that the model was not made with (of its own data set: the test split)")  # fmt: skip
     add("--out", type=Path, help="also write the JSON here")
     parser.set_defaults(run=_evaluate)
+
+
+def _add_publish(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="RUN", help="a model folder")
+    parser.add_argument("--repo", required=True, help="the model repository, USER/NAME; created if need be")
+    parser.add_argument("--private", action="store_true", help="create it as private")
+    parser.set_defaults(run=_publish)
+
+
+def _add_rollback(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repo", required=True, help="the model repository, USER/NAME")
+    parser.add_argument("--to", required=True, metavar="TAG", help="the tag whose files `main` is to have again")
+    parser.add_argument("--reason", default="rolled back by hand", help="noted beside the revision that is taken back")
+    parser.set_defaults(run=_rollback)
 
 
 def _fit(arguments: argparse.Namespace) -> int:
@@ -113,6 +135,32 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         except OSError as error:
             raise SettingsError(f"--out {arguments.out} cannot be written: {error.strerror}.") from None
     return 0
+
+
+def _publish(arguments: argparse.Namespace) -> int:
+    from train.publish import publish  # noqa: PLC0415
+
+    published = publish(arguments.folder, _repository(arguments), private=arguments.private)
+    done = "published as" if published.new else "nothing to publish: this is already"
+    print(f"{arguments.repo}: {done} {published.tag}, commit {published.commit}")
+    return 0
+
+
+def _rollback(arguments: argparse.Namespace) -> int:
+    from train.rollback import rollback  # noqa: PLC0415
+
+    done = rollback(_repository(arguments), to=arguments.to, reason=arguments.reason, now=datetime.now(UTC))
+    if done.revoked is None:
+        print(f"{arguments.repo}: main has the files of {arguments.to} already, commit {done.commit}")
+    else:
+        print(f"{arguments.repo}: main is {arguments.to} again, commit {done.commit}; {done.revoked} is revoked")
+    return 0
+
+
+def _repository(arguments: argparse.Namespace) -> "ModelRepository":
+    from train.repository import ModelRepository  # noqa: PLC0415
+
+    return ModelRepository.open(arguments.repo, load_settings())
 
 
 if __name__ == "__main__":
