@@ -16,7 +16,6 @@ import pytest
 from catdog.errors import FeedbackError, KeyReusedError, SettingsError
 from feedback import database
 from feedback.journal import JOURNAL_FILE, Journal
-from feedback.row import FeedbackRow
 from tests.conftest import ROOT
 from tests.feedback.rows import some_row
 
@@ -90,11 +89,11 @@ def test_the_same_idempotency_key_gives_the_same_row(journal: Journal) -> None:
     assert journal.pending().rows == 1
 
 
-@pytest.mark.parametrize("other", [some_row(), some_row(corrected_label="cat")])
-def test_an_idempotency_key_for_two_answers_is_refused(journal: Journal, other: FeedbackRow) -> None:
-    journal.append(some_row(), idempotency_key="1")
+@pytest.mark.parametrize(("request_id", "label"), [("r", "cat"), ("another", "dog")])
+def test_an_idempotency_key_for_two_answers_is_refused(journal: Journal, request_id: str, label: str) -> None:
+    journal.append(some_row(request_id="r"), idempotency_key="1")
     with pytest.raises(KeyReusedError, match="NOT saved"):
-        journal.append(other, idempotency_key="1")
+        journal.append(some_row(request_id=request_id, corrected_label=label), idempotency_key="1")
     assert journal.pending().rows == 1
 
 
@@ -312,10 +311,11 @@ def test_a_folder_that_is_a_file_is_a_wrong_setting(tmp_path: Path) -> None:
         Journal.open(tmp_path / "data")
 
 
-def test_a_read_only_folder_is_a_wrong_setting(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file_mode", [0o444, 0o666])
+def test_a_read_only_folder_is_a_wrong_setting(tmp_path: Path, file_mode: int) -> None:
     with Journal.open(tmp_path) as journal:
         journal.append(some_row())
-    (tmp_path / JOURNAL_FILE).chmod(0o444)
+    (tmp_path / JOURNAL_FILE).chmod(file_mode)
     tmp_path.chmod(0o555)
     done = subprocess.run(
         [sys.executable, "-c", OPEN_AS_ANYONE],
