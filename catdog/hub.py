@@ -1,5 +1,6 @@
 """Which model to serve: a folder, a Hub repository, or what is left when the Hub cannot be reached."""
 
+import functools
 import json
 import logging
 import re
@@ -22,6 +23,8 @@ _REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SERVED_FILES = [METADATA_FILE, ONNX_FILE, "README.md", "*.png"]
 _TIMEOUT_S = 10.0
+_SILENCE_S = 60.0
+_UNAUTHORIZED = 401
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,37 @@ def load_model(settings: Settings, *, embedded: Path = EMBEDDED_MODEL) -> Loaded
             f"CATDOG_MODEL is {settings.model!r}: there is no such folder, and it is no Hub repository (USER/NAME)."
         )
     try:
-        return LoadedModel(_load_from_hub(settings), "hub")
+        return LoadedModel(load_commit(settings, find_commit(settings)), "hub")
     except (HubError, ModelError) as error:
         logger.warning("%s", error)
         return _fall_back(settings, embedded, str(error))
+
+
+def find_commit(settings: Settings) -> str:
+    """The commit that the model's revision names now, as the Hub answers; a full commit id is not looked up.
+
+    Raises:
+        HubError: the Hub cannot be reached, refuses, or knows no such repository or revision.
+    """
+    if _COMMIT.fullmatch(settings.model_revision):
+        return settings.model_revision
+    from huggingface_hub import HfApi  # noqa: PLC0415 - a second of imports that serving a folder does without
+
+    api = HfApi(endpoint=settings.hf_endpoint, token=_token(settings))
+    with _translated(settings):
+        return str(api.model_info(settings.model, revision=settings.model_revision, timeout=_TIMEOUT_S).sha)
+
+
+def load_commit(settings: Settings, commit: str) -> Model:
+    """Fetch one commit of the model's repository, check it, run it once, and remember that it works.
+
+    Raises:
+        HubError: it could not be fetched; another time it may be.
+        ModelError: it is no model that works, and never will be.
+    """
+    model = Model.load(_fetch(settings, commit), model_id=settings.model, revision=commit)
+    _remember(settings, commit)
+    return model
 
 
 def _find_folder(name: str) -> Path | None:
@@ -64,51 +94,81 @@ def _find_folder(name: str) -> Path | None:
     return next((path for path in (Path(name), PROJECT_ROOT / name) if path.is_dir()), None)
 
 
-def _load_from_hub(settings: Settings) -> Model:
-    """Resolve the revision to a commit, load that commit, and remember it."""
-    from huggingface_hub import HfApi  # noqa: PLC0415 - a second of imports that serving a folder does without
+def _fetch(settings: Settings, commit: str, *, offline: bool = False) -> Path:
+    """The folder with a commit's files, downloaded if the Hub's cache lacks them."""
+    from huggingface_hub import snapshot_download  # noqa: PLC0415
 
-    token = settings.hf_token.get_secret_value() if settings.hf_token else None
-    api = HfApi(endpoint=settings.hf_endpoint, token=token)
     with _translated(settings):
-        commit = settings.model_revision
-        if not _COMMIT.fullmatch(commit):
-            commit = api.model_info(settings.model, revision=commit, timeout=_TIMEOUT_S).sha or commit
-        folder = api.snapshot_download(settings.model, revision=commit, allow_patterns=_SERVED_FILES)
-    model = Model.load(Path(folder), model_id=settings.model, revision=commit)
-    _remember(settings, commit)
-    return model
+        return Path(
+            snapshot_download(
+                settings.model,
+                revision=commit,
+                allow_patterns=_SERVED_FILES,
+                endpoint=settings.hf_endpoint,
+                token=_token(settings),
+                local_files_only=offline,
+            )
+        )
 
 
 def _fall_back(settings: Settings, embedded: Path, problem: str) -> LoadedModel:
     """The last good commit, if its files are still in the Hub's cache, else the embedded model."""
-    from huggingface_hub import snapshot_download  # noqa: PLC0415
-
     commit = _last_good(settings)
     if commit is not None:
         try:
-            with _translated(settings):
-                folder = snapshot_download(settings.model, revision=commit, local_files_only=True)
-            return LoadedModel(Model.load(Path(folder), model_id=settings.model, revision=commit), "cache", problem)
+            folder = _fetch(settings, commit, offline=True)
+            return LoadedModel(Model.load(folder, model_id=settings.model, revision=commit), "cache", problem)
         except (HubError, ModelError) as error:
             logger.warning("%s", error)
     return LoadedModel(Model.load(embedded), "embedded", problem)
+
+
+def _token(settings: Settings) -> str | None:
+    return settings.hf_token.get_secret_value() if settings.hf_token else None
+
+
+@functools.cache
+def _bound_waiting() -> None:
+    """Give every request of this process's Hub client a timeout; by default most have none and may hang a start."""
+    import httpx2  # noqa: PLC0415
+    from huggingface_hub import set_client_factory  # noqa: PLC0415
+
+    set_client_factory(lambda: httpx2.Client(follow_redirects=True, timeout=_SILENCE_S))
 
 
 @contextmanager
 def _translated(settings: Settings) -> Iterator[None]:
     """Turn what `huggingface_hub` raises into a `HubError`."""
     import httpx2  # noqa: PLC0415 - the Hub client's HTTP library; its connection errors are no OSError
-    from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
 
+    _bound_waiting()
     try:
         yield
-    except (httpx2.HTTPError, OSError, HFValidationError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise HubError(
-            f"The model {settings.model} at {settings.model_revision} could not be fetched from "
-            f"{settings.hf_endpoint}: {reason}"
-        ) from error
+    except (httpx2.HTTPError, OSError) as error:
+        raise _hub_error(settings, _reason(error)) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # the client takes every answer for the Hub's
+        raise _hub_error(settings, f"the answer is not the Hub's ({error}); check HF_ENDPOINT") from error
+
+
+def _hub_error(settings: Settings, reason: str) -> HubError:
+    return HubError(
+        f"The model {settings.model} at {settings.model_revision} could not be fetched from "
+        f"{settings.hf_endpoint}: {reason}"
+    )
+
+
+def _reason(error: Exception) -> str:
+    """The cause in one sentence, with what to do where that is known."""
+    from huggingface_hub import errors  # noqa: PLC0415
+
+    match error:
+        case errors.RepositoryNotFoundError():
+            return "there is no such repository, or HF_TOKEN may not read it"
+        case errors.RevisionNotFoundError():
+            return "it has no such revision; check CATDOG_MODEL_REVISION"
+        case errors.HfHubHTTPError(response=response) if response.status_code == _UNAUTHORIZED:
+            return "the token in HF_TOKEN is not valid"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _memory(settings: Settings) -> Path:
