@@ -9,20 +9,21 @@ from catdog.cli import run
 from catdog.hub import load_model
 from catdog.settings import load_settings
 from feedback.journal import Journal
+from web.serve import bind, serve
 
 
 def main(argv: Sequence[str]) -> int:
-    """Settings, model, journal, app, server."""
+    """Settings, address, model, journal; the app of these; serve."""
     _parser().parse_args(argv)
     settings = load_settings()
     logging.getLogger().setLevel(settings.log_level)
+    listener = bind(settings.host, settings.port)
     loaded = load_model(settings)
+    journal = Journal.open(settings.data_dir)
 
-    from web.build import create_app  # noqa: PLC0415 - seconds of imports, after what may fail at once
-    from web.serve import serve  # noqa: PLC0415
+    from web.build import create_app  # noqa: PLC0415 - Gradio takes seconds to import; what may fail comes first
 
-    app = create_app(settings, loaded, Journal.open(settings.data_dir))
-    serve(app, host=settings.host, port=settings.port)
+    serve(create_app(settings, loaded, journal), listener)
     return 0
 
 

@@ -15,17 +15,28 @@ _IDLE_CONNECTION_S = 30
 _ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 
 
-def serve(app: FastAPI, *, host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM; port 0 is any free one.
+def bind(host: str, port: int) -> socket.socket:
+    """Reserve an address; nobody can connect yet. Port 0 is any free one.
 
     Raises:
-        SettingsError: the address cannot be listened on.
+        SettingsError: it is taken, or not this machine's.
     """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # do not wait for what an earlier run left
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"Cannot listen on {host}:{port}: {error.strerror}. Set CATDOG_HOST and CATDOG_PORT to a free address."
+        ) from None
+    return listener
+
+
+def serve(app: FastAPI, listener: socket.socket) -> None:
+    """Serve at the bound address until SIGINT or SIGTERM."""
     for library in ("uvicorn", "httpx"):  # httpx names every address that it fetches
         logging.getLogger(library).setLevel(logging.WARNING)
-    listener = _listen(host, port)
-    shown = "localhost" if host in _ANYWHERE else host
-    log.info("Ready on http://%s:%d", shown, listener.getsockname()[1])
     config = uvicorn.Config(
         app,
         access_log=False,  # it would show addresses
@@ -35,13 +46,7 @@ def serve(app: FastAPI, *, host: str, port: int) -> None:
         timeout_keep_alive=_IDLE_CONNECTION_S,
         timeout_graceful_shutdown=_SHUTDOWN_S,
     )
+    listener.listen(config.backlog)
+    host, port = listener.getsockname()[:2]
+    log.info("Ready on http://%s:%d", "localhost" if host in _ANYWHERE else host, port)
     uvicorn.Server(config).run(sockets=[listener])
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise SettingsError(
-            f"Cannot listen on {host}:{port}: {error.strerror}. Set CATDOG_HOST and CATDOG_PORT to a free address."
-        ) from None

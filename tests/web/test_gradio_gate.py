@@ -1,0 +1,159 @@
+"""The holes of a mounted Gradio app stay closed, and what programs need stays open."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+from tests.conftest import ROOT
+from tests.toy import encoded, picture
+from tests.web.conftest import Server
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=https://example.com/",
+        "/gradio_api/file=http://127.0.0.1/",
+        "/gradio_api/file=/etc/passwd",
+        "/gradio_api/file=app.py",
+        f"/gradio_api/file={ROOT}/app.py",
+        "/gradio_api/file=../../../etc/passwd",
+        "/gradio_api/file=/tmp/../etc/passwd",
+        "/gradio_api/file=%00",
+        "/gradio_api/file/etc/passwd",
+        "/file=/etc/passwd",
+        "/gradio_api/proxy=https://example.com/",
+        "/gradio_api/proxy=http://127.0.0.1/",
+        "/monitoring",
+        "/monitoring/summary",
+        "/gradio_api/queue/status",
+        "/gradio_api/runs",
+        "/gradio_api/deep_link",
+        "/gradio_api/dev/reload",
+        "/gradio_api/token",
+        "/gradio_api/user",
+        "/gradio_api/login_check",
+        "/gradio_api/custom_component/x/client/component/index.js",
+        "/gradio_api/vibe-code",
+        "/gradio_api/profiling/summary",
+        "/gradio_api/stream/a/b/1/playlist.m3u8",
+        "/gradio_api/mcp/",
+        "/login",
+        "/logout",
+    ],
+)
+def test_doors_that_the_page_does_not_need_are_closed(client: httpx.Client, path: str) -> None:
+    response = client.get(path)
+    assert (response.status_code, response.json()["error"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/run/classify",
+        "/gradio_api/api/classify",
+        "/gradio_api/component_server",
+        "/gradio_api/process_recording",
+        "/gradio_api/vibe-edit",
+        "/gradio_api/run-history/connect",
+        "/login",
+    ],
+)
+def test_calls_that_skip_the_queue_or_write_files_are_closed(client: httpx.Client, path: str) -> None:
+    assert client.post(path, json={"data": []}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
+        {"path": "/etc/passwd"},
+        {"path": f"{ROOT}/pyproject.toml", "meta": {"_type": "gradio.FileData"}},
+        {"path": "pyproject.toml", "meta": {"_type": "gradio.FileData"}},
+        {"path": "http://127.0.0.1:1/a.jpg", "meta": {"_type": "gradio.FileData"}},
+        {"path": "https://example.com/a.jpg", "meta": {"_type": "gradio.FileData"}},
+        {"path": "data:image/png;base64,AAAA", "meta": {"_type": "gradio.FileData"}},
+        {"path": "\0", "meta": {"_type": "gradio.FileData"}},
+        [{"deep": [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}]}],
+    ],
+)
+@pytest.mark.parametrize("path", ["/gradio_api/call/classify", "/gradio_api/queue/join"])
+def test_an_event_can_name_no_file_but_an_uploaded_one(client: httpx.Client, path: str, file: Any) -> None:
+    response = client.post(path, json={"data": [file], "session_hash": "s", "fn_index": 0})
+    assert (response.status_code, response.json()["error"]) == (422, "invalid_request")
+
+
+def test_a_link_among_the_uploads_leads_nowhere(client: httpx.Client) -> None:
+    uploaded = Path(upload(client)[0])
+    link = uploaded.with_name("link.jpg")
+    link.symlink_to("/etc/passwd")
+    assert client.get(f"/gradio_api/file={link}").status_code == 404
+    body = {"data": [{"path": str(link), "meta": {"_type": "gradio.FileData"}}]}
+    assert client.post("/gradio_api/call/classify", json=body).status_code == 422
+
+
+@pytest.mark.parametrize("body", [b"{", b"", b"\xff", b"[" * 100_000, b'{"data": ' * 20_000])
+def test_an_event_that_is_no_json_is_refused(client: httpx.Client, body: bytes) -> None:
+    response = client.post("/gradio_api/call/classify", content=body, headers={"Content-Type": "application/json"})
+    assert (response.status_code, response.json()["error"]) == (422, "invalid_request")
+
+
+def test_no_picture_gets_in_as_a_data_url(client: httpx.Client) -> None:
+    event = {"data": [{"url": "data:image/png;base64," + "A" * 300_000}]}
+    assert client.post("/gradio_api/call/classify", json=event).status_code == 413
+
+
+def test_an_upload_that_is_too_large_is_refused(client: httpx.Client) -> None:
+    assert client.post("/gradio_api/upload", files={"files": ("a.jpg", bytes(2_010_000))}).status_code == 413
+    assert client.post("/gradio_api/upload", files={"files": ("a.jpg", bytes(5_000_000))}).status_code == 413
+
+
+def test_an_upload_can_be_seen_at_the_address_that_its_sender_got(client: httpx.Client) -> None:
+    (path,) = upload(client)
+    assert client.get(f"/gradio_api/file={path}").content == encoded(picture("red"))
+
+
+def upload(client: httpx.Client) -> list[str]:
+    paths: list[str] = client.post("/gradio_api/upload", files={"files": ("a.jpg", encoded(picture("red")))}).json()
+    return paths
+
+
+@pytest.fixture
+def program(server: Server) -> Client:
+    return Client(server.url, verbose=False, analytics_enabled=False)
+
+
+@pytest.fixture
+def red_file(tmp_path: Path) -> Path:
+    path = tmp_path / "red.jpg"
+    path.write_bytes(encoded(picture("red")))
+    return path
+
+
+def test_a_program_can_classify_and_correct(program: Client, red_file: Path, server: Server) -> None:
+    before = len(server.rows())
+    answer = program.predict(image=handle_file(red_file), api_name="/classify")
+    assert (answer["label"], answer["verdict"]) == ("red", "red")
+    saved = program.predict(request_id=answer["request_id"], label="blue", api_name="/wrong_label")
+    assert saved["status"] == "saved"
+    (row,) = server.rows()[before:]
+    assert (row.id, row.corrected_label, row.source) == (saved["id"], "blue", "api")
+
+
+def test_a_program_gets_the_sentence_of_an_error(program: Client, tmp_path: Path) -> None:
+    text = tmp_path / "text.jpg"
+    text.write_text("hello")
+    with pytest.raises(AppError, match="no image that can be read"):
+        program.predict(image=handle_file(text), api_name="/classify")
+    with pytest.raises(AppError, match="no longer remembered"):
+        program.predict(request_id="0" * 32, label="red", api_name="/wrong_label")
+
+
+def test_programs_see_two_functions_and_no_inner_ones(program: Client) -> None:
+    info = program.view_api(return_format="dict", print_info=False)
+    assert set(info["named_endpoints"]) == {"/classify", "/wrong_label"}
+    assert info["unnamed_endpoints"] == {}

@@ -1,0 +1,107 @@
+"""Limits per client, on an app with small ones behind one trusted proxy; each test is another client."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from catdog.errors import RateLimitedError, SettingsError
+from tests.toy import encoded, picture
+from tests.web.conftest import Server, running
+from web.rate_limit import RateLimiter
+
+RED = encoded(picture("red"))
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory, toy_folder: Path) -> Iterator[Server]:
+    limits = {"rate_limit": "3/minute", "feedback_limit": "2/minute", "trusted_proxies": 1}
+    with running(tmp_path_factory.mktemp("limited"), toy_folder, **limits) as server:
+        yield server
+
+
+def client_from(server: Server, address: str) -> httpx.Client:
+    return httpx.Client(base_url=server.url, headers={"X-Forwarded-For": f"6.6.6.6, {address}"}, timeout=30)
+
+
+def refused(response: httpx.Response) -> bool:
+    if response.status_code != 429:
+        return False
+    assert response.json()["error"] == "rate_limited"
+    assert 1 <= int(response.headers["Retry-After"]) <= 60
+    return True
+
+
+def test_predictions_are_limited_per_client(limited: Server) -> None:
+    with client_from(limited, "1.0.0.1") as client:
+        answers = [client.post("/predict", files={"file": RED}) for _ in range(4)]
+    assert [answer.status_code for answer in answers[:3]] == [200, 200, 200]
+    assert refused(answers[3])
+    with client_from(limited, "1.0.0.2") as other:
+        assert other.post("/predict", files={"file": RED}).status_code == 200
+
+
+def test_a_client_cannot_get_a_new_share_by_claiming_another_address(limited: Server) -> None:
+    with httpx.Client(base_url=limited.url, timeout=30) as client:
+        answers = [
+            client.post("/predict", files={"file": RED}, headers={"X-Forwarded-For": f"9.9.9.{n}, 1.0.0.3"})
+            for n in range(4)
+        ]
+    assert refused(answers[3])
+
+
+def test_failures_count_too(limited: Server) -> None:
+    with client_from(limited, "1.0.0.4") as client:
+        assert not any(refused(client.post("/predict", files={"file": b"text"})) for _ in range(3))
+        assert refused(client.post("/predict", files={"file": RED}))
+
+
+def test_corrections_have_a_limit_of_their_own(limited: Server) -> None:
+    with client_from(limited, "1.0.0.5") as client:
+        answers = [client.post("/feedback", json={"request_id": "x", "label": "red"}) for _ in range(3)]
+        assert [answer.status_code for answer in answers[:2]] == [404, 404]
+        assert refused(answers[2])
+        assert client.post("/predict", files={"file": RED}).status_code == 200
+
+
+def test_what_the_page_sends_is_limited_too(limited: Server) -> None:
+    for address, path in (
+        ("1.0.0.6", "/gradio_api/queue/join"),
+        ("1.0.0.7", "/gradio_api/call/classify"),
+        ("1.0.0.8", "/gradio_api/upload"),
+    ):
+        with client_from(limited, address) as client:
+            answers = [client.post(path, json={"data": []}) for _ in range(4)]
+            assert not any(refused(answer) for answer in answers[:3])
+            assert refused(answers[3])
+
+
+def test_health_is_not_limited(limited: Server) -> None:
+    with client_from(limited, "1.0.0.9") as client:
+        assert all(client.get("/health").status_code == 200 for _ in range(10))
+
+
+def test_without_the_tests_mode_loopback_is_refused_and_nothing_warns(limited: Server) -> None:
+    with client_from(limited, "1.0.0.10") as client:
+        response = client.post("/predict", params={"url": f"{limited.url}/health"})
+        assert response.json()["error"] == "url_refused"
+        assert client.get("/health").json()["warnings"] == []
+        assert "Test mode" not in client.get("/").text
+    assert "WARNING" not in limited.log.read_text()
+
+
+def test_a_refusal_is_not_counted_so_that_waiting_helps() -> None:
+    limiter = RateLimiter({"kind": "1/hour"})
+    limiter.check("kind", "a")
+    with pytest.raises(RateLimitedError) as first:
+        limiter.check("kind", "a")
+    with pytest.raises(RateLimitedError) as second:
+        limiter.check("kind", "a")
+    assert 0 < second.value.retry_after_s <= first.value.retry_after_s <= 3600
+
+
+@pytest.mark.parametrize("rate", ["", "many", "10", "10/fortnight", "-1/minute"])
+def test_a_rate_that_cannot_be_understood_is_a_settings_error(rate: str) -> None:
+    with pytest.raises(SettingsError, match="is no rate"):
+        RateLimiter({"kind": rate})
