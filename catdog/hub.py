@@ -1,6 +1,5 @@
 """Which model to serve: a folder, a Hub repository, or what is left when the Hub cannot be reached."""
 
-import functools
 import json
 import logging
 import re
@@ -21,9 +20,8 @@ logger = logging.getLogger(__name__)
 
 _REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_SERVED_FILES = [METADATA_FILE, ONNX_FILE, "README.md", "*.png"]
+_REQUIRED_FILES = (ONNX_FILE, METADATA_FILE)
 _TIMEOUT_S = 10.0
-_SILENCE_S = 60.0
 _UNAUTHORIZED = 401
 
 
@@ -70,11 +68,7 @@ def find_commit(settings: Settings) -> str:
     """
     if _COMMIT.fullmatch(settings.model_revision):
         return settings.model_revision
-    from huggingface_hub import HfApi  # noqa: PLC0415 - a second of imports that serving a folder does without
-
-    api = HfApi(endpoint=settings.hf_endpoint, token=_token(settings))
-    with _translated(settings):
-        return str(api.model_info(settings.model, revision=settings.model_revision, timeout=_TIMEOUT_S).sha)
+    return _ask(settings, settings.model_revision)[0]
 
 
 def load_commit(settings: Settings, commit: str) -> Model:
@@ -84,7 +78,10 @@ def load_commit(settings: Settings, commit: str) -> Model:
         HubError: it could not be fetched; another time it may be.
         ModelError: it is no model that works, and never will be.
     """
-    model = Model.load(_fetch(settings, commit), model_id=settings.model, revision=commit)
+    try:
+        model = _load(settings, commit, _cached(settings, commit) or _download(settings, commit))
+    except ModelError:  # perhaps only the copy on this disk is damaged
+        model = _load(settings, commit, _download(settings, commit, again=True))
     _remember(settings, commit)
     return model
 
@@ -94,31 +91,61 @@ def _find_folder(name: str) -> Path | None:
     return next((path for path in (Path(name), PROJECT_ROOT / name) if path.is_dir()), None)
 
 
-def _fetch(settings: Settings, commit: str, *, offline: bool = False) -> Path:
-    """The folder with a commit's files, downloaded if the Hub's cache lacks them."""
-    from huggingface_hub import snapshot_download  # noqa: PLC0415
+def _load(settings: Settings, commit: str, folder: Path) -> Model:
+    return Model.load(folder, model_id=settings.model, revision=commit)
 
+
+def _cached(settings: Settings, commit: str) -> Path | None:
+    """The folder of a commit that has been downloaded completely; asks no hub."""
+    from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
+
+    found = [try_to_load_from_cache(settings.model, name, revision=commit) for name in _REQUIRED_FILES]
+    if not all(isinstance(path, str) for path in found):
+        return None
+    return Path(str(found[-1])).parent
+
+
+def _download(settings: Settings, commit: str, *, again: bool = False) -> Path:
+    """Fetch a commit's files one by one; what must be there comes last, so that its presence means completeness.
+
+    `snapshot_download` would do, but for a listing without a timeout on which a start could hang.
+    """
+    from huggingface_hub import hf_hub_download  # noqa: PLC0415
+
+    _, names = _ask(settings, commit)
+    extra = [name for name in names if name == "README.md" or name.endswith(".png")]
+    path = ""
     with _translated(settings):
-        return Path(
-            snapshot_download(
+        for name in (*extra, *_REQUIRED_FILES):
+            path = hf_hub_download(
                 settings.model,
+                name,
                 revision=commit,
-                allow_patterns=_SERVED_FILES,
                 endpoint=settings.hf_endpoint,
                 token=_token(settings),
-                local_files_only=offline,
+                force_download=again,
             )
-        )
+    return Path(path).parent
+
+
+def _ask(settings: Settings, revision: str) -> tuple[str, list[str]]:
+    """A revision's commit and the names of its files."""
+    from huggingface_hub import HfApi  # noqa: PLC0415 - a second of imports that serving a folder does without
+
+    api = HfApi(endpoint=settings.hf_endpoint, token=_token(settings))
+    with _translated(settings):
+        info = api.model_info(settings.model, revision=revision, timeout=_TIMEOUT_S)
+        return str(info.sha), [file.rfilename for file in info.siblings or ()]
 
 
 def _fall_back(settings: Settings, embedded: Path, problem: str) -> LoadedModel:
     """The last good commit, if its files are still in the Hub's cache, else the embedded model."""
     commit = _last_good(settings)
-    if commit is not None:
+    folder = _cached(settings, commit) if commit else None
+    if commit and folder:
         try:
-            folder = _fetch(settings, commit, offline=True)
-            return LoadedModel(Model.load(folder, model_id=settings.model, revision=commit), "cache", problem)
-        except (HubError, ModelError) as error:
+            return LoadedModel(_load(settings, commit, folder), "cache", problem)
+        except ModelError as error:
             logger.warning("%s", error)
     return LoadedModel(Model.load(embedded), "embedded", problem)
 
@@ -127,21 +154,11 @@ def _token(settings: Settings) -> str | None:
     return settings.hf_token.get_secret_value() if settings.hf_token else None
 
 
-@functools.cache
-def _bound_waiting() -> None:
-    """Give every request of this process's Hub client a timeout; by default most have none and may hang a start."""
-    import httpx2  # noqa: PLC0415
-    from huggingface_hub import set_client_factory  # noqa: PLC0415
-
-    set_client_factory(lambda: httpx2.Client(follow_redirects=True, timeout=_SILENCE_S))
-
-
 @contextmanager
 def _translated(settings: Settings) -> Iterator[None]:
     """Turn what `huggingface_hub` raises into a `HubError`."""
     import httpx2  # noqa: PLC0415 - the Hub client's HTTP library; its connection errors are no OSError
 
-    _bound_waiting()
     try:
         yield
     except (httpx2.HTTPError, OSError) as error:
@@ -164,6 +181,8 @@ def _reason(error: Exception) -> str:
     match error:
         case errors.RepositoryNotFoundError():
             return "there is no such repository, or HF_TOKEN may not read it"
+        case errors.EntryNotFoundError():
+            return f"it is no model of this application; one has {' and '.join(_REQUIRED_FILES)}"
         case errors.RevisionNotFoundError():
             return "it has no such revision; check CATDOG_MODEL_REVISION"
         case errors.HfHubHTTPError(response=response) if response.status_code == _UNAUTHORIZED:

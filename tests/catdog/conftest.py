@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from huggingface_hub import CommitOperationAdd, HfApi
+from huggingface_hub import CommitOperationAdd, HfApi, constants
 
 from catdog.hub import LoadedModel, load_model
 from catdog.metadata import ONNX_FILE
@@ -35,6 +35,11 @@ class Published:
         """Publish a file that does not match its recorded hash."""
         operation = CommitOperationAdd(path, b"damaged")
         return self.api.create_commit(REPO, [operation], commit_message="damage").oid
+
+    @property
+    def cache(self) -> Path:
+        """The client's cache."""
+        return Path(constants.HF_HUB_CACHE)
 
     def settings(self, **changes: object) -> Settings:
         values = {"model": REPO, "hf_endpoint": self.hub.url, "hf_token": self.hub.token, "data_dir": self._folder}

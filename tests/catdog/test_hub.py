@@ -173,11 +173,27 @@ def test_an_unwritable_data_folder_costs_only_the_memory(published: Published, t
     assert published.load(data_dir=tmp_path / "file").origin == "hub"
 
 
-def test_a_hub_that_falls_silent_is_asked_again(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_falls_silent_does_not_hang_the_start(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = published.publish("cat", "dog")
+    published.load()
+    monkeypatch.setattr(catdog_hub, "_TIMEOUT_S", 0.2)
+    published.hub.fail(Fault(delay_s=2), path="/revision/")
+    loaded = published.load()
+    assert (loaded.origin, loaded.model.revision) == ("cache", commit)
+
+
+def test_a_damaged_copy_on_this_disk_is_fetched_again(published: Published) -> None:
     published.publish("cat", "dog")
-    monkeypatch.setattr(catdog_hub, "_SILENCE_S", 0.2)
-    catdog_hub._bound_waiting.cache_clear()
-    published.hub.fail(Fault(delay_s=2), path="/tree/")
+    published.load()
+    (copy,) = published.cache.rglob("model.onnx")
+    copy.resolve().write_bytes(b"damaged")
     assert published.load().origin == "hub"
-    catdog_hub._bound_waiting.cache_clear()
-    assert published.hub.faults.report()[0]["seen"] == 2
+
+
+def test_the_card_and_its_plots_come_along(published: Published) -> None:
+    published.publish("cat", "dog")
+    for name in ("README.md", "roc.png", "model.safetensors"):
+        published.api.upload_file(repo_id=REPO, path_in_repo=name, path_or_fileobj=b"# A model")
+    commit = published.load().model.revision
+    (snapshot,) = published.cache.rglob(commit)
+    assert {path.name for path in snapshot.iterdir()} == {"README.md", "roc.png", "metadata.json", "onnx"}
