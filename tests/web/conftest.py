@@ -3,13 +3,18 @@
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
+import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,7 +22,7 @@ import pytest
 from feedback.journal import Journal
 from feedback.row import FeedbackRow
 from tests.conftest import ROOT
-from tests.toy import toy_model
+from tests.toy import encoded, picture, toy_model
 
 DEADLINE_S = 90.0
 
@@ -87,3 +92,37 @@ def server(tmp_path_factory: pytest.TempPathFactory, toy_folder: Path) -> Iterat
 def client(server: Server) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, timeout=30) as http:
         yield http
+
+
+@pytest.fixture(scope="session")
+def web_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A web server on loopback with a picture, a page and a file that is too large."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "red.jpg").write_bytes(encoded(picture("red")))
+    (folder / "page.html").write_text("<!doctype html><title>No picture</title>")
+    (folder / "notes.bin").write_bytes(b"notes")
+    (folder / "large.jpg").write_bytes(bytes(2_000_001))
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args, directory=str(folder))
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as site:
+        thread = threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{site.server_port}"
+        site.shutdown()
+        thread.join()
+
+
+def huge_png() -> bytes:
+    """A PNG whose header declares 20,000 x 20,000 pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 60_001))

@@ -3,12 +3,8 @@
 import io
 import re
 import socket
-import struct
-import threading
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -16,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.toy import encoded, picture
-from tests.web.conftest import Server
+from tests.web.conftest import Server, huge_png
 
 RED = encoded(picture("red"))
 NOISE = encoded(Image.effect_noise((400, 300), 60).convert("RGB"))
@@ -35,40 +31,6 @@ def problem(response: httpx.Response, status: int, code: str) -> str:
     assert body["detail"].endswith(".")
     detail: str = body["detail"]
     return detail
-
-
-def huge_png() -> bytes:
-    """A PNG whose header declares 20,000 x 20,000 pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 60_001))
-
-
-@pytest.fixture(scope="module")
-def web_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A web server on loopback with a picture, a page and a file that is too large."""
-    folder = tmp_path_factory.mktemp("site")
-    (folder / "red.jpg").write_bytes(RED)
-    (folder / "page.html").write_text("<!doctype html><title>No picture</title>")
-    (folder / "notes.bin").write_bytes(b"notes")
-    (folder / "large.jpg").write_bytes(bytes(2_000_001))
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args, directory=str(folder))
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as site:
-        thread = threading.Thread(target=site.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{site.server_port}"
-        site.shutdown()
-        thread.join()
 
 
 def test_a_photo_is_classified(client: httpx.Client) -> None:

@@ -1,0 +1,300 @@
+"""A real browser on the running app."""
+
+import base64
+import io
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import pillow_heif
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
+
+from feedback.journal import Journal
+from feedback.row import FeedbackRow
+from tests.conftest import missing_tool
+from tests.toy import encoded, picture
+from tests.web.conftest import Server, huge_png, wait_for
+
+pytestmark = pytest.mark.browser
+
+FLAGS = (
+    "--no-sandbox",  # tests may run as root
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--no-first-run",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+)
+TIMEOUT_MS = 30_000
+DROP = """(zone, [name, type, data]) => {
+  const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], name, { type }));
+  for (const kind of ["dragenter", "dragover", "drop"])
+    zone.dispatchEvent(new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }));
+}"""
+COPY = """async (data) => {
+  const blob = await (await fetch(`data:image/png;base64,${data}`)).blob();
+  await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
+}"""
+
+
+def find_chromium(playwright: Playwright) -> str:
+    """A browser of the system, or the one that Playwright brought."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found = next((path for path in map(shutil.which, names) if path), playwright.chromium.executable_path)
+    return found if Path(found).is_file() else missing_tool("no Chromium")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser whose camera sees a blue picture. Of the module, not the session: its event loop gets in others' way."""
+    camera = tmp_path_factory.mktemp("camera") / "blue.mjpeg"
+    camera.write_bytes(encoded(picture("blue", (640, 480))))
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=find_chromium(playwright), args=[*FLAGS, f"--use-file-for-fake-video-capture={camera}"]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(permissions=["camera", "clipboard-read", "clipboard-write"])
+    context.set_default_timeout(TIMEOUT_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, server: Server) -> Page:
+    return opened(context, server)
+
+
+def opened(context: BrowserContext, server: Server) -> Page:
+    page = context.new_page()
+    page.goto(server.url)
+    expect(page.locator("#answer .waiting")).to_be_visible()
+    return page
+
+
+def choose(page: Page, data: bytes, name: str = "photo.jpg") -> None:
+    page.set_input_files("#photo input[type=file]", {"name": name, "mimeType": "image/jpeg", "buffer": data})
+
+
+def verdict(page: Page) -> Locator:
+    return page.locator("#answer .verdict")
+
+
+def test_a_dropped_photo_is_answered_at_once(page: Page) -> None:
+    data = base64.b64encode(encoded(picture("red"))).decode()
+    page.locator("#photo [aria-dropeffect]").evaluate(DROP, ["photo.jpg", "image/jpeg", data])
+    expect(verdict(page)).to_have_text("Red")
+    expect(page.locator("#answer .sureness")).to_have_text("> 99.9 % sure")
+    expect(page.locator("#answer .bars .name")).to_have_text(["Red", "Green", "Blue"])
+
+
+def test_the_page_is_named_after_the_labels_and_warns_of_the_test_mode(page: Page) -> None:
+    expect(page).to_have_title("Red, green or blue?")
+    expect(page.locator("h1")).to_have_text("Red, green or blue?")
+    expect(page.locator(".notice")).to_contain_text("Test mode")
+
+
+def test_a_pasted_photo_is_answered_at_once(page: Page, server: Server) -> None:
+    page.evaluate(COPY, base64.b64encode(encoded(picture((0, 200, 0)), "PNG")).decode())
+    page.keyboard.press("ControlOrMeta+v")
+    expect(verdict(page)).to_have_text("Green")
+    assert kept(page, server, "Red").source == "clipboard"
+
+
+def test_the_clipboard_button_works_too(page: Page) -> None:
+    page.evaluate(COPY, base64.b64encode(encoded(picture((0, 200, 0)), "PNG")).decode())
+    page.get_by_label("Paste from clipboard").click()
+    expect(verdict(page)).to_have_text("Green")
+
+
+def test_a_snapshot_of_the_camera_is_answered_at_once(page: Page, server: Server) -> None:
+    page.get_by_label("Capture from camera").click()
+    page.get_by_text("Click to Access Webcam").click()
+    page.get_by_label("capture photo").click()
+    expect(verdict(page)).to_have_text("Blue")
+    assert kept(page, server, "Red").source == "webcam"
+
+
+def test_an_address_is_answered_with_enter_and_its_picture_shown(page: Page, server: Server, web_site: str) -> None:
+    page.fill("#url input", f"{web_site}/red.jpg")
+    page.press("#url input", "Enter")
+    expect(verdict(page)).to_have_text("Red")
+    expect(page.locator("#photo img")).to_be_visible()
+    assert kept(page, server, "Green").source == "url"
+
+
+def test_wrong_label_keeps_picture_both_labels_probabilities_and_revision(page: Page, server: Server) -> None:
+    choose(page, encoded(picture("red", (1200, 800))))
+    expect(verdict(page)).to_have_text("Red")
+    page.click("#wrong")
+    expect(page.locator("#choices label")).to_have_text(["Green", "Blue", "None of these", "Both, or can't tell"])
+    row = kept(page, server, "Green")
+    with Image.open(io.BytesIO(row.image)) as image:
+        assert (image.format, image.size) == ("JPEG", (512, 341))
+        assert image.convert("RGB").getpixel((100, 100)) == pytest.approx((254, 0, 0), abs=4)
+    assert (row.predicted_label, row.corrected_label, row.verdict) == ("red", "green", "red")
+    assert row.labels == ("red", "green", "blue")
+    assert sum(row.probabilities) == pytest.approx(1)
+    assert max(row.probabilities) == row.probabilities[0]
+    assert row.model_revision.startswith("local-")
+    assert row.source == "upload"
+
+
+def test_an_answer_can_be_changed_but_not_counted_twice(page: Page, server: Server) -> None:
+    choose(page, encoded(picture("red")))
+    first = kept(page, server, "Green")
+    page.locator("#choices").get_by_text("Green").click()  # chosen already: nothing happens
+    second = kept(page, server, "None of these", "neither")
+    assert first.request_id == second.request_id
+    with Journal.open(server.data_dir) as journal:
+        counted = [row for row in journal.rows(newest_only=True) if row.request_id == first.request_id]
+    assert [row.corrected_label for row in counted] == ["neither"]
+
+
+def test_right_is_a_confirmation_and_pressing_it_again_adds_nothing(page: Page, server: Server) -> None:
+    choose(page, encoded(picture("blue")))
+    expect(verdict(page)).to_have_text("Blue")
+    before = len(server.rows())
+    page.click("#right")
+    expect(page.locator("#thanks")).to_contain_text("right")
+    page.click("#right")
+    expect(page.locator("#thanks")).to_contain_text("already")
+    (row,) = server.rows()[before:]
+    assert row.is_confirmation
+
+
+def test_an_answer_can_be_taken_back(page: Page, server: Server) -> None:
+    choose(page, encoded(picture("red")))
+    row = kept(page, server, "Green")
+    page.click("#take-back")
+    expect(page.locator("#thanks")).to_contain_text("Taken back")
+    expect(page.locator("#take-back")).to_be_hidden()
+    assert row.id not in [other.id for other in server.rows()]
+
+
+def test_when_the_model_is_unsure_it_says_so_and_asks(page: Page, server: Server) -> None:
+    choose(page, encoded(picture("white")))
+    expect(verdict(page)).to_have_text("Not sure")
+    expect(page.locator("#question")).to_have_text("What is it?")
+    expect(page.locator("#right")).to_be_hidden()
+    expect(page.locator("#choices label")).to_have_count(5)
+    page.locator("#choices").get_by_text("Both, or can't tell").click()
+    expect(page.locator("#thanks .thanks")).to_be_visible()
+    assert server.rows()[-1].corrected_label == "unsure"
+
+
+def test_a_new_photo_clears_what_was_said_of_the_last(page: Page, server: Server) -> None:
+    choose(page, encoded(picture("red")))
+    kept(page, server, "Green")
+    page.get_by_label("Remove Image").click()
+    expect(page.locator("#answer .waiting")).to_be_visible()
+    expect(page.locator("#ask")).to_be_hidden()
+    choose(page, encoded(picture("blue")))
+    expect(verdict(page)).to_have_text("Blue")
+    expect(page.locator("#choices")).to_be_hidden()
+    expect(page.locator("#thanks .message")).to_have_count(0)
+    expect(page.locator("#take-back")).to_be_hidden()
+
+
+NOISE = encoded(Image.effect_noise((400, 300), 60).convert("RGB"))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"hello, this is text", "no image that can be read"),
+        (NOISE[: len(NOISE) // 2], "cut short"),
+        (b"", "empty"),
+        (huge_png(), "too many pixels"),
+    ],
+    ids=["text named .jpg", "truncated", "empty", "20,000 x 20,000"],
+)
+def test_a_bad_file_gets_a_sentence_and_the_next_photo_works(page: Page, data: bytes, words: str) -> None:
+    choose(page, data)
+    expect(page.locator("#answer .problem")).to_contain_text(words)
+    expect(page.locator("#ask")).to_be_hidden()
+    page.get_by_label("Remove Image").click()
+    choose(page, encoded(picture("red")))
+    expect(verdict(page)).to_have_text("Red")
+
+
+def test_a_file_that_is_too_large_gets_a_sentence(page: Page) -> None:
+    choose(page, bytes(2_000_001))
+    expect(page.locator(".toast-body")).to_contain_text("maximum allowed size")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/page.html", "web page, not a picture"),
+        ("/missing.jpg", "error (404)"),
+        ("/large.jpg", "more than 2 MB"),
+        (None, "cannot be used"),
+    ],
+)
+def test_a_bad_address_gets_a_sentence(page: Page, web_site: str, path: str | None, words: str) -> None:
+    page.fill("#url input", f"{web_site}{path}" if path else "http://127.0.0.1:9/")
+    page.press("#url input", "Enter")
+    expect(page.locator("#answer .problem")).to_contain_text(words)
+
+
+def test_a_heic_photo_is_shown_by_a_preview_that_every_browser_can_draw(page: Page) -> None:
+    pillow_heif.register_heif_opener()
+    choose(page, encoded(picture("blue", (64, 64)), "HEIF"), "IMG_0001.HEIC")
+    expect(verdict(page)).to_have_text("Blue")
+    expect(page.locator("#photo img[src*=preview]")).to_be_visible()
+
+
+def test_the_page_asks_nobody_but_its_own_server(context: BrowserContext, server: Server) -> None:
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    page = opened(context, server)
+    choose(page, encoded(picture("red")))
+    expect(verdict(page)).to_have_text("Red")
+    assert asked
+    assert [url for url in asked if not url.startswith((server.url, "data:", "blob:"))] == []
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280, 2560])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_every_width_in_light_and_dark(
+    browser: Browser, server: Server, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = opened(context, server)
+    choose(page, encoded(picture("red")))
+    expect(verdict(page)).to_be_visible()
+    page.click("#wrong")
+    expect(page.locator("#choices label").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 200) == (scheme == "dark")
+    context.close()
+
+
+def kept(page: Page, server: Server, text: str, label: str | None = None) -> FeedbackRow:
+    """Say that the label is another one; returns the row that this makes."""
+    expect(verdict(page)).to_be_visible()
+    before = {row.id for row in server.rows()}
+    page.click("#wrong")
+    page.locator("#choices").get_by_text(text, exact=True).click()
+    wait_for(lambda: len(server.rows()) > len(before), "the row", deadline_s=20)
+    expect(page.locator("#thanks .thanks")).to_contain_text("Thank you")
+    (row,) = [row for row in server.rows() if row.id not in before]
+    assert row.corrected_label == (label or text.lower())
+    return row
