@@ -4,15 +4,17 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catdog.cli import run
-from catdog.errors import SettingsError
+from catdog.errors import GateRefusedError, SettingsError
 from catdog.settings import load_settings
 
 if TYPE_CHECKING:
+    from train.finetune import Schedule
     from train.repository import ModelRepository
 
 _PACKAGES = {
@@ -40,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_fit(commands.add_parser("fit", help="fine-tune a network; the result is a complete model folder"))
     _add_evaluate(commands.add_parser("evaluate", help="metrics of a model folder as JSON"))
+    _add_retrain(commands.add_parser("retrain", help="improve a model by accepted feedback; the gate decides"))
     _add_publish(commands.add_parser("publish", help="make a model folder the next revision on the Hub"))
     _add_rollback(commands.add_parser("rollback", help="bring an earlier revision back"))
     return parser
@@ -52,16 +55,18 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     add("--init", required=True, help="starting weights: a safetensors file, timm/NAME on the Hub, or `random`")
     add("--out", required=True, type=Path, help="the model folder to make")
     add("--recipe", choices=["finetune", "probe"], default="finetune", help="probe: only a linear head, in minutes")
-    add("--epochs", type=int, default=12)
-    add("--batch-size", type=int, default=64, help="pictures per step and device")
-    add("--accumulate", type=int, default=1, help="batches per step of the optimiser")
-    add("--rate", type=float, default=6e-4, help="peak learning rate of the head; the body has half of it")
-    add("--train-size", type=int, default=160, help="side of the training crops; smaller than --img-size is right")
+    add("--epochs", type=_positive, default=12)
+    add("--batch-size", type=_positive, default=64, help="pictures per step and device")
+    add("--accumulate", type=_positive, default=1, help="batches per step of the optimiser")
+    add("--rate", type=_above_zero, default=6e-4, help="peak learning rate of the head; the body has half of it")
+    add(
+        "--train-size", type=_positive, default=160, help="side of the training crops; smaller than --img-size is right"
+    )
     add("--precision", choices=["no", "fp16", "bf16"], default="no", help="mixed precision; pays on a GPU")
     add("--resume", action="store_true", help="go on with an interrupted run")
     add("--arch", default="tf_mobilenetv3_small_100", help="timm's name of the network, for --init FILE or random")
-    add("--img-size", type=int, default=224, help="side of the network's input in pixels")
-    add("--crop-pct", type=float, default=0.95, help="which part of the shorter side the crop takes")
+    add("--img-size", type=_positive, default=224, help="side of the network's input in pixels")
+    add("--crop-pct", type=_share, default=0.95, help="which part of the shorter side the crop takes")
     add("--positive-label", help="the label whose probability `probability` is; of two labels the second")
     add("--seed", type=int, default=0)
     parser.set_defaults(run=_fit)
@@ -78,6 +83,30 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_evaluate)
 
 
+def _add_retrain(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    parser.description = (
+        "Train a challenger from a model and accepted feedback, and compare it with that model. Exit code 3 if the "
+        "gate refuses it; the report is on stdout and in RUN/gate.json."
+    )
+    _add_retrain_inputs(parser)
+    add("--base", required=True, help="the model to improve: a folder, or USER/NAME or USER/NAME@REVISION on the Hub")
+    add("--out", required=True, type=Path, metavar="RUN", help="the model folder to make")
+    add("--publish", metavar="REPO", help="the repository to publish to, if the gate accepts")
+    parser.set_defaults(run=_retrain)
+
+
+def _add_retrain_inputs(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--data", required=True, help="the data that the model was first trained with")
+    add("--revision", help="branch, tag or commit of the Hub data set")
+    add("--feedback", required=True, help="the folder that `python -m feedback export` wrote, or the Hub data set")
+    add("--epochs", type=_positive, help="over corrections and replayed pictures")
+    add("--batch-size", type=_positive, help="pictures per step")
+    add("--rate", type=_above_zero, help="peak learning rate of the head; the body has half of it")
+    add("--seed", type=int, default=0)
+
+
 def _add_publish(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="RUN", help="a model folder")
     parser.add_argument("--repo", required=True, help="the model repository, USER/NAME; created if need be")
@@ -90,6 +119,27 @@ def _add_rollback(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", required=True, metavar="TAG", help="the tag whose files `main` is to have again")
     parser.add_argument("--reason", default="rolled back by hand", help="noted beside the revision that is taken back")
     parser.set_defaults(run=_rollback)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def _above_zero(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _share(text: str) -> float:
+    value = _above_zero(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at most 1")
+    return value
 
 
 def _fit(arguments: argparse.Namespace) -> int:
@@ -135,6 +185,34 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         except OSError as error:
             raise SettingsError(f"--out {arguments.out} cannot be written: {error.strerror}.") from None
     return 0
+
+
+def _retrain(arguments: argparse.Namespace) -> int:
+    from train.retrain import RetrainOptions, retrain  # noqa: PLC0415
+
+    options = RetrainOptions(
+        data=arguments.data,
+        revision=arguments.revision,
+        feedback=arguments.feedback,
+        base=arguments.base,
+        out=arguments.out,
+        publish=arguments.publish,
+        schedule=_retrain_schedule(arguments),
+    )
+    done = retrain(options, load_settings())
+    print(done.report.as_text())
+    if not done.report.accepted:
+        raise GateRefusedError(f"The gate refused {done.folder}: {'; '.join(done.report.reasons)}.")
+    if done.published:
+        print(f"{arguments.publish}: published as {done.published.tag}, commit {done.published.commit}")
+    return 0
+
+
+def _retrain_schedule(arguments: argparse.Namespace) -> "Schedule":
+    from train.challenger import RETRAIN_SCHEDULE  # noqa: PLC0415
+
+    given = {name: getattr(arguments, name) for name in ("epochs", "batch_size", "rate", "seed")}
+    return replace(RETRAIN_SCHEDULE, **{name: value for name, value in given.items() if value is not None})
 
 
 def _publish(arguments: argparse.Namespace) -> int:

@@ -70,7 +70,10 @@ def mix(
 
 
 def _affine(aspects: torch.Tensor, how: Augmentation) -> torch.Tensor:
-    """From the result's coordinates to the square's, both -1 to 1; shape (n, 2, 3)."""
+    """From the result's coordinates to the square's, both -1 to 1; shape (n, 2, 3).
+
+    Crops that would be wider or higher than the picture are cut to it.
+    """
     n, device = len(aspects), aspects.device
     area = _uniform(n, *how.area, device)
     ratio = torch.exp(_uniform(n, math.log(how.ratio[0]), math.log(how.ratio[1]), device)) / aspects
@@ -107,7 +110,7 @@ def _coarsen(pixels: torch.Tensor, how: Augmentation) -> torch.Tensor:
         side = pixels.shape[-1]
         small = functional.interpolate(pixels[chosen], scale_factor=float(torch.empty(()).uniform_(0.25, 0.7)),
                                        mode="bilinear", antialias=True)  # fmt: skip
-        pixels[chosen] = functional.interpolate(small, size=(side, side), mode="bilinear").to(pixels.dtype)
+        pixels[chosen] = functional.interpolate(small, size=(side, side), mode="bilinear").clamp_(0.0, 1.0)
     return pixels
 
 

@@ -41,15 +41,13 @@ def evaluate(folder: Path, data: str, *, revision: str | None = None, split: str
         ModelError, HubError, SettingsError: see `Model.load` and `open_source`.
     """
     model = Model.load(folder)
-    source = open_source(data, revision=revision)
-    position = _match_labels(source, model.labels)
+    source = open_source(data, revision=revision).with_labels(model.labels)
     examples = read_examples(source)
     seen = _seen(folder, examples.hashes, len(examples))
     chosen = _choose(seen, split)
     if not chosen.any():
         raise DataError(f"{data} has no picture of the split `{split}`. Choose another --split.")
-    labels = position[examples.labels[chosen]]
-    result = score_rows(model, source, examples.rows[chosen].tolist(), labels)
+    result = score_rows(model, source, examples.rows[chosen].tolist(), examples.labels[chosen])
     return {
         "model_id": model.model_id,
         "model_revision": model.revision,
@@ -88,17 +86,6 @@ def _predict(model: Model, source: Source, rows: Sequence[int]) -> list[Predicti
             predictions += model.predict_batch(batch)
             batch.clear()
     return predictions + (model.predict_batch(batch) if batch else [])
-
-
-def _match_labels(source: Source, labels: tuple[str, ...]) -> npt.NDArray[np.int64]:
-    """From the source's label numbers to the model's."""
-    unknown = [label for label in source.labels if label not in labels]
-    if unknown:
-        raise DataError(
-            f"{source.name} has labels that the model does not know: {', '.join(unknown)}. "
-            f"It knows {', '.join(labels)}."
-        )
-    return np.array([labels.index(label) for label in source.labels], dtype=np.int64)
 
 
 def _seen(folder: Path, hashes: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.str_]:

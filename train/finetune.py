@@ -6,6 +6,7 @@ import train.torchvision_operators  # noqa: F401 - must come before timm and tor
 import copy
 import logging
 import math
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -138,7 +139,7 @@ def finetune(  # noqa: PLR0913 - each is one thing
                 best = copy.deepcopy(run.average.module.state_dict())
             history.append({**entry, "seconds": round(time.monotonic() - started, 1)})
             if accelerator.is_main_process:
-                bar.write(_line(history[-1]))
+                bar.write(_line(history[-1]), file=sys.stderr)
                 save_checkpoint(folder, run.checkpoint(options, best, history))
     network.load_state_dict(best)
     return history

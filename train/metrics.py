@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import roc_auc_score
+from scipy.stats import rankdata  # type: ignore[import-untyped]
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -60,8 +60,8 @@ def auc(probabilities: Floats, labels: Labels) -> float | None:
     if len(np.unique(labels)) < classes:
         return None
     if classes == 2:  # noqa: PLR2004
-        return float(roc_auc_score(labels, probabilities[:, 1]))
-    return float(roc_auc_score(labels, probabilities, multi_class="ovr"))
+        return _area(probabilities[:, 1], labels == 1)
+    return sum(_area(probabilities[:, label], labels == label) for label in range(classes)) / classes
 
 
 def log_loss(probabilities: Floats, labels: Labels) -> float:
@@ -91,6 +91,12 @@ def wilson(hits: int, n: int) -> Interval:
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _area(scores: Floats, positive: npt.NDArray[np.bool_]) -> float:
+    """How often a positive one scores higher than a negative one (Mann and Whitney); ties count half."""
+    n = int(positive.sum())
+    return float((rankdata(scores)[positive].sum() - n * (n + 1) / 2) / (n * (len(scores) - n)))
 
 
 def _bootstrap(probabilities: Floats, labels: Labels, seed: int) -> dict[str, Interval]:

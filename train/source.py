@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,25 @@ class Source:
                 )
             ]
 
+    def subset(self, rows: Sequence[int]) -> "Source":
+        """The same data set with only some rows, numbered anew."""
+        return replace(self, _rows=self._rows.select(rows))
+
+    def with_labels(self, labels: tuple[str, ...]) -> "Source":
+        """The same data set with its labels numbered as in `labels`.
+
+        Raises:
+            DataError: it has a label that is not among them.
+        """
+        unknown = [label for label in self.labels if label not in labels]
+        if unknown:
+            raise DataError(
+                f"{self.name} has labels that the model does not know: {', '.join(unknown)}. "
+                f"It knows {', '.join(labels)}."
+            )
+        positions = {value: labels.index(self.labels[old]) for value, old in self._positions.items()}
+        return replace(self, labels=labels, _positions=positions)
+
 
 def open_source(data: str, *, revision: str | None = None) -> Source:
     """Open a Hub data set by its id, or a folder: Parquet as the Hub has it, or one sub-folder of pictures per label.
@@ -85,6 +104,21 @@ def open_source(data: str, *, revision: str | None = None) -> Source:
     positions = {value: position for position, value in enumerate(names)}
     rows = rows.select_columns([image, label]).cast_column(image, datasets.Image(decode=False))
     return Source(data, revision, tuple(names.values()), positions, rows, image, label)
+
+
+def source_of(name: str, pictures: Sequence[bytes], labels: Sequence[int], names: tuple[str, ...]) -> Source:
+    """A data set in memory.
+
+    Args:
+        name: What to call it.
+        pictures: Encoded, n of them.
+        labels: Of each, as indices into `names`.
+        names: All labels.
+    """
+    columns = {"image": [{"bytes": data, "path": None} for data in pictures], "label": list(labels)}
+    features = datasets.Features({"image": datasets.Image(decode=False), "label": datasets.Value("int64")})
+    rows = datasets.Dataset.from_dict(columns, features=features)
+    return Source(name, None, names, {index: index for index in range(len(names))}, rows, "image", "label")
 
 
 def _resolve_commit(data: str, revision: str | None) -> str | None:

@@ -66,15 +66,23 @@ def assign_splits(hashes: Hashes, labels: npt.NDArray[np.int64], *, seed: int) -
     Raises:
         DataError: a label has fewer than three groups, so one split would lack it.
     """
+    order = np.lexsort((labels, *hashes.T))
+    splits = np.empty(len(labels), dtype="<U10")
+    splits[order] = _assign_sorted(hashes[order], labels[order], seed)
+    return splits
+
+
+def _assign_sorted(hashes: Hashes, labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.str_]:
     groups = group_near_duplicates(hashes)
     splits = np.full(len(labels), "train", dtype="<U10")
     for label in np.unique(labels):
-        mine = np.unique(groups[labels[groups] == label])
-        if len(mine) < len(SPLITS):
+        distinct = len(np.unique(groups[labels == label]))
+        if distinct < len(SPLITS):
             raise DataError(
-                f"Label number {label} has only {len(mine)} distinct pictures; training, validation and test need one "
+                f"Label number {label} has only {distinct} distinct pictures; training, validation and test need one "
                 "each. Add more pictures."
             )
+        mine = np.unique(groups[labels[groups] == label])  # a group under two labels belongs to its first picture's
         quota = max(1, round(_SHARE * int(np.isin(groups, mine).sum())))
         _fill(splits, groups, sorted(mine.tolist(), key=lambda group: _order(hashes[group], seed)), quota)
     return splits

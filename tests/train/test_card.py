@@ -1,0 +1,43 @@
+from pathlib import Path
+
+from huggingface_hub import ModelCard
+
+from catdog.metadata import load_metadata
+from train.card import render_card
+
+
+def test_the_card_gives_the_numbers_of_the_metadata(trained: Path) -> None:
+    card = ModelCard((trained / "README.md").read_text())
+    metrics = load_metadata(trained).metrics["test"]
+    results = {result.metric_type: result.metric_value for result in card.data.eval_results}
+    assert results["accuracy"] == round(metrics["accuracy"], 5)
+    assert results["log_loss"] == round(metrics["log_loss"], 5)
+    assert f"| test | {metrics['n']} | {100 * metrics['accuracy']:.2f} %" in card.text
+
+
+def test_tables_are_unbroken_markdown(trained: Path) -> None:
+    lines = (trained / "README.md").read_text().splitlines()
+    tables = "\n".join(lines).split("\n\n")
+    for block in (block for block in tables if block.startswith("|")):
+        rows = block.splitlines()
+        assert len(rows) > 2, block
+        assert len({row.count("|") for row in rows}) == 1, block
+
+
+def test_the_card_names_data_labels_and_licence(trained: Path) -> None:
+    text = (trained / "README.md").read_text()
+    for word in ("amber", "jade", "plum", "`tints`", "Apache 2.0", "near-duplicates", "Seed 1"):
+        assert word in text
+    assert "None" not in text
+    assert "\n\n\n" not in text
+
+
+def test_on_the_hub_the_examples_use_the_repository(trained: Path) -> None:
+    text = render_card(load_metadata(trained), repo_id="someone/tints")
+    assert "hf_hub:someone/tints" in text
+    assert "local-dir" not in text
+
+
+def test_a_model_that_was_not_scored_says_so(trained: Path) -> None:
+    text = render_card(load_metadata(trained).model_copy(update={"metrics": {}}))
+    assert "has not been evaluated" in text

@@ -1,0 +1,140 @@
+import json
+import logging
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from catdog.errors import CatdogError, DataError, HubError, SettingsError
+from tests.toy import encoded
+from tests.train.pictures import LABELS, picture
+from train.examples import read_examples
+from train.source import Source, open_source
+
+
+def labels_of(source: Source) -> list[int | None]:
+    return [row.label for batch in source.batches() for row in batch]
+
+
+def write_parquet(folder: Path, features: dict[str, object], columns: dict[str, pa.Array]) -> Path:
+    """A folder in the Hub's layout."""
+    table = pa.table(columns)
+    info = {"huggingface": json.dumps({"info": {"features": features}})}
+    (folder / "data").mkdir(parents=True)
+    pq.write_table(table.replace_schema_metadata(info), folder / "data" / "train-00000-of-00001.parquet")
+    return folder
+
+
+def images(*cells: bytes | None) -> pa.Array:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    return pa.array([None if data is None else {"bytes": data, "path": None} for data in cells], type=kind)
+
+
+IMAGE = {"_type": "Image"}
+CLASSES = {"_type": "ClassLabel", "names": ["jade", "amber"]}
+
+
+def test_a_folder_per_label_is_read_with_sorted_labels(folder: Path) -> None:
+    source = open_source(str(folder))
+    assert source.labels == LABELS
+    assert len(source) == 61
+    assert source.revision is None
+
+
+def test_parquet_of_the_hub_keeps_the_order_of_its_labels(tmp_path: Path) -> None:
+    data = encoded(picture("jade", 1), "PNG")
+    folder = write_parquet(
+        tmp_path / "set", {"image": IMAGE, "labels": CLASSES}, {"image": images(data, data), "labels": pa.array([1, 0])}
+    )
+    source = open_source(str(folder))
+    assert source.labels == ("jade", "amber")
+    assert labels_of(source) == [1, 0]
+
+
+def test_labels_may_be_strings_or_bare_numbers(tmp_path: Path) -> None:
+    data = encoded(picture("jade", 1), "PNG")
+    for name, values, kind in (("text", ["b", "a"], "string"), ("number", [7, 3], "int64")):
+        folder = write_parquet(
+            tmp_path / name,
+            {"image": IMAGE, "label": {"_type": "Value", "dtype": kind}},
+            {"image": images(data, data), "label": pa.array(values)},
+        )
+        source = open_source(str(folder))
+        assert source.labels == (("a", "b") if name == "text" else ("3", "7"))
+        assert labels_of(source) == [1, 0]
+
+
+def test_rows_that_cannot_be_used_are_counted_by_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    good = encoded(picture("jade", 1), "PNG")
+    folder = write_parquet(
+        tmp_path / "set",
+        {"image": IMAGE, "label": CLASSES},
+        {"image": images(good, None, b"text", good[:200], good), "label": pa.array([0, 1, 1, 1, -1])},
+    )
+    with caplog.at_level(logging.WARNING):
+        examples = read_examples(open_source(str(folder)), side=8)
+    assert len(examples) == 1
+    assert examples.squares.shape == (1, 3, 8, 8)
+    assert examples.skipped.total() == 4
+    assert "4 of 5 rows are skipped" in caplog.text
+    assert "no label" in caplog.text
+    assert "damaged or cut short" in caplog.text
+
+
+def test_the_digest_depends_on_content_and_not_on_order(tmp_path: Path) -> None:
+    first, second = (encoded(picture("jade", seed), "PNG") for seed in (1, 2))
+    digests = []
+    for name, cells, values in (
+        ("a", (first, second), [0, 1]),
+        ("b", (second, first), [1, 0]),
+        ("c", (first, second), [1, 0]),
+    ):
+        folder = write_parquet(
+            tmp_path / name, {"image": IMAGE, "label": CLASSES}, {"image": images(*cells), "label": pa.array(values)}
+        )
+        digests.append(read_examples(open_source(str(folder))).digest)
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize(
+    ("features", "words"),
+    [
+        ({"image": IMAGE, "kind": CLASSES}, "no column named `label` or `labels`"),
+        ({"photo": {"_type": "Value", "dtype": "string"}, "label": CLASSES}, "no column of pictures"),
+        ({"image": IMAGE, "label": {"_type": "ClassLabel", "names": ["one"]}}, "two are needed"),
+    ],
+)
+def test_missing_columns_are_named(features: dict[str, dict[str, str]], words: str, tmp_path: Path) -> None:
+    columns = {
+        name: images(b"") if kind is IMAGE else pa.array([0] if kind["_type"] == "ClassLabel" else ["x"])
+        for name, kind in features.items()
+    }
+    with pytest.raises(DataError, match=words):
+        open_source(str(write_parquet(tmp_path / "set", features, columns)))
+
+
+def test_an_empty_folder_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read as a data set"):
+        open_source(str(tmp_path))
+
+
+@pytest.mark.parametrize("data", ["./nowhere", "/nowhere/at/all", "a/b/c", "what is this?"])
+def test_a_name_that_can_be_neither_folder_nor_repository_is_wrong_usage(data: str) -> None:
+    with pytest.raises(SettingsError, match="--data"):
+        open_source(data)
+
+
+def test_an_unreachable_hub_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    with pytest.raises(CatdogError) as caught:
+        open_source("nobody/nothing")
+    assert isinstance(caught.value, HubError | DataError)
+    assert "nobody/nothing" in str(caught.value)
+
+
+def test_real_data_open(shared: Path) -> None:
+    source = open_source(str(shared / "data" / "wild"))
+    assert source.labels == ("cat", "dog")
+    assert len(source) == 1000

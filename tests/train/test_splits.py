@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from catdog.errors import DataError, ModelError
+from catdog.phash import pack
+from train.splits import assign_splits, read_manifest, seen_splits, write_manifest
+
+
+def hashes(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 2**63, (count, 4), dtype=np.uint64)
+
+
+def test_each_label_is_split_80_10_10() -> None:
+    labels = np.repeat([0, 1], [200, 50])
+    splits = assign_splits(hashes(250), labels, seed=0)
+    for label, counts in ((0, (160, 20, 20)), (1, (40, 5, 5))):
+        mine = splits[labels == label]
+        assert tuple((mine == split).sum() for split in ("train", "validation", "test")) == counts
+
+
+def test_near_duplicates_stay_together_even_under_two_labels() -> None:
+    some = hashes(100)
+    copies = some.copy()
+    copies[:, 0] ^= np.uint64(0b111)
+    splits = assign_splits(np.concatenate([some, copies]), np.repeat([0, 1], 100), seed=3)
+    assert (splits[:100] == splits[100:]).all()
+    assert set(splits) == {"train", "validation", "test"}
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    some, labels = hashes(120), np.tile([0, 1, 2], 40)
+    order = np.random.default_rng(1).permutation(120)
+    first = assign_splits(some, labels, seed=5)
+    assert (assign_splits(some[order], labels[order], seed=5) == first[order]).all()
+
+
+def test_another_seed_is_another_split() -> None:
+    some, labels = hashes(120), np.zeros(120, dtype=np.int64)
+    assert (assign_splits(some, labels, seed=1) != assign_splits(some, labels, seed=2)).any()
+
+
+def test_three_pictures_are_the_least_a_label_can_have() -> None:
+    assert sorted(assign_splits(hashes(3), np.zeros(3, dtype=np.int64), seed=0)) == ["test", "train", "validation"]
+    with pytest.raises(DataError, match="distinct pictures"):
+        assign_splits(hashes(5), np.array([0, 0, 0, 1, 1]), seed=0)
+
+
+def test_a_group_larger_than_the_quota_stays_in_train() -> None:
+    some = hashes(40)
+    some[:20] = some[0]
+    splits = assign_splits(some, np.zeros(40, dtype=np.int64), seed=0)
+    assert (splits[:20] == "train").all()
+    assert (splits == "test").sum() == (splits == "validation").sum() == 4
+
+
+def test_a_manifest_recognises_pictures_and_their_near_duplicates(tmp_path: Path) -> None:
+    some = hashes(30)
+    splits = assign_splits(some, np.zeros(30, dtype=np.int64), seed=0)
+    write_manifest(tmp_path / "splits.csv", some, splits)
+    manifest = read_manifest(tmp_path / "splits.csv")
+    near = some.copy()
+    near[:, 2] ^= np.uint64(1)
+    assert (seen_splits(near, manifest) == splits).all()
+    assert (seen_splits(hashes(30, seed=9), manifest) == "").all()
+
+
+def test_a_picture_near_to_two_splits_counts_as_trained_on() -> None:
+    manifest = {"0" * 64: "test", "0" * 63 + "1": "train", "0" * 63 + "2": "validation"}
+    assert seen_splits(pack(["0" * 64]), manifest).tolist() == ["train"]
+
+
+@pytest.mark.parametrize(
+    "text", ["phash,split\n12,train\n", "phash,split\n" + "0" * 64 + ",exam\n", "a,b\n1,2\n", "phash,split\nzz,test\n"]
+)
+def test_a_damaged_manifest_is_an_error(text: str, tmp_path: Path) -> None:
+    (tmp_path / "splits.csv").write_text(text)
+    with pytest.raises(ModelError, match="cannot be used"):
+        read_manifest(tmp_path / "splits.csv")
+
+
+def test_a_missing_manifest_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="No such file"):
+        read_manifest(tmp_path / "splits.csv")
