@@ -45,6 +45,19 @@ _MIGRATIONS = (
     CREATE TABLE pictures (seq INTEGER PRIMARY KEY, jpeg BLOB NOT NULL);
     CREATE TABLE deletions (id TEXT PRIMARY KEY, receipt_hash BLOB NOT NULL, deleted_at TEXT NOT NULL);
     """,
+    """
+    CREATE TABLE decisions (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        row_id TEXT NOT NULL,
+        status TEXT NOT NULL,
+        corrected_label TEXT,
+        reason TEXT NOT NULL,
+        "by" TEXT NOT NULL,
+        at TEXT NOT NULL
+    );
+    CREATE INDEX decisions_by_row ON decisions (row_id, id);
+    """,
 )
 
 _REASONS = {

@@ -4,7 +4,7 @@ import logging
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from catdog.errors import FeedbackError
 from feedback.database import connect, empty_log, open_database, reason, reopen, transaction
+from feedback.decisions import SELECT_DECISIONS, Decision, decision_from, insert_decision
 from feedback.row import FeedbackRow, RowStatus
 from feedback.stats import AnswerCount, Stats
 from feedback.table import SELECT_ROWS, Saved, delete_request, insert, row_from, text
@@ -139,6 +140,27 @@ class Journal:
             batch = [row_from(record) for record in found]
             yield from batch
             after = batch[-1].id
+
+    def picture(self, row_id: str) -> bytes | None:
+        """The picture of a row as a JPEG; None if there is none, or none any more."""
+        found = self._read("SELECT jpeg FROM pictures JOIN rows USING (seq) WHERE id = ?", text(row_id))
+        return found[0][0] if found else None
+
+    def decide(self, decisions: Sequence[Decision]) -> None:
+        """Keep decisions, all or none; when this returns, they survive a crash. Those about deleted rows are dropped.
+
+        Raises:
+            FeedbackError: none was kept.
+        """
+        with self._lock, self._writing("The decision was NOT saved: {}. Try again later.") as db:
+            with transaction(db):
+                for decision in decisions:
+                    insert_decision(db, decision)
+            self._check_in_place()
+
+    def decisions(self) -> list[Decision]:
+        """All decisions in the order in which they came here; see `feedback.decisions.newest` for those that count."""
+        return [decision_from(record) for record in self._read(f"{SELECT_DECISIONS} ORDER BY seq")]
 
     def close(self) -> None:
         """Close the journal; rows are on the disk already."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catdog.errors import FeedbackError
+from feedback.decisions import Decision
 from feedback.row import FeedbackRow
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ _GROUP_BYTES = 16_000_000
 
 _STRINGS = pa.list_(pa.string())
 _ARROW_TYPES = {
+    "at": pa.timestamp("us", tz="UTC"),
     "created_at": pa.timestamp("us", tz="UTC"),
     "image": pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
     "labels": _STRINGS,
@@ -33,6 +35,7 @@ _ARROW_TYPES = {
 }
 # What `datasets` makes of each type. Lists as [feature], the one spelling that all its versions read.
 _FEATURES = {
+    "at": {"dtype": "timestamp[us, tz=UTC]", "_type": "Value"},
     "created_at": {"dtype": "timestamp[us, tz=UTC]", "_type": "Value"},
     "image": {"_type": "Image"},
     "labels": [{"dtype": "string", "_type": "Value"}],
@@ -53,6 +56,8 @@ ROW_SCHEMA = _schema(column.name for column in fields(FeedbackRow))
 """The columns of a feedback row, schema 1."""
 EXPORT_SCHEMA = _schema([*ROW_SCHEMA.names, "status"])
 """The same with what the maintainer decided: pending, accepted or rejected."""
+DECISION_SCHEMA = _schema(column.name for column in fields(Decision))
+"""The columns of a decision."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ def delete_request(db: sqlite3.Connection, receipt: str) -> bool:
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     for seq, row_id, receipt_hash in found:
         db.execute("INSERT INTO deletions VALUES (?, ?, ?)", (row_id, receipt_hash, now))
+        db.execute("DELETE FROM decisions WHERE row_id = ?", (row_id,))
         db.execute("DELETE FROM pictures WHERE seq = ?", (seq,))
         db.execute("DELETE FROM rows WHERE seq = ?", (seq,))
     return bool(found)

@@ -1,0 +1,144 @@
+"""What the maintainer decides about a feedback row. Every decision is a row of its own; the newest one counts."""
+
+import sqlite3
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import uuid_utils
+
+from catdog.errors import UnknownLabelError
+from catdog.metadata import RESERVED_LABELS
+from feedback.row import FeedbackRow
+
+
+class Status(StrEnum):
+    """What counts for training; a row without a decision is pending."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One decision about one row. Immutable: what undoes it is another, with the status pending."""
+
+    id: str
+    """UUIDv7: of the decisions about a row, the one with the largest id counts."""
+    row_id: str
+    status: Status
+    corrected_label: str | None
+    """The label to learn, which may differ from what the person said; None unless accepted."""
+    reason: str
+    """May be empty."""
+    by: str
+    at: datetime
+    """In UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedRow:
+    """A feedback row, and what was decided about it last."""
+
+    row: FeedbackRow
+    decision: Decision | None = None
+
+    @property
+    def status(self) -> Status:
+        """Pending where nothing was decided, or where it was undone."""
+        return self.decision.status if self.decision else Status.PENDING
+
+    @property
+    def label(self) -> str:
+        """The label that counts: the maintainer's, else what the person said."""
+        return (self.decision and self.decision.corrected_label) or self.row.corrected_label
+
+
+def accept(row: FeedbackRow, *, by: str, label: str | None = None, reason: str = "") -> Decision:
+    """Decide that a row is to be learned from.
+
+    Args:
+        row: The row.
+        by: Who decides.
+        label: What it is, where that is not what the person said.
+        reason: Why.
+
+    Raises:
+        UnknownLabelError: the row's model has no such label, and it is neither `neither` nor `unsure`.
+    """
+    label = label or row.corrected_label
+    allowed = (*row.labels, *sorted(RESERVED_LABELS))
+    if label not in allowed:
+        raise UnknownLabelError(f"{label!r} is no label of row {row.id}. Choose one of {', '.join(allowed)}.")
+    return _decision(row, Status.ACCEPTED, label, by, reason)
+
+
+def reject(row: FeedbackRow, *, by: str, reason: str = "") -> Decision:
+    """Decide that a row is not to be learned from."""
+    return _decision(row, Status.REJECTED, None, by, reason)
+
+
+def undo(row: FeedbackRow, *, by: str, reason: str = "") -> Decision:
+    """Make a row pending again."""
+    return _decision(row, Status.PENDING, None, by, reason)
+
+
+def newest(decisions: Iterable[Decision]) -> dict[str, Decision]:
+    """The decision that counts, by the id of its row."""
+    found: dict[str, Decision] = {}
+    for decision in decisions:
+        known = found.get(decision.row_id)
+        if known is None or known.id < decision.id:
+            found[decision.row_id] = decision
+    return found
+
+
+def join(rows: Iterable[FeedbackRow], decisions: Mapping[str, Decision]) -> Iterator[ReviewedRow]:
+    """Put rows and the decisions that count together."""
+    return (ReviewedRow(row, decisions.get(row.id)) for row in rows)
+
+
+_COLUMNS = tuple(column.name for column in fields(Decision))
+_NAMES = ", ".join(f'"{column}"' for column in _COLUMNS)  # quoted, as BY is a word of SQL
+_INSERT = f"INSERT INTO decisions ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - names of our own
+SELECT_DECISIONS = f"SELECT {_NAMES} FROM decisions"  # noqa: S608 - names of our own
+"""The start of a query whose records `decision_from` understands."""
+
+
+def insert_decision(db: sqlite3.Connection, decision: Decision) -> bool:
+    """Add a decision, which is now the newest of its row. The caller brings connection and commit.
+
+    Returns:
+        False if the row was deleted: nothing may be kept of it.
+    """
+    if db.execute("SELECT 1 FROM deletions WHERE id = ?", (decision.row_id,)).fetchone():
+        return False
+    (last,) = db.execute("SELECT max(id) FROM decisions WHERE row_id = ?", (decision.row_id,)).fetchone()
+    if last and last >= decision.id:  # the clock was set back
+        decision = replace(decision, id=str(uuid.UUID(int=uuid.UUID(last).int + 1)))
+    record = replace(decision, at=decision.at.astimezone(UTC))
+    values = (getattr(record, column) for column in _COLUMNS)
+    db.execute(_INSERT, [v.isoformat(timespec="microseconds") if isinstance(v, datetime) else v for v in values])
+    return True
+
+
+def decision_from(record: Sequence[str]) -> Decision:
+    """The decision in a record of `SELECT_DECISIONS`."""
+    kept = dict(zip(_COLUMNS, record, strict=True))
+    at, status = datetime.fromisoformat(kept.pop("at")), Status(kept.pop("status"))
+    return Decision(at=at, status=status, **kept)
+
+
+def _decision(row: FeedbackRow, status: Status, label: str | None, by: str, reason: str) -> Decision:
+    return Decision(
+        id=str(uuid_utils.uuid7()),
+        row_id=row.id,
+        status=status,
+        corrected_label=label,
+        reason=reason,
+        by=by,
+        at=datetime.now(UTC),
+    )
