@@ -58,6 +58,25 @@ _MIGRATIONS = (
     );
     CREATE INDEX decisions_by_row ON decisions (row_id, id);
     """,
+    # A batch is what one commit to the Hub carries. It is noted before the upload, so that repeating one that was cut
+    # short makes the same files again. `repo_id` of a deletion: where the row must still be removed from.
+    """
+    CREATE TABLE batches (
+        number INTEGER PRIMARY KEY,
+        repo_id TEXT NOT NULL,
+        rows_path TEXT,
+        decisions_path TEXT,
+        committed_at TEXT
+    );
+    ALTER TABLE rows ADD COLUMN batch INTEGER;
+    ALTER TABLE rows ADD COLUMN damaged INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX rows_by_batch ON rows (batch, created_at);
+    CREATE INDEX rows_by_vote ON rows (image_sha256, client);
+    ALTER TABLE decisions ADD COLUMN batch INTEGER;
+    CREATE INDEX decisions_by_batch ON decisions (batch);
+    ALTER TABLE deletions ADD COLUMN repo_id TEXT;
+    CREATE TABLE commits (at REAL NOT NULL);
+    """,
 )
 
 _REASONS = {

@@ -4,12 +4,12 @@ import logging
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from catdog.errors import FeedbackError
 from feedback.database import connect, empty_log, open_database, reason, reopen, transaction
@@ -22,14 +22,19 @@ log = logging.getLogger(__name__)
 
 JOURNAL_FILE = "journal.sqlite3"
 _BATCH = 100
+_WAITING = "batch IS NULL OR batch IN (SELECT number FROM batches WHERE committed_at IS NULL)"
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Rows that the Hub does not have: all, as nothing sends them yet."""
+    """Rows that the Hub does not have: all of them, where no data set is set."""
 
     rows: int
     oldest_at: datetime | None
+    damaged: int = 0
+    """Rows that will never get there, as their picture is not what was saved: a sign of a failing disk."""
 
 
 @dataclass(slots=True)
@@ -84,10 +89,20 @@ class Journal:
             return call.outcome
         raise call.outcome or FeedbackError("Your correction was NOT saved: another one failed. Send it again.")
 
-    def status(self, row_id: str) -> RowStatus | None:
-        """Where a row is; None if there is no such row, or none any more."""
-        found = self._read("SELECT 1 FROM rows WHERE id = ?", text(row_id))
-        return RowStatus.SAVED if found else None
+    def status(self, row_id: str, *, remote: bool = False) -> RowStatus | None:
+        """Where a row is; None if there is no such row, or none any more.
+
+        Args:
+            row_id: Its id.
+            remote: Whether a row counts as saved only once the Hub has it.
+        """
+        found = self.query(f"SELECT damaged, {_WAITING} FROM rows WHERE id = ?", text(row_id))  # noqa: S608
+        if not found:
+            return None
+        damaged, waiting = found[0]
+        if damaged:
+            return RowStatus.FAILED
+        return RowStatus.RECEIVED if remote and waiting else RowStatus.SAVED
 
     def delete(self, receipt: str) -> bool:
         """Delete an answer: its row, its picture, and the earlier and later answers to the same request.
@@ -110,11 +125,11 @@ class Journal:
 
     def stats(self) -> Stats:
         """Count rows and answers. It reads every row, but no picture."""
-        answers = self._read(
+        answers = self.query(
             "SELECT predicted_label, corrected_label, model_id, model_revision, count(*) "
             "FROM rows WHERE NOT superseded GROUP BY 1, 2, 3, 4 ORDER BY 3, 4, 1, 2"
         )
-        ((rows, first_at, last_at),) = self._read("SELECT count(*), min(created_at), max(created_at) FROM rows")
+        ((rows, first_at, last_at),) = self.query("SELECT count(*), min(created_at), max(created_at) FROM rows")
         return Stats(
             rows=rows,
             first_at=_time(first_at),
@@ -124,9 +139,11 @@ class Journal:
 
     def pending(self) -> Pending:
         """Count the rows that the Hub does not have, and say how old they are."""
-        ((rows,),) = self._read("SELECT count(*) FROM rows")
-        oldest = self._read("SELECT created_at FROM rows ORDER BY id LIMIT 1")
-        return Pending(rows=rows, oldest_at=_time(oldest[0][0]) if oldest else None)
+        query = (
+            f"SELECT count(*), min(created_at), (SELECT count(*) FROM rows WHERE damaged) FROM rows WHERE {_WAITING}"  # noqa: S608
+        )
+        ((rows, oldest_at, damaged),) = self.query(query)
+        return Pending(rows=rows, oldest_at=_time(oldest_at), damaged=damaged)
 
     def rows(self, *, newest_only: bool = False) -> Iterator[FeedbackRow]:
         """Read all rows in the order of their ids, a few at a time.
@@ -136,14 +153,14 @@ class Journal:
         """
         where = "id > ? AND NOT superseded" if newest_only else "id > ?"
         after = ""
-        while found := self._read(f"{SELECT_ROWS} WHERE {where} ORDER BY id LIMIT {_BATCH}", after):
+        while found := self.query(f"{SELECT_ROWS} WHERE {where} ORDER BY id LIMIT {_BATCH}", after):
             batch = [row_from(record) for record in found]
             yield from batch
             after = batch[-1].id
 
     def picture(self, row_id: str) -> bytes | None:
         """The picture of a row as a JPEG; None if there is none, or none any more."""
-        found = self._read("SELECT jpeg FROM pictures JOIN rows USING (seq) WHERE id = ?", text(row_id))
+        found = self.query("SELECT jpeg FROM pictures JOIN rows USING (seq) WHERE id = ?", text(row_id))
         return found[0][0] if found else None
 
     def decide(self, decisions: Sequence[Decision]) -> None:
@@ -160,7 +177,42 @@ class Journal:
 
     def decisions(self) -> list[Decision]:
         """All decisions in the order in which they came here; see `feedback.decisions.newest` for those that count."""
-        return [decision_from(record) for record in self._read(f"{SELECT_DECISIONS} ORDER BY seq")]
+        return [decision_from(record) for record in self.query(f"{SELECT_DECISIONS} ORDER BY seq")]
+
+    def transact(self, work: Callable[[sqlite3.Connection], Result], *, failure: str) -> Result:
+        """Do something in one transaction; when this returns, it survives a crash.
+
+        Args:
+            work: Gets the connection.
+            failure: What to tell if it fails, with `{}` for the reason.
+
+        Raises:
+            FeedbackError: nothing was changed.
+        """
+        with self._lock, self._writing(failure) as db:
+            with transaction(db):
+                result = work(db)
+            self._check_in_place()
+        return result
+
+    def query(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run one query on a connection of its own: readers and the writer do not wait for each other.
+
+        Raises:
+            FeedbackError: the journal cannot be read.
+        """
+        try:
+            with closing(connect(self._path)) as db:
+                return db.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            log.error("%s: %s", self._path, error)  # noqa: TRY400
+            raise FeedbackError(f"Feedback cannot be read: {reason(error)}. Try again later.") from None
+
+    def scrub(self) -> None:
+        """Empty the log of what was deleted."""
+        with self._lock, self._writing("The journal's log was not emptied: {}.") as db:
+            self._to_scrub = True
+            self._scrub(db)
 
     def close(self) -> None:
         """Close the journal; rows are on the disk already."""
@@ -228,15 +280,6 @@ class Journal:
         """Empty the log of what was deleted, if another process was in the way before."""
         if self._to_scrub:
             self._to_scrub = not empty_log(db)
-
-    def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Run one query on a connection of its own: readers and the writer do not wait for each other."""
-        try:
-            with closing(connect(self._path)) as db:
-                return db.execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            log.error("%s: %s", self._path, error)  # noqa: TRY400
-            raise FeedbackError(f"Feedback cannot be read: {reason(error)}. Try again later.") from None
 
 
 def _time(text: str | None) -> datetime | None:

@@ -66,17 +66,24 @@ def delete_request(db: sqlite3.Connection, receipt: str) -> bool:
     if db.execute("SELECT 1 FROM deletions WHERE id = :id AND receipt_hash = :hash", key).fetchone():
         return True
     found = db.execute(
-        "SELECT seq, id, receipt_hash FROM rows WHERE request_id = "
-        "(SELECT request_id FROM rows WHERE id = :id AND receipt_hash = :hash)",
+        "SELECT seq FROM rows WHERE request_id = (SELECT request_id FROM rows WHERE id = :id AND receipt_hash = :hash)",
         key,
     ).fetchall()
-    now = datetime.now(UTC).isoformat(timespec="microseconds")
-    for seq, row_id, receipt_hash in found:
-        db.execute("INSERT INTO deletions VALUES (?, ?, ?)", (row_id, receipt_hash, now))
-        db.execute("DELETE FROM decisions WHERE row_id = ?", (row_id,))
-        db.execute("DELETE FROM pictures WHERE seq = ?", (seq,))
-        db.execute("DELETE FROM rows WHERE seq = ?", (seq,))
+    for (seq,) in found:
+        delete_row(db, seq)
     return bool(found)
+
+
+def delete_row(db: sqlite3.Connection, seq: int) -> None:
+    """Delete a row with its picture and decisions; what stays is its id, and where on the Hub it must be removed."""
+    db.execute(
+        "INSERT INTO deletions (id, receipt_hash, deleted_at, repo_id) "
+        "SELECT id, receipt_hash, ?, repo_id FROM rows LEFT JOIN batches ON batch = number WHERE seq = ?",
+        (datetime.now(UTC).isoformat(timespec="microseconds"), seq),
+    )
+    db.execute("DELETE FROM decisions WHERE row_id = (SELECT id FROM rows WHERE seq = ?)", (seq,))
+    db.execute("DELETE FROM pictures WHERE seq = ?", (seq,))
+    db.execute("DELETE FROM rows WHERE seq = ?", (seq,))
 
 
 def row_from(record: Sequence[Any]) -> FeedbackRow:
