@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # the model needs ONNX Runtime, rows do not
     from catdog.model import Prediction
 
 SCHEMA_VERSION = 1
+NEITHER_SCORE = "neither_score"
+"""In `extra`: the model's own score for "none of the labels", if it has one."""
 
 
 class Source(StrEnum):
@@ -115,6 +117,7 @@ def new_row(  # noqa: PLR0913 - the columns that cannot be derived, all by name
             f"The label must be one of {', '.join(allowed)}. Choose one of these and send it again."
         )
     jpeg = to_jpeg(picture)
+    score = {} if prediction.neither_score is None else {NEITHER_SCORE: prediction.neither_score}
     return FeedbackRow(
         id=str(uuid_utils.uuid7()),
         request_id=request_id,
@@ -131,5 +134,5 @@ def new_row(  # noqa: PLR0913 - the columns that cannot be derived, all by name
         model_revision=prediction.model_revision,
         source=source,
         client=client,
-        extra=json.dumps(extra or {}),
+        extra=json.dumps({**score, **(extra or {})}),
     )

@@ -1,0 +1,159 @@
+"""The order of review: the rows that teach most, or are most likely wrong, come first."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from catdog.metadata import NEITHER
+from catdog.phash import group_near_duplicates, pack
+from feedback.decisions import ReviewedRow, Status
+from feedback.row import NEITHER_SCORE, FeedbackRow
+
+SURE_BUT_CORRECTED = 4.0
+DISAGREEMENT = 3.0
+LOW_CONFIDENCE = 1.5
+UNLIKE_TRAINING = 1.0
+"""How much each signal weighs. A correction of a sure model comes first; a plain confirmation of one comes last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """Why a row deserves a look; each in [0, 1]."""
+
+    sure_but_corrected: float
+    """The model's confidence, if the person says something else; else 0."""
+    disagreement: float
+    """How evenly people are divided about the picture; 0 if they agree, 1 if half of them say something else."""
+    low_confidence: float
+    """1 where the most probable label has the least probability that it can have, 0 where it has all."""
+    unlike_training: float
+    """The share of rows that look more like the labels, by the model's own score; 0 where it has none."""
+
+    @property
+    def score(self) -> float:
+        """How useful a look is: the weighted sum, from 0 to 9.5."""
+        return (
+            SURE_BUT_CORRECTED * self.sure_but_corrected
+            + DISAGREEMENT * self.disagreement
+            + LOW_CONFIDENCE * self.low_confidence
+            + UNLIKE_TRAINING * self.unlike_training
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row in the queue, without its picture."""
+
+    reviewed: ReviewedRow
+    group: str
+    """The smallest id among the rows with near-identical pictures."""
+    agreeing: int
+    """Clients that say of these pictures what this row says, its own included; each has one vote."""
+    voters: int
+    """Clients that say anything about them. Both leave rejected rows out."""
+    signals: Signals
+
+    @property
+    def row(self) -> FeedbackRow:
+        """The row; its picture is empty."""
+        return self.reviewed.row
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which entries to show; None is any."""
+
+    status: Status | None = Status.PENDING
+    label: str | None = None
+    """What counts now: the maintainer's label, else the person's."""
+    predicted: str | None = None
+    source: str | None = None
+    since: datetime | None = None
+    """Rows made then or later."""
+
+    def matches(self, entry: Entry) -> bool:
+        """Whether an entry is to be shown."""
+        row = entry.row
+        return (
+            self.status in (None, entry.reviewed.status)
+            and self.label in (None, entry.reviewed.label)
+            and self.predicted in (None, row.predicted_label)
+            and self.source in (None, row.source)
+            and (self.since is None or row.created_at >= self.since)
+        )
+
+
+def build_queue(reviewed: Iterable[ReviewedRow]) -> list[Entry]:
+    """Order rows for review, the most useful first; rows with near-identical pictures stay together.
+
+    Args:
+        reviewed: Of each request the newest row, with what was decided about it. Pictures are not looked at.
+    """
+    rows = [replace(each, row=replace(each.row, image=b"")) for each in reviewed]
+    groups = _groups([each.row for each in rows])
+    votes = _votes(rows, groups)
+    novelty = _novelty([each.row for each in rows])
+    entries = [_entry(each, groups[each.row.id], votes[groups[each.row.id]], novelty) for each in rows]
+    first: defaultdict[str, float] = defaultdict(float)
+    for entry in entries:
+        first[entry.group] = max(first[entry.group], entry.signals.score)
+    return sorted(entries, key=lambda e: (-first[e.group], e.group, -e.signals.score, e.row.id))
+
+
+def _entry(reviewed: ReviewedRow, group: str, votes: Counter[str], novelty: Mapping[str, float]) -> Entry:
+    row, voters = reviewed.row, votes.total()
+    agreeing = votes[row.corrected_label]
+    return Entry(
+        reviewed=reviewed,
+        group=group,
+        agreeing=agreeing,
+        voters=voters,
+        signals=Signals(
+            sure_but_corrected=0.0 if row.is_confirmation else max(row.probabilities),
+            disagreement=2 * min(agreeing, voters - agreeing) / voters if voters else 0.0,
+            low_confidence=_low_confidence(row.probabilities),
+            unlike_training=novelty[row.id],
+        ),
+    )
+
+
+def _groups(rows: Sequence[FeedbackRow]) -> dict[str, str]:
+    """For each row id the smallest id among the rows with near-identical pictures."""
+    in_order = sorted(rows, key=lambda row: row.id)
+    firsts = group_near_duplicates(pack([row.image_phash for row in in_order]))
+    return {row.id: in_order[first].id for row, first in zip(in_order, firsts.tolist(), strict=True)}
+
+
+def _votes(rows: Iterable[ReviewedRow], groups: Mapping[str, str]) -> defaultdict[str, Counter[str]]:
+    """What people say of each group. A client has one vote there, its newest; rows without a client are one client."""
+    newest: dict[tuple[str, str], FeedbackRow] = {}
+    for row in sorted((each.row for each in rows if each.status is not Status.REJECTED), key=lambda row: row.id):
+        newest[groups[row.id], row.client] = row
+    votes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for (group, _), row in newest.items():
+        votes[group][row.corrected_label] += 1
+    return votes
+
+
+def _low_confidence(probabilities: Sequence[float]) -> float:
+    least = 1 / len(probabilities)
+    return min(1.0, (1 - max(probabilities)) / (1 - least)) if least < 1 else 0.0
+
+
+def _novelty(rows: Sequence[FeedbackRow]) -> dict[str, float]:
+    """Each row's rank by the score of its model for "none of the labels", among the rows of the same model."""
+    scored: defaultdict[str, list[tuple[float, str]]] = defaultdict(list)
+    for row in rows:
+        if (score := _neither_score(row)) is not None:
+            scored[row.model_revision].append((score, row.id))
+    found = {row.id: float(row.verdict == NEITHER) for row in rows}
+    for ranked in map(sorted, scored.values()):
+        found |= {row_id: rank / len(ranked) for rank, (_, row_id) in enumerate(ranked)}
+    return found
+
+
+def _neither_score(row: FeedbackRow) -> float | None:
+    score = json.loads(row.extra).get(NEITHER_SCORE)
+    return float(score) if isinstance(score, int | float) else None
