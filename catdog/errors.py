@@ -16,6 +16,7 @@
     ├── FeedbackError             the journal cannot keep what it was given
     │   ├── UnknownLabelError
     │   ├── UnknownRequestError
+    │   ├── UnknownRowError
     │   └── KeyReusedError
     ├── BusyError                 too much work is waiting
     └── RateLimitedError          one client asks for too much
@@ -123,6 +124,12 @@ class UnknownRequestError(FeedbackError):
     """No prediction is remembered under this request id."""
 
     code = "unknown_request"
+
+
+class UnknownRowError(FeedbackError):
+    """There is no feedback row with this id, or none any more."""
+
+    code = "not_found"
 
 
 class KeyReusedError(FeedbackError):

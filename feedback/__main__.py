@@ -8,6 +8,7 @@ from pathlib import Path
 from catdog.cli import run
 from catdog.errors import FeedbackError
 from catdog.settings import load_settings
+from feedback.decisions import join, newest
 from feedback.journal import JOURNAL_FILE, Journal
 from feedback.report import as_json, as_text
 from feedback.stats import EMPTY
@@ -57,7 +58,7 @@ def _export(arguments: argparse.Namespace) -> int:
     with Journal.open(data_dir) as journal:
         if not journal.pending().rows:
             raise _nothing(data_dir)
-        exported = export(journal.rows(newest_only=True), arguments.out)
+        exported = export(join(journal.rows(newest_only=True), newest(journal.decisions())), arguments.out)
     print(f"{exported.rows} rows in {exported.path}", file=sys.stderr)
     if exported.damaged:
         raise FeedbackError(f"{exported.damaged} rows have damaged pictures and were left out. Check the disk.")

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import uuid_utils
 
-from catdog.errors import UnknownLabelError
+from catdog.errors import UnknownLabelError, UnknownRowError
 from catdog.metadata import RESERVED_LABELS
 from feedback.row import FeedbackRow
 
@@ -108,21 +108,20 @@ SELECT_DECISIONS = f"SELECT {_NAMES} FROM decisions"  # noqa: S608 - names of ou
 """The start of a query whose records `decision_from` understands."""
 
 
-def insert_decision(db: sqlite3.Connection, decision: Decision) -> bool:
+def insert_decision(db: sqlite3.Connection, decision: Decision) -> None:
     """Add a decision, which is now the newest of its row. The caller brings connection and commit.
 
-    Returns:
-        False if the row was deleted: nothing may be kept of it.
+    Raises:
+        UnknownRowError: the row was deleted, and nothing may be kept of it.
     """
     if db.execute("SELECT 1 FROM deletions WHERE id = ?", (decision.row_id,)).fetchone():
-        return False
+        raise UnknownRowError(f"Row {decision.row_id} has been deleted, so nothing was decided. List the rows again.")
     (last,) = db.execute("SELECT max(id) FROM decisions WHERE row_id = ?", (decision.row_id,)).fetchone()
     if last and last >= decision.id:  # the clock was set back
         decision = replace(decision, id=str(uuid.UUID(int=uuid.UUID(last).int + 1)))
     record = replace(decision, at=decision.at.astimezone(UTC))
     values = (getattr(record, column) for column in _COLUMNS)
     db.execute(_INSERT, [v.isoformat(timespec="microseconds") if isinstance(v, datetime) else v for v in values])
-    return True
 
 
 def decision_from(record: Sequence[str]) -> Decision:

@@ -16,7 +16,7 @@ from feedback.database import connect, empty_log, open_database, reason, reopen,
 from feedback.decisions import SELECT_DECISIONS, Decision, decision_from, insert_decision
 from feedback.row import FeedbackRow, RowStatus
 from feedback.stats import AnswerCount, Stats
-from feedback.table import SELECT_ROWS, Saved, delete_request, insert, row_from, text
+from feedback.table import SELECT_ROWS, SELECT_ROWS_ALONE, Saved, delete_request, insert, row_from, text
 
 log = logging.getLogger(__name__)
 
@@ -145,15 +145,17 @@ class Journal:
         ((rows, oldest_at, damaged),) = self.query(query)
         return Pending(rows=rows, oldest_at=_time(oldest_at), damaged=damaged)
 
-    def rows(self, *, newest_only: bool = False) -> Iterator[FeedbackRow]:
+    def rows(self, *, newest_only: bool = False, pictures: bool = True) -> Iterator[FeedbackRow]:
         """Read all rows in the order of their ids, a few at a time.
 
         Args:
             newest_only: Of each request the newest row alone, the one that counts.
+            pictures: If not, `image` is empty, which takes far less time.
         """
+        select = SELECT_ROWS if pictures else SELECT_ROWS_ALONE
         where = "id > ? AND NOT superseded" if newest_only else "id > ?"
         after = ""
-        while found := self.query(f"{SELECT_ROWS} WHERE {where} ORDER BY id LIMIT {_BATCH}", after):
+        while found := self.query(f"{select} WHERE {where} ORDER BY id LIMIT {_BATCH}", after):
             batch = [row_from(record) for record in found]
             yield from batch
             after = batch[-1].id
@@ -164,16 +166,18 @@ class Journal:
         return found[0][0] if found else None
 
     def decide(self, decisions: Sequence[Decision]) -> None:
-        """Keep decisions, all or none; when this returns, they survive a crash. Those about deleted rows are dropped.
+        """Keep decisions, all or none; when this returns, they survive a crash.
 
         Raises:
+            UnknownRowError: a row was deleted; no decision was kept.
             FeedbackError: none was kept.
         """
-        with self._lock, self._writing("The decision was NOT saved: {}. Try again later.") as db:
-            with transaction(db):
-                for decision in decisions:
-                    insert_decision(db, decision)
-            self._check_in_place()
+
+        def insert_all(db: sqlite3.Connection) -> None:
+            for decision in decisions:
+                insert_decision(db, decision)
+
+        self.transact(insert_all, failure="The decision was NOT saved: {}. Try again later.")
 
     def decisions(self) -> list[Decision]:
         """All decisions in the order in which they came here; see `feedback.decisions.newest` for those that count."""

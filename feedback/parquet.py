@@ -6,15 +6,15 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catdog.errors import FeedbackError
-from feedback.decisions import Decision
+from feedback.decisions import Decision, ReviewedRow
 from feedback.row import FeedbackRow
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,8 @@ ROW_SCHEMA = _schema(column.name for column in fields(FeedbackRow))
 """The columns of a feedback row, schema 1."""
 EXPORT_SCHEMA = _schema([*ROW_SCHEMA.names, "status"])
 """The same with what the maintainer decided: pending, accepted or rejected."""
+PERSON_SAID = "person_said"
+"""In `extra` of an exported row: the person's answer, where the maintainer's label has taken its place."""
 DECISION_SCHEMA = _schema(column.name for column in fields(Decision))
 """The columns of a decision."""
 
@@ -70,9 +72,10 @@ class Exported:
     """Rows left out because their picture is not what was saved: a sign of a failing disk."""
 
 
-def export(rows: Iterable[FeedbackRow], out: Path) -> Exported:
-    """Write rows to `feedback.parquet` in a folder; an earlier export is replaced in one step, or not at all.
+def export(reviewed: Iterable[ReviewedRow], out: Path) -> Exported:
+    """Write rows and what was decided about them to `feedback.parquet` in a folder.
 
+    An earlier export is replaced in one step, or not at all.
     One group of rows at a time is in memory, however many there are.
 
     Raises:
@@ -82,12 +85,12 @@ def export(rows: Iterable[FeedbackRow], out: Path) -> Exported:
 
     def sound() -> Iterator[dict[str, Any]]:
         nonlocal damaged
-        for row in rows:
-            if _is_sound(row):
-                yield {**_record(row), "status": "pending"}
+        for each in reviewed:
+            if _is_sound(each.row):
+                yield _reviewed_record(each)
             else:
                 damaged += 1
-                log.warning("The picture of row %s is damaged; the row is left out.", row.id)
+                log.warning("The picture of row %s is damaged; the row is left out.", each.row.id)
 
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -98,8 +101,8 @@ def export(rows: Iterable[FeedbackRow], out: Path) -> Exported:
     return Exported(path=out / EXPORT_FILE, rows=written, damaged=damaged)
 
 
-def write_parquet(records: Iterable[dict[str, Any]], path: Path, schema: pa.Schema) -> int:
-    """Write records to one Parquet file, a row group at a time.
+def write_parquet(records: Iterable[dict[str, Any]], path: Path | BinaryIO, schema: pa.Schema) -> int:
+    """Write records to one Parquet file, by its name or opened, a row group at a time.
 
     Returns:
         How many there were.
@@ -123,7 +126,7 @@ def _groups(records: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
     size = 0
     for record in records:
         group.append(record)
-        size += len(record["image"]["bytes"])
+        size += len(record["image"]["bytes"]) if "image" in record else 0
         if len(group) == _GROUP_ROWS or size >= _GROUP_BYTES:
             yield group
             group, size = [], 0
@@ -148,7 +151,16 @@ def _is_sound(row: FeedbackRow) -> bool:
     return hashlib.sha256(row.image).hexdigest() == row.image_sha256
 
 
-def _record(row: FeedbackRow) -> dict[str, Any]:
+def record_of(row: FeedbackRow) -> dict[str, Any]:
     """A row as `ROW_SCHEMA` has it."""
     record = {column: getattr(row, column) for column in ROW_SCHEMA.names}
     return {**record, "image": {"bytes": row.image, "path": f"{row.id}.jpg"}, "source": row.source.value}
+
+
+def _reviewed_record(reviewed: ReviewedRow) -> dict[str, Any]:
+    """A row as `EXPORT_SCHEMA` has it: `corrected_label` is the label that counts; another answer moves to `extra`."""
+    row = reviewed.row
+    if reviewed.label != row.corrected_label:
+        extra = json.dumps({**json.loads(row.extra), PERSON_SAID: row.corrected_label})
+        row = replace(row, corrected_label=reviewed.label, extra=extra)
+    return {**record_of(row), "status": reviewed.status.value}

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 
 from catdog.metadata import NEITHER
 from catdog.phash import group_near_duplicates, pack
@@ -119,11 +120,16 @@ def _entry(reviewed: ReviewedRow, group: str, votes: Counter[str], novelty: Mapp
     )
 
 
-def _groups(rows: Sequence[FeedbackRow]) -> dict[str, str]:
+def _groups(rows: Sequence[FeedbackRow]) -> Mapping[str, str]:
     """For each row id the smallest id among the rows with near-identical pictures."""
-    in_order = sorted(rows, key=lambda row: row.id)
-    firsts = group_near_duplicates(pack([row.image_phash for row in in_order]))
-    return {row.id: in_order[first].id for row, first in zip(in_order, firsts.tolist(), strict=True)}
+    in_order = sorted((row.id, row.image_phash) for row in rows)
+    return _group(tuple(row_id for row_id, _ in in_order), tuple(image_phash for _, image_phash in in_order))
+
+
+@lru_cache(maxsize=2)  # comparing every picture with every other takes seconds for some 10,000; rows change seldom
+def _group(ids: tuple[str, ...], hashes: tuple[str, ...]) -> Mapping[str, str]:
+    firsts = group_near_duplicates(pack(hashes)).tolist()
+    return {row_id: ids[first] for row_id, first in zip(ids, firsts, strict=True)}
 
 
 def _votes(rows: Iterable[ReviewedRow], groups: Mapping[str, str]) -> defaultdict[str, Counter[str]]:

@@ -20,6 +20,8 @@ _INSERT = (
 )
 SELECT_ROWS = f"SELECT {', '.join(_COLUMNS)}, jpeg FROM rows JOIN pictures USING (seq)"  # noqa: S608 - names of our own
 """The start of a query whose records `row_from` understands."""
+SELECT_ROWS_ALONE = f"SELECT {', '.join(_COLUMNS)}, x'' FROM rows"  # noqa: S608 - names of our own
+"""The same with empty pictures: those are most of the bytes."""
 
 
 @dataclass(frozen=True, slots=True)

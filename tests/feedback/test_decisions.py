@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from catdog.errors import UnknownLabelError
+from catdog.errors import UnknownLabelError, UnknownRowError
 from feedback.decisions import Status, accept, join, newest, reject, undo
 from feedback.journal import JOURNAL_FILE, Journal
 from tests.feedback.rows import some_row
@@ -67,7 +67,8 @@ def test_a_deleted_row_takes_its_decisions_along(tmp_path: Path) -> None:
         journal.decide([accept(row, by="ann", reason="SOMETHING PRIVATE"), reject(other, by="ann")])
         assert receipt
         assert journal.delete(receipt)
-        journal.decide([reject(row, by="ann", reason="SOMETHING PRIVATE")])
+        with pytest.raises(UnknownRowError, match="deleted"):
+            journal.decide([reject(other, by="bob"), reject(row, by="ann", reason="SOMETHING PRIVATE")])
         assert [each.row_id for each in journal.decisions()] == [other.id]
     assert all(b"SOMETHING PRIVATE" not in path.read_bytes() for path in tmp_path.glob(f"{JOURNAL_FILE}*"))
 

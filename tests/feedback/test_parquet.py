@@ -1,7 +1,7 @@
 """The export opens where people will open it."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +13,14 @@ from PIL import Image as Pillow
 
 from catdog.errors import FeedbackError
 from feedback import parquet
-from feedback.parquet import EXPORT_FILE, EXPORT_SCHEMA, ROW_SCHEMA, export
+from feedback.decisions import accept, join, newest, reject, undo
+from feedback.parquet import DECISION_SCHEMA, EXPORT_FILE, EXPORT_SCHEMA, ROW_SCHEMA, Exported
 from feedback.row import FeedbackRow
 from tests.feedback.rows import some_row
+
+
+def export(rows: Iterable[FeedbackRow], out: Path) -> Exported:
+    return parquet.export(join(rows, {}), out)
 
 
 def rows_per_group(folder: Path) -> list[int]:
@@ -55,7 +60,7 @@ def test_pandas_and_pyarrow_open_the_file(tmp_path: Path) -> None:
 
 
 def test_the_schema_says_to_datasets_what_arrow_says() -> None:
-    for schema in (ROW_SCHEMA, EXPORT_SCHEMA):
+    for schema in (ROW_SCHEMA, EXPORT_SCHEMA, DECISION_SCHEMA):
         assert Features.from_arrow_schema(schema).arrow_schema.equals(schema.remove_metadata())
 
 
@@ -109,3 +114,19 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(FeedbackError, match="out cannot be written"):
         export([some_row()], tmp_path / "out")
+
+
+def test_what_was_decided_is_exported_and_the_maintainers_label_counts(tmp_path: Path) -> None:
+    rows = [some_row(corrected_label="dog") for _ in range(4)]
+    decisions = [
+        accept(rows[0], by="ann"),
+        accept(rows[1], by="ann", label="neither"),
+        reject(rows[2], by="ann"),
+        accept(rows[3], by="ann", label="neither"),
+        undo(rows[3], by="ann"),
+    ]
+    parquet.export(join(rows, newest(decisions)), tmp_path)
+    found = pq.read_table(tmp_path / EXPORT_FILE)
+    assert found["status"].to_pylist() == ["accepted", "accepted", "rejected", "pending"]
+    assert found["corrected_label"].to_pylist() == ["dog", "neither", "dog", "dog"]
+    assert found["extra"].to_pylist() == ["{}", '{"person_said": "dog"}', "{}", "{}"]

@@ -1,0 +1,136 @@
+"""Review: what there is to decide, in which order, and what was decided."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from catdog.errors import UnknownRowError
+from catdog.metadata import UNSURE
+from feedback.decisions import Decision, ReviewedRow, Status, accept, join, newest, reject, undo
+from feedback.journal import Journal
+from feedback.queue import Entry, build_queue
+from feedback.row import FeedbackRow
+
+
+class Action(StrEnum):
+    """What can be done about a row."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    UNDO = "undo"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What to do about one row."""
+
+    row_id: str
+    action: Action
+    label: str | None = None
+    """With `accept`: what it is, where that is not what the person said."""
+
+
+class Review:
+    """The rows of a journal, or of wherever `load` reads them, for those who decide. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        load: Callable[[], Iterable[ReviewedRow]] | None = None,
+        picture: Callable[[str], bytes | None] | None = None,
+    ) -> None:
+        """Make a review.
+
+        Args:
+            journal: Keeps the decisions.
+            load: Reads of each request the newest row and what was decided about it, where that is more than the
+                journal has; pictures may be left empty.
+            picture: Reads the picture of a row, likewise.
+        """
+        self._journal = journal
+        self._load = load or self._load_journal
+        self._picture = picture or journal.picture
+        self._seen: dict[str, FeedbackRow] = {}
+
+    def queue(self) -> list[Entry]:
+        """All rows, the most useful to look at first.
+
+        Raises:
+            FeedbackError: they cannot be read.
+        """
+        entries = build_queue(self._load())
+        self._seen = {entry.row.id: entry.row for entry in entries}
+        return entries
+
+    def picture(self, row_id: str) -> bytes:
+        """The picture of a row as a JPEG.
+
+        Raises:
+            UnknownRowError: there is none, or none any more.
+            FeedbackError: it cannot be read.
+        """
+        found = self._picture(row_id)
+        if found is None:
+            raise UnknownRowError("This picture is not there: its row was deleted, or never existed.")
+        return found
+
+    def decide(self, choices: Sequence[Choice], *, by: str, reason: str = "") -> list[Decision]:
+        """Record what was decided, all or nothing; later choices about the same row win.
+
+        Raises:
+            UnknownRowError: there is no such row.
+            UnknownLabelError: the row's model has no such label.
+            FeedbackError: nothing was recorded.
+        """
+        decisions = [_decision(self._find(choice.row_id), choice, by, reason) for choice in choices]
+        self._journal.decide(decisions)
+        return decisions
+
+    def _find(self, row_id: str) -> FeedbackRow:
+        """A row that was listed, or came since."""
+        row = self._seen.get(row_id)
+        if row is None:
+            self.queue()
+            row = self._seen.get(row_id)
+        if row is None:
+            raise UnknownRowError(f"There is no feedback row {row_id!r}, so nothing was decided. List the rows again.")
+        return row
+
+    def _load_journal(self) -> Iterable[ReviewedRow]:
+        return join(self._journal.rows(newest_only=True, pictures=False), newest(self._journal.decisions()))
+
+
+def count(entries: Iterable[Entry]) -> dict[Status, int]:
+    """How many rows have each status."""
+    counts = Counter(entry.reviewed.status for entry in entries)
+    return {status: counts[status] for status in Status}
+
+
+def choose_agreed(entries: Iterable[Entry], *, clients: int, objects: Callable[[Entry], bool]) -> list[Choice]:
+    """The pending rows that may be accepted without a look: enough clients agree, nobody disagrees, nor does a check.
+
+    Args:
+        entries: The queue.
+        clients: How many must say the same of a picture. Clients are told apart by a hint alone.
+        objects: The second check.
+    """
+    return [
+        Choice(entry.row.id, Action.ACCEPT)
+        for entry in entries
+        if entry.reviewed.status is Status.PENDING
+        and entry.row.corrected_label != UNSURE
+        and entry.voters == entry.agreeing >= clients
+        and not objects(entry)
+    ]
+
+
+def _decision(row: FeedbackRow, choice: Choice, by: str, reason: str) -> Decision:
+    match choice.action:
+        case Action.ACCEPT:
+            return accept(row, by=by, label=choice.label, reason=reason)
+        case Action.REJECT:
+            return reject(row, by=by, reason=reason)
+        case Action.UNDO:
+            return undo(row, by=by, reason=reason)
