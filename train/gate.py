@@ -15,10 +15,10 @@ from scipy import stats  # type: ignore[import-untyped]
 
 from catdog.errors import ModelError
 from train.metrics import Floats, Labels, ece
+from train.slices import Mask
 
 GATE_FILE = "gate.json"
 
-Mask = npt.NDArray[np.bool_]
 
 _RESAMPLES = 9999
 _BATCH = 100  # resamples at once: memory
