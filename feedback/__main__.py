@@ -11,6 +11,8 @@ from catdog.settings import load_settings
 from feedback.decisions import join, newest
 from feedback.journal import JOURNAL_FILE, Journal
 from feedback.report import as_json, as_text
+from feedback.review import Review
+from feedback.review_command import add_review_arguments, run_review
 from feedback.stats import EMPTY
 
 
@@ -29,7 +31,15 @@ def main(argv: Sequence[str]) -> int:
     )
     export.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write to")
     export.set_defaults(run=_export)
-    for command in (stats, export):
+    review = commands.add_parser(
+        "review",
+        help="list and decide",
+        description="List the rows that wait for a decision, the most useful first; accept, reject or relabel them. "
+        "Every decision is recorded and can be undone.",
+    )
+    add_review_arguments(review)
+    review.set_defaults(run=_review)
+    for command in (stats, export, review):
         command.add_argument("--data-dir", type=Path, metavar="DIR", help="the journal's folder, not CATDOG_DATA_DIR")
     arguments = parser.parse_args(argv)
     code: int = arguments.run(arguments)
@@ -63,6 +73,14 @@ def _export(arguments: argparse.Namespace) -> int:
     if exported.damaged:
         raise FeedbackError(f"{exported.damaged} rows have damaged pictures and were left out. Check the disk.")
     return 0
+
+
+def _review(arguments: argparse.Namespace) -> int:
+    data_dir = _data_dir(arguments)
+    if not _has_journal(data_dir):
+        raise FeedbackError(f"No feedback in {data_dir} yet: there is nothing to review.")
+    with Journal.open(data_dir) as journal:
+        return run_review(arguments, Review(journal))
 
 
 def _data_dir(arguments: argparse.Namespace) -> Path:

@@ -44,7 +44,7 @@ def _by_label(stats: Stats) -> list[str]:
         [predicted, *(str(counts[predicted, label]) for label in corrected)]
         for predicted in sorted({label for label, _ in counts})
     ]
-    return _table([["predicted \\ person says", *corrected], *lines])
+    return table([["predicted \\ person says", *corrected], *lines])
 
 
 def _by_revision(stats: Stats) -> list[str]:
@@ -53,9 +53,10 @@ def _by_revision(stats: Stats) -> list[str]:
         counts[answer.model_id, answer.model_revision, answer.is_confirmation] += answer.requests
     models = sorted({(model, revision) for model, revision, _ in counts})
     lines = [[*model, str(counts[*model, False]), str(counts[*model, True])] for model in models]
-    return _table([["model", "revision", "corrections", "confirmations"], *lines])
+    return table([["model", "revision", "corrections", "confirmations"], *lines])
 
 
-def _table(lines: list[list[str]]) -> list[str]:
+def table(lines: list[list[str]]) -> list[str]:
+    """Lines of cells as lines of text with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]

@@ -1,6 +1,7 @@
 """A model folder small enough to build in a test: the label is the strongest colour channel of the picture."""
 
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -67,6 +68,12 @@ def toy_model(
 def picture(colour: str | tuple[int, int, int] = "red", size: tuple[int, int] = (120, 80)) -> Image.Image:
     """A picture of one colour."""
     return Image.new("RGB", size, colour)
+
+
+def textured(colour: str | tuple[int, int, int] = "red", size: tuple[int, int] = (120, 80)) -> Image.Image:
+    """A picture of about one colour that no other picture is near-identical to."""
+    noise = Image.frombytes("L", (17, 16), os.urandom(17 * 16)).resize(size, Image.Resampling.NEAREST)
+    return Image.blend(picture(colour, size), noise.convert("RGB"), 0.3)
 
 
 def encoded(image: Image.Image, format_: str = "JPEG", **options: object) -> bytes:
