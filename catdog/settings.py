@@ -27,6 +27,18 @@ class Settings(BaseSettings):
     model_revision: str = Field("main", min_length=1, description="branch, tag or commit of the Hub repository")
 
     data_dir: Path = Field(Path("data"), description="the journal's folder")
+    feedback_repo: str = Field(
+        "",
+        pattern=r"^([\w.-]+/[\w.-]+)?$",
+        description="Hub data set that receives feedback (created private); empty keeps it local",
+    )
+    sync_seconds: float = Field(300, gt=0, description="how often pending feedback is committed to it")
+    retain_days: float = Field(30, ge=0, description="when pictures that the Hub has leave the journal")
+    ack: Literal["auto", "local", "remote"] = Field(
+        "auto",
+        description="local: `saved` means on this disk; remote: only once the Hub has it; "
+        "auto: remote on a Space whose data folder is no mounted volume, else local",
+    )
 
     max_bytes: int = Field(20_000_000, gt=0, description="largest image, in bytes as sent")
     max_pixels: int = Field(64_000_000, gt=0, description="largest image, in pixels as its header declares")
@@ -46,7 +58,15 @@ class Settings(BaseSettings):
     hf_endpoint: str = Field(
         "https://huggingface.co", validation_alias="HF_ENDPOINT", description="the Hub, or a server that speaks its API"
     )
+    space_id: str = Field("", validation_alias="SPACE_ID", description="set by Spaces: the Space this runs on")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much to log")
+
+    @property
+    def remote_ack(self) -> bool:
+        """Whether a correction counts as saved only once the Hub has it."""
+        if self.ack == "auto":
+            return bool(self.feedback_repo and self.space_id) and not _is_on_volume(self.data_dir)
+        return self.ack == "remote"
 
     @property
     def image_limits(self) -> ImageLimits:
@@ -54,6 +74,12 @@ class Settings(BaseSettings):
         return ImageLimits(
             max_bytes=self.max_bytes, max_pixels=self.max_pixels, max_decoded_pixels=self.max_decoded_pixels
         )
+
+
+def _is_on_volume(folder: Path) -> bool:
+    """Whether a folder is on a mounted volume, which outlives a container's own file system."""
+    path = folder.resolve()
+    return any(each.is_mount() for each in (path, *path.parents[:-1]))
 
 
 def variable(field: str) -> str:
@@ -70,7 +96,10 @@ def load_settings() -> Settings:
         SettingsError: a variable has a value that does not fit; the message names each.
     """
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         problems = "; ".join(f"{variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors())
         raise SettingsError(f"Wrong settings: {problems}. Correct the environment variables and start again.") from None
+    if settings.ack == "remote" and not settings.feedback_repo:
+        raise SettingsError("CATDOG_ACK is remote, which needs a data set. Set CATDOG_FEEDBACK_REPO to USER/NAME.")
+    return settings

@@ -1,0 +1,200 @@
+"""What the journal still owes the Hub: batches of rows and decisions, deletions to follow, and its share of commits."""
+
+import hashlib
+import logging
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from feedback.decisions import SELECT_DECISIONS, Decision, decision_from
+from feedback.journal import Journal
+from feedback.row import FeedbackRow
+from feedback.table import SELECT_ROWS, row_from
+
+log = logging.getLogger(__name__)
+
+ROWS_FOLDER = "data"
+DECISIONS_FOLDER = "decisions"
+
+_MAX_ROWS = 2000
+_MAX_BYTES = 64_000_000
+"""Limits of a batch: what one upload takes in time, and what is repeated when it fails."""
+
+_READ_ROWS = 50
+_HOUR_S = 3600.0
+_FAILURE = "The journal could not note what the Hub has: {}."
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one commit carries. Its paths follow from its rows, so that sending it again cannot add a row twice."""
+
+    number: int
+    rows_path: str | None
+    decisions_path: str | None
+
+
+class Outbox:
+    """The part of a journal that looks towards the Hub. Every method may raise `FeedbackError`."""
+
+    def __init__(self, journal: Journal, *, max_rows: int = _MAX_ROWS, max_bytes: int = _MAX_BYTES) -> None:
+        self._journal = journal
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
+
+    def next_batch(self, repo_id: str) -> Batch | None:
+        """The oldest batch that the Hub is not known to have, else a new one; None if there is nothing to send."""
+        if not self._journal.query(
+            "SELECT 1 FROM batches WHERE committed_at IS NULL UNION ALL SELECT 1 FROM rows WHERE batch IS NULL "
+            "UNION ALL SELECT 1 FROM decisions WHERE batch IS NULL LIMIT 1"
+        ):
+            return None  # without a write: this is asked often
+        return self._journal.transact(
+            lambda db: self._open_batch(db, repo_id) or self._cut(db, repo_id), failure=_FAILURE
+        )
+
+    def rows(self, batch: Batch) -> Iterator[FeedbackRow]:
+        """The rows of a batch that are still wanted, a few at a time; damaged ones are noted and left out."""
+        found = self._journal.query("SELECT seq FROM rows WHERE batch = ? AND NOT damaged ORDER BY seq", batch.number)
+        for start in range(0, len(found), _READ_ROWS):
+            few = found[start : start + _READ_ROWS]
+            records = self._journal.query(
+                f"{SELECT_ROWS} WHERE batch = ? AND seq BETWEEN ? AND ? ORDER BY seq", batch.number, *few[0], *few[-1]
+            )
+            yield from self._sound([row_from(record) for record in records])
+
+    def decisions(self, batch: Batch) -> list[Decision]:
+        """The decisions of a batch."""
+        found = self._journal.query(f"{SELECT_DECISIONS} WHERE batch = ? ORDER BY seq", batch.number)
+        return [decision_from(record) for record in found]
+
+    def sent(self, batch: Batch) -> None:
+        """Note that the Hub has a batch."""
+        now = _text(datetime.now(UTC))
+        self._journal.transact(
+            lambda db: db.execute("UPDATE batches SET committed_at = ? WHERE number = ?", (now, batch.number)),
+            failure=_FAILURE,
+        )
+
+    def deletions(self) -> dict[str, tuple[str, ...]]:
+        """Ids of rows that must still be removed from the Hub, by repository; only those in no open batch."""
+        found = self._journal.query("SELECT repo_id, id FROM deletions WHERE repo_id IS NOT NULL ORDER BY id")
+        repositories = dict.fromkeys(repo_id for repo_id, _ in found)
+        return {repo_id: tuple(row_id for repo, row_id in found if repo == repo_id) for repo_id in repositories}
+
+    def deleted(self, repo_id: str, ids: Collection[str]) -> None:
+        """Note that a repository holds these rows no more, nor does its history."""
+        self._journal.transact(
+            lambda db: db.executemany(
+                "UPDATE deletions SET repo_id = NULL WHERE repo_id = ? AND id = ?",
+                [(repo_id, row_id) for row_id in ids],
+            ),
+            failure=_FAILURE,
+        )
+
+    def drop_pictures(self, *, older_than: timedelta) -> int:
+        """Delete the pictures of rows that the Hub has had for so long; returns how many."""
+        limit = _text(datetime.now(UTC) - older_than)
+        which = (
+            "SELECT seq FROM pictures JOIN rows USING (seq) JOIN batches ON batch = number "
+            "WHERE committed_at <= ? AND NOT damaged"
+        )
+        if not self._journal.query(f"{which} LIMIT 1", limit):
+            return 0
+        dropped = self._journal.transact(
+            lambda db: db.execute(f"DELETE FROM pictures WHERE seq IN ({which})", (limit,)).rowcount,  # noqa: S608
+            failure=_FAILURE,
+        )
+        self._journal.scrub()
+        return dropped
+
+    def last_commit_at(self) -> datetime | None:
+        """When the Hub last took a batch."""
+        ((at,),) = self._journal.query("SELECT max(committed_at) FROM batches")
+        return None if at is None else datetime.fromisoformat(at)
+
+    def may_commit_in(self, *, per_hour: int, now: float) -> float:
+        """Seconds until the next commit is within the limit; 0 if it is now. `now` is in seconds since 1970."""
+        found = self._journal.query(
+            "SELECT at FROM commits WHERE at > ? AND at <= ? ORDER BY at DESC LIMIT ?", now - _HOUR_S, now, per_hour
+        )
+        return 0.0 if len(found) < per_hour else float(found[-1][0]) + _HOUR_S - now
+
+    def note_commit(self, now: float) -> int:
+        """Count a commit, before it is tried: a process that is killed then must not forget it. Returns its number."""
+
+        def note(db: sqlite3.Connection) -> int:
+            db.execute("DELETE FROM commits WHERE at <= ? OR at > ?", (now - _HOUR_S, now))  # the clock was set back
+            return int(db.execute("INSERT INTO commits VALUES (?)", (now,)).lastrowid or 0)
+
+        return self._journal.transact(note, failure=_FAILURE)
+
+    def forget_commit(self, number: int) -> None:
+        """Do not count a commit, since the Hub refused it."""
+        self._journal.transact(
+            lambda db: db.execute("DELETE FROM commits WHERE rowid = ?", (number,)), failure=_FAILURE
+        )
+
+    def _open_batch(self, db: sqlite3.Connection, repo_id: str) -> Batch | None:
+        found = db.execute(
+            "SELECT number, rows_path, decisions_path FROM batches WHERE committed_at IS NULL ORDER BY number LIMIT 1"
+        ).fetchone()
+        if found is None:
+            return None
+        db.execute("UPDATE batches SET repo_id = ? WHERE number = ?", (repo_id, found[0]))  # the setting was changed
+        return Batch(*found)
+
+    def _cut(self, db: sqlite3.Connection, repo_id: str) -> Batch | None:
+        rows = self._waiting_rows(db)
+        decisions = db.execute(
+            "SELECT seq, id FROM decisions WHERE batch IS NULL ORDER BY seq LIMIT ?", (self._max_rows,)
+        ).fetchall()
+        if not rows and not decisions:
+            return None
+        paths = _shard_path(ROWS_FOLDER, rows), _shard_path(DECISIONS_FOLDER, decisions)
+        cursor = db.execute(
+            "INSERT INTO batches (repo_id, rows_path, decisions_path) VALUES (?, ?, ?)", (repo_id, *paths)
+        )
+        number = int(cursor.lastrowid or 0)
+        db.executemany("UPDATE rows SET batch = ? WHERE seq = ?", [(number, seq) for seq, _ in rows])
+        db.executemany("UPDATE decisions SET batch = ? WHERE seq = ?", [(number, seq) for seq, _ in decisions])
+        return Batch(number, *paths)
+
+    def _waiting_rows(self, db: sqlite3.Connection) -> list[tuple[int, str]]:
+        """As many rows as fit into a batch, as they came; at least one, if there is one."""
+        size = 0
+        rows: list[tuple[int, str]] = []
+        for seq, row_id, length in db.execute(
+            "SELECT seq, id, length(jpeg) FROM rows JOIN pictures USING (seq) WHERE batch IS NULL ORDER BY seq LIMIT ?",
+            (self._max_rows,),
+        ):
+            size += length
+            if rows and size > self._max_bytes:
+                break
+            rows.append((seq, row_id))
+        return rows
+
+    def _sound(self, rows: Sequence[FeedbackRow]) -> list[FeedbackRow]:
+        """The rows whose pictures are what was saved; the others are noted as failed."""
+        damaged = [row for row in rows if hashlib.sha256(row.image).hexdigest() != row.image_sha256]
+        if damaged:
+            log.error("The pictures of %d rows are damaged; they stay here. Check the disk.", len(damaged))
+            self._journal.transact(
+                lambda db: db.executemany("UPDATE rows SET damaged = 1 WHERE id = ?", [(row.id,) for row in damaged]),
+                failure=_FAILURE,
+            )
+        return [row for row in rows if row not in damaged]
+
+
+def _shard_path(folder: str, records: Sequence[tuple[int, str]]) -> str | None:
+    """A name that follows from what the shard is made of, and that tells which ids may be in it."""
+    if not records:
+        return None
+    ids = sorted(row_id for _, row_id in records)
+    digest = hashlib.sha256("\n".join(ids).encode()).hexdigest()
+    return f"{folder}/{ids[0]}_{ids[-1]}_{digest:.12}.parquet"
+
+
+def _text(time: datetime) -> str:
+    return time.isoformat(timespec="microseconds")

@@ -1,0 +1,71 @@
+"""Parquet shards of the feedback data set: written from rows and decisions, and rewritten without some."""
+
+import tempfile
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from catdog.errors import FeedbackError
+from feedback.decisions import Decision
+from feedback.parquet import DECISION_SCHEMA, ROW_SCHEMA, record_of, write_parquet
+from feedback.row import FeedbackRow
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """What is left of a shard."""
+
+    content: BinaryIO | None
+    """None if nothing is."""
+
+
+def rows_shard(rows: Iterable[FeedbackRow]) -> BinaryIO | None:
+    """Write rows to a file without a name, of which a process that is killed leaves nothing; None if there are none.
+
+    Raises:
+        FeedbackError: the disk is full.
+    """
+    return _written((record_of(row) for row in rows), ROW_SCHEMA)
+
+
+def decisions_shard(decisions: Iterable[Decision]) -> BinaryIO | None:
+    """Write decisions likewise."""
+    return _written((_decision_record(decision) for decision in decisions), DECISION_SCHEMA)
+
+
+def without(path: Path, ids: Collection[str]) -> Rewritten | None:
+    """A shard without some rows, or without the decisions about them; None if it has none of them.
+
+    Raises:
+        FeedbackError: it cannot be read.
+    """
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise FeedbackError(f"The shard {path.name} cannot be read: {error}. Mend it on the Hub.") from None
+    about = table["row_id" if "row_id" in table.column_names else "id"]
+    kept = table.filter(pa.array([row_id not in ids for row_id in about.to_pylist()], pa.bool_()))
+    if kept.num_rows == table.num_rows:
+        return None
+    return Rewritten(_written(kept.to_pylist(), kept.schema))
+
+
+def _written(records: Iterable[dict[str, Any]], schema: pa.Schema) -> BinaryIO | None:
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    try:
+        if write_parquet(records, file, schema):
+            return file
+    except OSError as error:
+        file.close()
+        raise FeedbackError(f"The shard cannot be written: {error.strerror or error}. Make room on the disk.") from None
+    file.close()
+    return None
+
+
+def _decision_record(decision: Decision) -> dict[str, Any]:
+    record = {column: getattr(decision, column) for column in DECISION_SCHEMA.names}
+    return {**record, "status": decision.status.value}
