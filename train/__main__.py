@@ -16,6 +16,7 @@ from catdog.settings import load_settings
 if TYPE_CHECKING:
     from train.finetune import Schedule
     from train.repository import ModelRepository
+    from train.retrain import Retrained
 
 _PACKAGES = {
     "accelerate", "datasets", "jinja2", "onnx", "onnxscript", "safetensors", "scipy", "sklearn", "timm", "torch",
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_fit(commands.add_parser("fit", help="fine-tune a network; the result is a complete model folder"))
     _add_evaluate(commands.add_parser("evaluate", help="metrics of a model folder as JSON"))
     _add_retrain(commands.add_parser("retrain", help="improve a model by accepted feedback; the gate decides"))
+    _add_watch(commands.add_parser("watch", help="retrain and publish whenever enough new feedback is there"))
     _add_publish(commands.add_parser("publish", help="make a model folder the next revision on the Hub"))
     _add_rollback(commands.add_parser("rollback", help="bring an earlier revision back"))
     return parser
@@ -94,6 +96,21 @@ def _add_retrain(parser: argparse.ArgumentParser) -> None:
     add("--out", required=True, type=Path, metavar="RUN", help="the model folder to make")
     add("--publish", metavar="REPO", help="the repository to publish to, if the gate accepts")
     parser.set_defaults(run=_retrain)
+
+
+def _add_watch(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    parser.description = (
+        "Look whether enough accepted feedback is there that the live model was not made with; then retrain and, if "
+        "the gate accepts, publish. What was rolled back or refused is not tried again with the same rows."
+    )
+    _add_retrain_inputs(parser)
+    add("--repo", required=True, help="the model repository, USER/NAME")
+    add("--min-new", type=int, default=100, metavar="N", help="so many new rows start a training (%(default)s)")
+    add("--out", type=Path, default=Path("runs"), metavar="DIR", help="the challengers' folder (%(default)s)")
+    add("--once", action="store_true", help="look once and end; exit code 3 if the gate refused")
+    add("--every", type=float, default=3600.0, metavar="SECONDS", help="else: between two looks (%(default)s)")
+    parser.set_defaults(run=_watch)
 
 
 def _add_retrain_inputs(parser: argparse.ArgumentParser) -> None:
@@ -199,12 +216,37 @@ def _retrain(arguments: argparse.Namespace) -> int:
         publish=arguments.publish,
         schedule=_retrain_schedule(arguments),
     )
-    done = retrain(options, load_settings())
+    _report(retrain(options, load_settings()))
+    return 0
+
+
+def _report(done: "Retrained") -> None:
     print(done.report.as_text())
     if not done.report.accepted:
         raise GateRefusedError(f"The gate refused {done.folder}: {'; '.join(done.report.reasons)}.")
     if done.published:
-        print(f"{arguments.publish}: published as {done.published.tag}, commit {done.published.commit}")
+        print(f"published as {done.published.tag}, commit {done.published.commit}")
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    from train.watch import WatchOptions, watch, watch_once  # noqa: PLC0415
+
+    options = WatchOptions(
+        repo=arguments.repo,
+        data=arguments.data,
+        feedback=arguments.feedback,
+        min_new=arguments.min_new,
+        out=arguments.out,
+        revision=arguments.revision,
+        schedule=_retrain_schedule(arguments),
+    )
+    if not arguments.once:
+        watch(options, load_settings(), every_s=arguments.every)
+    done = watch_once(options, load_settings(), now=datetime.now(UTC))
+    if done:
+        _report(done)
+    else:
+        print("not enough new feedback")
     return 0
 
 

@@ -1,5 +1,6 @@
 """What an interrupted run needs to go on: written after every epoch, aside first and then renamed."""
 
+import io
 import json
 import os
 import pickle
@@ -38,9 +39,12 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Replace the folder's checkpoint, and its history as JSON lines. A crash leaves the old or the new one."""
     lines = "".join(f"{json.dumps(entry)}\n" for entry in checkpoint.history)
     (folder / HISTORY_FILE).write_text(lines, encoding="utf-8")
+    # In memory first: torch turns a full disk into an error that does not say so.
+    state = io.BytesIO()
+    torch.save({name: getattr(checkpoint, name) for name in Checkpoint.__slots__}, state)
     aside = folder / f"{CHECKPOINT_FILE}.new"
     with aside.open("wb") as file:
-        torch.save({name: getattr(checkpoint, name) for name in Checkpoint.__slots__}, file)
+        file.write(state.getbuffer())
         file.flush()
         os.fsync(file.fileno())
     aside.replace(folder / CHECKPOINT_FILE)

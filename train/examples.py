@@ -128,7 +128,10 @@ def map_rows(
             return str(error)
 
     total = len(source) if indices is None else len(indices)
-    with ThreadPoolExecutor(_THREADS) as pool, tqdm(total=total, desc="decoding", unit="img", leave=False) as bar:
+    with (
+        ThreadPoolExecutor(_THREADS) as pool,
+        tqdm(total=total, desc="decoding", unit="img", leave=False, disable=None) as bar,
+    ):
         for rows in source.batches(indices):
             # Waited for before the caller goes on: a network's threads spin, and would starve the decoding ones.
             results = list(pool.map(work, rows))

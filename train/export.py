@@ -5,6 +5,7 @@ import train.torchvision_operators  # noqa: F401 - must come before timm and tor
 # isort: split
 import errno
 import importlib.metadata
+import json
 import logging
 import os
 import warnings
@@ -13,12 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from timm.models import save_for_hf
 from torch import nn
 
 from catdog.errors import DataError, SettingsError
 from catdog.metadata import ONNX_FILE, FileHash, Preprocessing, hash_file
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LIBRARIES = ("torch", "timm", "onnx", "onnxruntime", "datasets", "numpy", "pillow", "scikit-learn")
 
 
@@ -30,11 +33,16 @@ def clear_disk_errors(folder: Path) -> Iterator[None]:
         SettingsError: the folder cannot be written.
         DataError: the disk is full.
     """
+    full = DataError(f"The disk is full, so {folder} could not be finished. Make room and start the command again.")
     try:
         yield
+    except SafetensorError as error:
+        if not any(f"(os error {number})" in str(error) for number in _FULL):
+            raise
+        raise full from None
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DataError(f"The disk is full; nothing more fits into {folder}. Make room and go on.") from None
+        if error.errno in _FULL:
+            raise full from None
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
             raise SettingsError(f"{folder} cannot be written: {error.strerror}. Choose another --out.") from None
         raise
@@ -58,6 +66,7 @@ def export_network(network: nn.Module, folder: Path, *, labels: tuple[str, ...],
             "crop_mode": spec.crop_mode,
         },
     )
+    _drop_repeated_size(folder / "config.json")
     export_onnx(network, folder / ONNX_FILE, side=side)
 
 
@@ -86,6 +95,13 @@ def export_onnx(network: nn.Module, path: Path, *, side: int, outputs: tuple[str
             external_data=False,
             verbose=False,
         )
+
+
+def _drop_repeated_size(path: Path) -> None:
+    """Take `num_classes` out of timm's model arguments: it stands above them too, and transformers refuses it twice."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config.get("model_args", {}).pop("num_classes", None)
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def hash_files(folder: Path) -> tuple[FileHash, ...]:

@@ -78,17 +78,29 @@ def fit(options: FitOptions) -> Path:
     require_every_label(examples)
     data = divide(examples, seed=options.schedule.seed)
     _log.info("split: %s", ", ".join(f"{count} {split}" for split, count in data.counts.items()))
-    accelerator = create_accelerator(precision=options.precision, accumulate=options.schedule.accumulate)
-    with clear_disk_errors(options.out):
-        options.checkpoints.mkdir(parents=True, exist_ok=True)
-        settings = _train(options, network, data, spec, accelerator=accelerator)
-        if accelerator.is_main_process:
-            origin = Origin(options.data, options.init, positive_label, options.recipe, options.schedule.seed, settings)
-            write_model_folder(options.work / "model", network.to("cpu"), data, spec, origin)
-            (options.work / "model").rename(options.out)
-            shutil.rmtree(options.work)
-        accelerator.wait_for_everyone()
+    try:
+        with clear_disk_errors(options.out):
+            _train_and_write(options, network, data, spec, positive_label)
+    except KeyboardInterrupt:
+        if (options.checkpoints / CHECKPOINT_FILE).is_file():
+            _log.warning("Interrupted. With --resume the same command goes on after the last complete epoch.")
+        raise
     return options.out
+
+
+def _train_and_write(
+    options: FitOptions, network: nn.Module, data: Divided, spec: Preprocessing, positive_label: str | None
+) -> None:
+    accelerator = create_accelerator(precision=options.precision, accumulate=options.schedule.accumulate)
+    options.checkpoints.mkdir(parents=True, exist_ok=True)
+    settings = _train(options, network, data, spec, accelerator=accelerator)
+    if accelerator.is_main_process:
+        seed = options.schedule.seed
+        origin = Origin(options.data, options.init, positive_label, options.recipe, seed, settings)
+        write_model_folder(options.work / "model", network.to("cpu"), data, spec, origin)
+        (options.work / "model").rename(options.out)
+        shutil.rmtree(options.work)
+    accelerator.wait_for_everyone()
 
 
 def _train(

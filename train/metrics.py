@@ -61,12 +61,14 @@ def auc(probabilities: Floats, labels: Labels) -> float | None:
         return None
     if classes == 2:  # noqa: PLR2004
         return _area(probabilities[:, 1], labels == 1)
-    return sum(_area(probabilities[:, label], labels == label) for label in range(classes)) / classes
+    return float(np.mean([_area(probabilities[:, label], labels == label) for label in range(classes)]))
 
 
 def log_loss(probabilities: Floats, labels: Labels) -> float:
     """Mean of minus the logarithm of the true label's probability."""
-    return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], _TINY)).mean())
+    return (
+        float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], _TINY)).mean()) + 0.0
+    )  # never minus zero
 
 
 def ece(probabilities: Floats, labels: Labels) -> float:
