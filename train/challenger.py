@@ -1,5 +1,8 @@
 """The challenger: the base model's network, trained further on corrections while it rehearses what it knew."""
 
+import train.torchvision_operators  # noqa: F401 - must come before timm and torchvision
+
+# isort: split
 import logging
 import math
 from collections.abc import Sequence
@@ -9,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from timm.utils.model import freeze_batch_norm_2d, unfreeze_batch_norm_2d
 from torch import nn
 
 from catdog.errors import DataError
@@ -94,6 +98,8 @@ def train_challenger(  # noqa: PLR0913 - each is one thing
     training, counts = _mix(data, new, replay, seed=schedule.seed, side=round(1.15 * schedule.train_size))
     schedule = replace(schedule, batch_size=min(schedule.batch_size, len(training.members)))
     accelerator = create_accelerator(accumulate=schedule.accumulate)
+    # Normalisation stays as it is: corrections are few and of one kind, and their statistics would mislead it.
+    freeze_batch_norm_2d(network)
     network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     spec = metadata.preprocessing
     pixels = [
@@ -111,6 +117,7 @@ def train_challenger(  # noqa: PLR0913 - each is one thing
         folder=folder,
         options="",
     )
+    unfreeze_batch_norm_2d(network)
     return {"schedule": asdict(schedule), "replay": {**asdict(replay), **counts}, "history": history}
 
 

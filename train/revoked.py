@@ -43,6 +43,14 @@ def fingerprint(metadata: Metadata) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+def feedback_rows(metadata: Metadata) -> frozenset[str]:
+    """The ids of all feedback rows that were looked at when the model was made, whatever became of them."""
+    feedback = metadata.training.get("feedback", {})
+    left_out = feedback.get("left_out", {}).values()
+    kinds = (feedback.get(kind, ()) for kind in ("rows", "held_out", "neither"))
+    return frozenset(row for ids in (*kinds, *left_out) for row in ids)
+
+
 def parse_metadata(content: bytes | None) -> Metadata | None:
     """What a revision's model says about itself; None where that is missing or damaged."""
     try:
