@@ -72,13 +72,15 @@ class FeedbackAnswer(_Body):
 
     id: str
     receipt: str | None = Field(description="the secret that takes it back; null if it was there before")
-    status: Literal["received", "saved"]
+    status: RowStatus = Field(description="`received`: kept, and on its way to where it is safe; `saved`: safe")
     request_id: str = Field(description="the prediction that was answered: another label for it replaces this one")
 
     @classmethod
     def of(cls, correction: Correction) -> Self:
         """A correction of the service, as the API words it."""
-        return cls(id=correction.id, receipt=correction.receipt, status="saved", request_id=correction.request_id)
+        return cls(
+            id=correction.id, receipt=correction.receipt, status=correction.status, request_id=correction.request_id
+        )
 
 
 class FeedbackStatus(_Body):
@@ -101,6 +103,11 @@ class PendingFeedback(_Body):
 
     pending: int
     oldest_age_s: float | None
+    damaged: int = Field(description="corrections whose picture this disk has damaged")
+    repo_id: str | None = Field(description="the data set that receives them; null if none is set")
+    last_success: datetime | None = Field(description="when everything had been sent last")
+    failures: int = Field(description="failed attempts to send since the start")
+    problem: str | None = Field(description="why the last attempt failed; null if it did not")
 
 
 class HealthAnswer(_Body):

@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse
 from catdog import __version__
 from catdog.hub import LoadedModel
 from catdog.settings import Settings
+from feedback.delivery import Delivery, create_delivery
 from feedback.journal import Journal
 from feedback.keys import ClientKeys
 from web.body_limit import BodyLimit
@@ -55,12 +56,14 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
     limiter = RateLimiter(
         {PREDICTIONS: settings.rate_limit, UPLOADS: settings.rate_limit, FEEDBACK: settings.feedback_limit}
     )
-    service = create_service(settings, loaded, journal, metrics)
+    delivery = create_delivery(journal, settings)
+    service = create_service(settings, loaded, journal, delivery, metrics)
     warnings = _warnings(settings, loaded)
     for warning in warnings:
         log.warning("WARNING: %s", warning)
     cleanup = ExitStack()
     cleanup.callback(journal.close)
+    cleanup.callback(delivery.stop)
     folder = cleanup.enter_context(TemporaryDirectory(prefix="catdog-uploads-"))
 
     def client(request: Request | gr.Request) -> str:
@@ -74,7 +77,7 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
         version=__version__,
         docs_url=None,
         redoc_url=None,
-        lifespan=_closing(cleanup),
+        lifespan=_running(delivery, cleanup),
     )
     # The last one added is the first to see a request. With CORSMiddleware here, Gradio adds no rule of its own,
     # which would let every website read the answers.
@@ -98,12 +101,15 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
     return app
 
 
-def create_service(settings: Settings, loaded: LoadedModel | None, journal: Journal, metrics: Metrics) -> Service:
+def create_service(
+    settings: Settings, loaded: LoadedModel | None, journal: Journal, delivery: Delivery, metrics: Metrics
+) -> Service:
     """Put the service together."""
     keys = ClientKeys(settings.data_dir, settings.secret.get_secret_value() if settings.secret else None)
     return Service(
         loaded,
         journal=journal,
+        delivery=delivery,
         recent=Recent(),
         metrics=metrics,
         fetcher=create_fetcher(settings),
@@ -124,13 +130,15 @@ def create_fetcher(settings: Settings) -> ImageFetcher:
 def _warnings(settings: Settings, loaded: LoadedModel) -> tuple[str, ...]:
     """What a maintainer must not overlook, for the page and `/health`."""
     test_mode = (ENGLISH.test_mode,) if settings.test_allow_private_urls else ()
-    return (*test_mode, *((loaded.problem,) if loaded.problem else ()))
+    lost = (ENGLISH.feedback_is_lost,) if settings.loses_feedback else ()
+    return (*test_mode, *lost, *((loaded.problem,) if loaded.problem else ()))
 
 
-def _closing(cleanup: ExitStack) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _running(delivery: Delivery, cleanup: ExitStack) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         with cleanup:
+            delivery.start()
             yield
 
     return lifespan

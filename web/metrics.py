@@ -61,12 +61,20 @@ class Metrics:
         self._model = Gauge(
             "catdog_model_info", "The model that is live", ["model_id", "revision", "origin"], registry=self.registry
         )
-        self._pending = Gauge(
-            "catdog_feedback_pending", "Corrections that only this machine has", registry=self.registry
-        )
+        self._pending = Gauge("catdog_pending_rows", "Corrections that only this machine has", registry=self.registry)
         self._oldest_pending = Gauge(
-            "catdog_feedback_oldest_pending_seconds", "Age of the oldest of these", registry=self.registry
+            "catdog_oldest_pending_age_seconds", "Age of the oldest of these", registry=self.registry
         )
+
+        self._last_sync = Gauge(
+            "catdog_last_sync_success_timestamp_seconds",
+            "When all corrections had been sent to the Hub last",
+            registry=self.registry,
+        )
+        self._sync_failures = Counter(
+            "catdog_sync_failures", "Failed attempts to send corrections to the Hub", registry=self.registry
+        )
+        self._known_sync_failures = 0
 
     def model_is_live(self, *, model_id: str, revision: str, origin: str) -> None:
         """Note which model answers from now on."""
@@ -97,6 +105,13 @@ class Metrics:
         """Note how many corrections only this machine has, and the age of the oldest."""
         self._pending.set(rows)
         self._oldest_pending.set(oldest_age_s or 0.0)
+
+    def feedback_was_sent(self, *, last_success: datetime | None, failures: int) -> None:
+        """Note how sending to the Hub goes: the last success, and all failures since the start."""
+        self._last_sync.set(last_success.timestamp() if last_success else 0.0)
+        with self._lock:
+            self._sync_failures.inc(failures - self._known_sync_failures)
+            self._known_sync_failures = failures
 
     def summary(self) -> Summary:
         """The counts since the start."""

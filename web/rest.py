@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from catdog import __version__
 from catdog.errors import UnknownRequestError
-from feedback.row import Source
+from feedback.row import RowStatus, Source
 from web.answers import (
     FeedbackAnswer,
     FeedbackRequest,
@@ -64,6 +64,7 @@ _FEEDBACK: dict[str, Any] = {
     "status_code": 201,
     "responses": {
         200: {"model": FeedbackAnswer, "description": "the same answer was there before"},
+        202: {"model": FeedbackAnswer, "description": "received, but not yet where it is safe"},
         **_errors(
             _404="unknown_request",
             _413="image_too_large, body_too_large",
@@ -174,7 +175,7 @@ class RestApi:
         media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         is_form = media_type == "multipart/form-data"
         correction = await (self._correct_picture(request) if is_form else self._correct(request))
-        response.status_code = 201 if correction.created else 200
+        response.status_code = _status(correction)
         return FeedbackAnswer.of(correction)
 
     async def feedback_status(self, row_id: Annotated[str, Path(max_length=64)]) -> FeedbackStatus:
@@ -211,6 +212,8 @@ class RestApi:
             return Response(answer.model_dump_json(), media_type="application/json")
         pending = await self._pending()
         self._metrics.feedback_waits(rows=pending.pending, oldest_age_s=pending.oldest_age_s)
+        if state := self._service.sync_state():
+            self._metrics.feedback_was_sent(last_success=state.last_success, failures=state.failures)
         return Response(self._metrics.prometheus(), media_type=PROMETHEUS_TEXT)
 
     async def _correct(self, request: Request) -> Correction:
@@ -238,7 +241,23 @@ class RestApi:
     async def _pending(self) -> PendingFeedback:
         pending = await self._service.pending()
         age_s = (datetime.now(UTC) - pending.oldest_at).total_seconds() if pending.oldest_at else None
-        return PendingFeedback(pending=pending.rows, oldest_age_s=age_s)
+        state = self._service.sync_state()
+        return PendingFeedback(
+            pending=pending.rows,
+            oldest_age_s=age_s,
+            damaged=pending.damaged,
+            repo_id=state.repo_id if state else None,
+            last_success=state.last_success if state else None,
+            failures=state.failures if state else 0,
+            problem=state.problem if state else None,
+        )
+
+
+def _status(correction: Correction) -> int:
+    """Created, accepted and not yet safe, or there before."""
+    if not correction.created:
+        return 200
+    return 202 if correction.status is RowStatus.RECEIVED else 201
 
 
 def _picture(form: FormData) -> UploadFile:

@@ -14,8 +14,10 @@ from catdog.errors import ModelError, UnknownRequestError, UnreadableImageError,
 from catdog.hub import LoadedModel
 from catdog.images import ImageLimits, decode_image, to_jpeg
 from catdog.model import Prediction
+from feedback.delivery import Delivery
 from feedback.journal import Journal, Pending
 from feedback.row import RowStatus, Source, new_row
+from feedback.sync import SyncState
 from web.fetch import ImageFetcher
 from web.metrics import Metrics
 from web.recent import Recent
@@ -63,6 +65,8 @@ class Correction:
     created: bool
     """False if the same answer was there before."""
     request_id: str
+    status: RowStatus
+    """Whether it is saved already, or received and on its way."""
 
 
 class Service:
@@ -73,6 +77,7 @@ class Service:
         live: LoadedModel | None,
         *,
         journal: Journal,
+        delivery: Delivery,
         recent: Recent[Remembered],
         metrics: Metrics,
         fetcher: ImageFetcher,
@@ -86,6 +91,7 @@ class Service:
         Args:
             live: The model to begin with; None answers `no_model` until `swap` brings one.
             journal: Where answers are kept.
+            delivery: What becomes of them then.
             recent: Predictions that may still be corrected.
             metrics: What is counted.
             fetcher: Gets images by URL.
@@ -97,6 +103,7 @@ class Service:
         self._live: LoadedModel | None = None
         self.live_since = datetime.now(UTC)
         self._journal = journal
+        self._delivery = delivery
         self._recent = recent
         self._metrics = metrics
         self._fetcher = fetcher
@@ -177,11 +184,15 @@ class Service:
 
     async def feedback_status(self, row_id: str) -> RowStatus | None:
         """Where a row is; None if there is none."""
-        return await self._disk.run(partial(self._journal.status, row_id))
+        return await self._disk.run(partial(self._delivery.status, row_id))
 
     async def pending(self) -> Pending:
         """How much feedback only this machine has."""
         return await self._disk.run(self._journal.pending)
+
+    def sync_state(self) -> SyncState | None:
+        """How sending feedback to the Hub goes; None where none is sent."""
+        return self._delivery.state()
 
     async def take_back(self, receipt: str) -> bool:
         """Delete an answer; False if there never was one with this receipt."""
@@ -224,7 +235,8 @@ class Service:
         saved = self._journal.append(row, idempotency_key=key)
         if saved.created:
             self._metrics.corrected(confirmation=row.is_confirmation)
-        return Correction(saved.id, saved.receipt, saved.created, request_id)
+        status = self._delivery.acknowledge(saved.id)
+        return Correction(saved.id, saved.receipt, saved.created, request_id, status)
 
 
 def _not_an_image(data: bytes) -> str:

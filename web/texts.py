@@ -38,6 +38,9 @@ class Texts:
         "without its metadata, are kept to train the next model."
     )
     test_mode: str = "Test mode: pictures are fetched from private addresses too. Never run it like this in the open."
+    feedback_is_lost: str = (
+        "Corrections are lost when this Space restarts. Set CATDOG_FEEDBACK_REPO, or mount a volume as the data folder."
+    )
     api: str = "REST API"
     model: str = "Model: {model_id} ({revision})"
 

@@ -24,7 +24,7 @@ from feedback.row import FeedbackRow
 from tests.conftest import ROOT
 from tests.toy import encoded, picture, toy_model
 
-DEADLINE_S = 90.0
+DEADLINE_S = 180.0
 
 
 def wait_for(found: Callable[[], object], what: str, *, deadline_s: float = DEADLINE_S) -> None:

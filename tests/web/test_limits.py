@@ -91,17 +91,52 @@ def test_without_the_tests_mode_loopback_is_refused_and_nothing_warns(limited: S
     assert "WARNING" not in limited.log.read_text()
 
 
-def test_a_refusal_is_not_counted_so_that_waiting_helps() -> None:
-    limiter = RateLimiter({"kind": "1/hour"})
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_share_accrues_again_while_the_client_waits() -> None:
+    clock = Clock()
+    limiter = RateLimiter({"kind": "3/minute"}, clock=clock)
+    for _ in range(3):
+        limiter.check("kind", "a")
+    for _ in range(2):  # a refusal is not counted, so that waiting helps
+        with pytest.raises(RateLimitedError) as refusal:
+            limiter.check("kind", "a")
+        assert refusal.value.retry_after_s == pytest.approx(20)
+    clock.now += 20
     limiter.check("kind", "a")
-    with pytest.raises(RateLimitedError) as first:
+    with pytest.raises(RateLimitedError):
         limiter.check("kind", "a")
-    with pytest.raises(RateLimitedError) as second:
+    clock.now += 3600
+    for _ in range(3):
         limiter.check("kind", "a")
-    assert 0 < second.value.retry_after_s <= first.value.retry_after_s <= 3600
+    with pytest.raises(RateLimitedError):
+        limiter.check("kind", "a")
 
 
-@pytest.mark.parametrize("rate", ["", "many", "10", "10/fortnight", "-1/minute"])
+def test_kinds_and_clients_are_counted_apart() -> None:
+    limiter = RateLimiter({"one": "1/day", "two": "1/day"}, clock=Clock())
+    for kind in ("one", "two"):
+        for client in ("a", "b"):
+            limiter.check(kind, client)
+            with pytest.raises(RateLimitedError):
+                limiter.check(kind, client)
+
+
+def test_a_flood_of_clients_is_forgotten_from_its_beginning() -> None:
+    limiter = RateLimiter({"kind": "1/day"}, max_clients=2, clock=Clock())
+    for client in ("a", "b", "c"):
+        limiter.check("kind", client)
+    limiter.check("kind", "a")
+    with pytest.raises(RateLimitedError):
+        limiter.check("kind", "c")
+
+
+@pytest.mark.parametrize("rate", ["", "many", "10", "10/fortnight", "-1/minute", "0/minute", "1/minute/2"])
 def test_a_rate_that_cannot_be_understood_is_a_settings_error(rate: str) -> None:
     with pytest.raises(SettingsError, match="is no rate"):
         RateLimiter({"kind": rate})
