@@ -1,13 +1,16 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from huggingface_hub import HfApi
 from PIL import Image
 
 from catdog.errors import DataError, ModelError
+from devhub.server import Running
 from tests.conftest import ROOT
 from tests.toy import toy_model
 from tests.train.pictures import LABELS, picture, write_folder
@@ -103,3 +106,24 @@ def test_the_command_prints_json_and_nothing_else_on_stdout(tmp_path: Path) -> N
     )  # fmt: skip
     assert json.loads(result.stdout)["accuracy"] == 1
     assert json.loads(out.read_text()) == json.loads(result.stdout)
+
+
+def test_a_hub_data_set_is_read_at_the_commit_that_is_reported(hub: Running, tmp_path: Path) -> None:
+    api = HfApi(endpoint=hub.url, token=hub.token)
+    api.create_repo("me/colours", repo_type="dataset")
+    commit = api.upload_folder(repo_id="me/colours", repo_type="dataset", folder_path=coloured(tmp_path / "data"))
+    command = [sys.executable, "-m", "train", "evaluate", "--model", str(toy_model(tmp_path / "toy"))]
+    environment = os.environ | {"HF_HOME": str(tmp_path / "home"), "HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token}
+    for data, code in (("me/colours", 0), ("me/nothing", 1)):
+        result = subprocess.run(
+            [*command, "--data", data], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == code, result.stderr
+        assert "Traceback" not in result.stderr
+        if code:
+            assert "error: " in result.stderr
+            assert data in result.stderr
+        else:
+            metrics = json.loads(result.stdout)
+            assert metrics["accuracy"] == 1
+            assert metrics["data"]["revision"] == commit.oid
