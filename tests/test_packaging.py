@@ -1,6 +1,6 @@
 """What is installed where, and what may import what."""
 
-import re
+import ast
 import subprocess
 import sys
 import tomllib
@@ -40,8 +40,13 @@ def pins(name: str) -> dict[str, str]:
 
 
 def imports(path: Path) -> set[str]:
-    pattern = re.compile(r"^\s*(?:from|import)\s+(\w+)", re.MULTILINE)
-    return set(pattern.findall(path.read_text()))
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
