@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from catdog.errors import SettingsError
@@ -11,6 +11,7 @@ from catdog.images import ImageLimits
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 EMBEDDED_MODEL = PROJECT_ROOT / "model"
+_SHORTEST_TOKEN = 12
 
 
 class Settings(BaseSettings):
@@ -50,6 +51,10 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(0, ge=0, description="how many forwarding hops to believe")
     secret: SecretStr | None = Field(None, description="key for client hashes; made in the data folder if unset")
 
+    admin_token: SecretStr = Field(
+        SecretStr(""), description="opens the maintainer's page /admin to whoever knows it; empty disables the page"
+    )
+
     test_allow_private_urls: bool = Field(
         default=False, description="tests only: fetch image URLs from private addresses; shouted about at start"
     )
@@ -67,6 +72,18 @@ class Settings(BaseSettings):
         if self.ack == "auto":
             return bool(self.feedback_repo and self.space_id) and not _is_on_volume(self.data_dir)
         return self.ack == "remote"
+
+    @property
+    def loses_feedback(self) -> bool:
+        """Whether feedback is only where it does not outlive the process: on a Space, with neither volume nor Hub."""
+        return bool(self.space_id) and not self.feedback_repo and not _is_on_volume(self.data_dir)
+
+    @field_validator("admin_token")
+    @classmethod
+    def _hard_to_guess(cls, token: SecretStr) -> SecretStr:
+        if 0 < len(token.get_secret_value()) < _SHORTEST_TOKEN:
+            raise ValueError(f"must have at least {_SHORTEST_TOKEN} characters, so that nobody guesses it")
+        return token
 
     @property
     def image_limits(self) -> ImageLimits:

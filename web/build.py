@@ -19,6 +19,9 @@ from catdog.settings import Settings
 from feedback.delivery import Delivery, create_delivery
 from feedback.journal import Journal
 from feedback.keys import ClientKeys
+from feedback.review import Review
+from web.admin import AdminPages
+from web.admin_view import AdminView
 from web.body_limit import BodyLimit
 from web.docs import docs_page
 from web.fetch import ImageFetcher
@@ -57,7 +60,7 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
         {PREDICTIONS: settings.rate_limit, UPLOADS: settings.rate_limit, FEEDBACK: settings.feedback_limit}
     )
     delivery = create_delivery(journal, settings)
-    service = create_service(settings, loaded, journal, delivery, metrics)
+    service = create_service(settings, loaded, journal, metrics, delivery=delivery)
     warnings = _warnings(settings, loaded)
     for warning in warnings:
         log.warning("WARNING: %s", warning)
@@ -88,6 +91,12 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
     router = RestApi(service, metrics, client_of=client, warnings=lambda: list(warnings)).router()
     router.get("/docs", include_in_schema=False)(_docs(app))
     app.include_router(router)
+    routes = [*app.routes, *router.routes]
+    if token := settings.admin_token.get_secret_value():
+        view = AdminView(ENGLISH.title(loaded.model.labels))
+        admin = AdminPages(Review(journal), token=token, view=view, problems=problems, client_of=client).router()
+        app.include_router(admin)
+        routes.extend(admin.routes)
     parts = PageParts(
         service=service,
         metrics=metrics,
@@ -97,19 +106,24 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
         warnings=warnings,
         texts=ENGLISH,
     )
-    mount_page(app, parts, routes=[*app.routes, *router.routes], problems=problems, max_bytes=settings.max_bytes)
+    mount_page(app, parts, routes=routes, problems=problems, max_bytes=settings.max_bytes)
     return app
 
 
 def create_service(
-    settings: Settings, loaded: LoadedModel | None, journal: Journal, delivery: Delivery, metrics: Metrics
+    settings: Settings,
+    loaded: LoadedModel | None,
+    journal: Journal,
+    metrics: Metrics,
+    *,
+    delivery: Delivery | None = None,
 ) -> Service:
     """Put the service together."""
     keys = ClientKeys(settings.data_dir, settings.secret.get_secret_value() if settings.secret else None)
     return Service(
         loaded,
         journal=journal,
-        delivery=delivery,
+        delivery=delivery or Delivery(journal),
         recent=Recent(),
         metrics=metrics,
         fetcher=create_fetcher(settings),

@@ -32,6 +32,8 @@ STATUS = {
     "busy": 503,
     "no_model": 503,
     "feedback_failed": 503,
+    "unauthorized": 401,
+    "forbidden": 403,
     "not_found": 404,
     "method_not_allowed": 405,
     "internal_error": 500,
