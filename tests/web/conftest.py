@@ -53,7 +53,8 @@ class Server:
 def environment(**settings: object) -> dict[str, str]:
     """This environment with these settings and no other."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CATDOG_", "HF_"))}
-    return kept | {f"CATDOG_{name.upper()}": str(value) for name, value in settings.items()}
+    prefixes = {name: "" if name.startswith("hf_") else "CATDOG_" for name in settings}
+    return kept | {f"{prefixes[name]}{name.upper()}": str(value) for name, value in settings.items()}
 
 
 @contextmanager

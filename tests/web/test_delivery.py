@@ -1,0 +1,106 @@
+"""The running app sends corrections to a data set on the Hub, and tells how that goes."""
+
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from huggingface_hub import HfApi
+
+from devhub.faults import Fault
+from devhub.server import Running
+from tests.feedback.hub_rows import hub_records
+from tests.toy import encoded, picture
+from tests.web.conftest import Server, running, wait_for
+
+REPO = "me/feedback"
+
+
+def settings(hub: Running, **more: object) -> dict[str, object]:
+    return {"feedback_repo": REPO, "hf_endpoint": hub.url, "hf_token": hub.token, **more}
+
+
+def correct(server: Server, colour: str = "red", label: str = "green") -> httpx.Response:
+    asked = httpx.post(f"{server.url}/predict", files={"file": encoded(picture(colour))}, timeout=30)
+    told = {"request_id": asked.json()["request_id"], "label": label}
+    return httpx.post(f"{server.url}/feedback", json=told, timeout=30)
+
+
+def health(server: Server) -> dict[str, Any]:
+    feedback: dict[str, Any] = httpx.get(f"{server.url}/health", timeout=30).json()["feedback"]
+    return feedback
+
+
+def metric(server: Server, name: str) -> float:
+    text = httpx.get(f"{server.url}/metrics", timeout=30).text
+    found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
+    assert found, text
+    return float(found[1])
+
+
+def test_sigterm_sends_what_waits(hub: Running, tmp_path: Path, toy_folder: Path) -> None:
+    api = HfApi(endpoint=hub.url, token=hub.token)
+    with running(tmp_path, toy_folder, **settings(hub)) as server:
+        wait_for(lambda: health(server)["last_success"], "the first look at the data set")
+        answer = correct(server)
+        assert (answer.status_code, answer.json()["status"]) == (201, "saved")
+        assert health(server)["pending"] == 1
+        assert metric(server, "catdog_pending_rows") == 1
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(30)
+    (record,) = hub_records(api, REPO)
+    assert (record["id"], record["corrected_label"]) == (answer.json()["id"], "green")
+    assert hub.token not in server.log.read_text()
+
+
+def test_with_remote_acknowledgement_saved_means_on_the_hub(hub: Running, tmp_path: Path, toy_folder: Path) -> None:
+    with running(tmp_path, toy_folder, **settings(hub, ack="remote")) as server:
+        wait_for(lambda: health(server)["last_success"], "the first look at the data set")
+        answer = correct(server)
+        assert (answer.status_code, answer.json()["status"]) == (202, "received")
+        status = f"{server.url}/feedback/{answer.json()['id']}"
+        assert httpx.get(status, timeout=30).json()["status"] == "received"
+        wait_for(lambda: httpx.get(status, timeout=30).json()["status"] == "saved", "the row on the Hub", deadline_s=15)
+        assert health(server)["pending"] == 0
+        assert metric(server, "catdog_last_sync_success_timestamp_seconds") > 1e9
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Fault(status=401), "does not know the token"),
+        (Fault(status=403), "may not write"),
+        (None, "cannot be reached"),
+    ],
+)
+def test_the_app_starts_without_a_hub_that_works_and_says_so(
+    fault: Fault | None, said: str, hub: Running, tmp_path: Path, toy_folder: Path
+) -> None:
+    if fault:
+        hub.fail(fault, path="/auth-check", times=1000)
+    else:
+        hub.stop()
+    with running(tmp_path, toy_folder, **settings(hub)) as server:
+        assert correct(server).status_code == 201
+        wait_for(lambda: health(server)["problem"], "the problem")
+        found = health(server)
+        assert said in found["problem"]
+        assert (found["pending"], found["repo_id"], found["last_success"]) == (1, REPO, None)
+        assert metric(server, "catdog_sync_failures_total") >= 1
+    assert len(server.rows()) == 1
+    assert hub.token not in server.log.read_text()
+
+
+def test_without_a_data_set_nothing_is_sent_and_nothing_is_wrong(server: Server) -> None:
+    found = health(server)
+    assert (found["repo_id"], found["problem"], found["failures"]) == (None, None, 0)
+
+
+def test_remote_acknowledgement_needs_a_data_set(tmp_path: Path, toy_folder: Path) -> None:
+    with (
+        pytest.raises(AssertionError, match="CATDOG_FEEDBACK_REPO"),
+        running(tmp_path, toy_folder, ack="remote"),
+    ):
+        pass
