@@ -1,5 +1,6 @@
 """`GET /docs`: a plain page made from the OpenAPI document. FastAPI's own page needs a content delivery network."""
 
+from collections.abc import Iterator
 from html import escape
 from typing import Any
 
@@ -9,9 +10,10 @@ body { font: 16px/1.55 system-ui, sans-serif; max-width: 52rem; margin: 0 auto; 
 h1 { margin-bottom: .2em } h2 { margin: 2.2em 0 .2em; font-size: 1.1rem; font-weight: 600 }
 code, pre { font-family: ui-monospace, monospace; font-size: .92em }
 pre { background: var(--quiet); padding: .7em 1em; border-radius: 8px; overflow-x: auto }
+.field { padding-left: 1.5em }
 .method { display: inline-block; min-width: 4.2em; font-weight: 700 }
 table { border-collapse: collapse; width: 100% } td { border-top: 1px solid var(--line); padding: .3em .8em .3em 0;
-vertical-align: top } td:first-child { white-space: nowrap }
+vertical-align: top } td:first-child { white-space: nowrap; width: 11em }
 """
 
 
@@ -22,9 +24,9 @@ def docs_page(openapi: dict[str, Any], *, base: str) -> str:
         openapi: The document.
         base: The address of the service, for the curl examples.
     """
-    info = openapi["info"]
+    info, schemas = openapi["info"], openapi["components"]["schemas"]
     routes = "".join(
-        _operation(method, path, operation, base)
+        _operation(method, path, operation, schemas, base)
         for path, operations in openapi["paths"].items()
         for method, operation in operations.items()
     )
@@ -39,22 +41,38 @@ def docs_page(openapi: dict[str, Any], *, base: str) -> str:
     )
 
 
-def _operation(method: str, path: str, operation: dict[str, Any], base: str) -> str:
-    rows = [
-        (f"<code>?{escape(p['name'])}</code>" if p["in"] == "query" else f"<code>{escape(p['name'])}</code>", p)
-        for p in operation.get("parameters", [])
-    ]
-    cells = [f"<tr><td>{name}</td><td>{_prose(p.get('description', ''))}</td></tr>" for name, p in rows]
-    cells += [
-        f"<tr><td>{escape(status)}</td><td>{_prose(answer['description'])}</td></tr>"
-        for status, answer in operation["responses"].items()
-    ]
-    curl = operation.get("x-curl", "").replace("{base}", base)
+def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any], base: str) -> str:
+    curl = escape(operation.get("x-curl", "").replace("{base}", base))
+    rows = "".join(f"<tr><td>{name}</td><td>{_prose(text)}</td></tr>" for name, text in _rows(operation, schemas))
     return (
         f'<h2><span class="method">{method.upper()}</span> <code>{escape(path)}</code></h2>'
         f"<p>{_prose(operation.get('summary', ''))}. {_prose(operation.get('description', ''))}</p>"
-        f"<pre>{escape(curl)}</pre><table>{''.join(cells)}</table>"
+        f"<pre>{curl}</pre><table>{rows}</table>"
     )
+
+
+def _rows(operation: dict[str, Any], schemas: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What goes in and what comes out: name as HTML, description as text."""
+    for parameter in operation.get("parameters", []):
+        mark = "?" if parameter["in"] == "query" else ""
+        yield f"<code>{mark}{escape(parameter['name'])}</code>", parameter.get("description", "")
+    for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
+        yield "sent", f"`{media_type}`"
+        yield from _fields(content["schema"], schemas)
+    explained: dict[str, Any] = {}
+    for status, answer in operation["responses"].items():
+        yield escape(status), answer["description"]
+        schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+        if status.startswith("2") and schema != explained:  # the same answer may come with several statuses
+            yield from _fields(schema, schemas)
+            explained = schema
+
+
+def _fields(schema: dict[str, Any], schemas: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The fields of a JSON object or a form, set in."""
+    schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    for name, field in schema.get("properties", {}).items():
+        yield f'<code class="field">{escape(name)}</code>', field.get("description", "")
 
 
 def _prose(text: str) -> str:

@@ -48,6 +48,7 @@ _FEEDBACK_FORM["required"] = ["file", *_FEEDBACK_FORM["required"]]
 
 _PREDICT: dict[str, Any] = {
     "summary": "Classify one picture",
+    "response_description": "what the model says",
     "responses": _errors(
         _413="image_too_large, body_too_large",
         _422="unreadable_image, url_refused, url_not_image, url_failed, invalid_request",
@@ -61,6 +62,7 @@ _PREDICT: dict[str, Any] = {
 }
 _FEEDBACK: dict[str, Any] = {
     "summary": "Say what the picture shows",
+    "response_description": "it is kept",
     "status_code": 201,
     "responses": {
         200: {"model": FeedbackAnswer, "description": "the same answer was there before"},
@@ -86,11 +88,13 @@ _FEEDBACK: dict[str, Any] = {
 }
 _FEEDBACK_STATUS: dict[str, Any] = {
     "summary": "Ask where a correction is",
+    "response_description": "where it is",
     "responses": _errors(_404="unknown_request", _422="invalid_request", _503="busy, feedback_failed"),
     "openapi_extra": {"x-curl": "curl {base}/feedback/ID"},
 }
 _TAKE_BACK: dict[str, Any] = {
     "summary": "Take a correction back",
+    "response_description": "it is deleted",
     "status_code": 204,
     "responses": _errors(
         _404="unknown_request",
@@ -103,6 +107,7 @@ _TAKE_BACK: dict[str, Any] = {
 }
 _HEALTH: dict[str, Any] = {
     "summary": "See whether the service is up, and with which model",
+    "response_description": "it is up",
     "responses": _errors(_503="no_model, busy, feedback_failed"),
     "openapi_extra": {"x-curl": "curl {base}/health"},
 }
@@ -178,7 +183,9 @@ class RestApi:
         response.status_code = _status(correction)
         return FeedbackAnswer.of(correction)
 
-    async def feedback_status(self, row_id: Annotated[str, Path(max_length=64)]) -> FeedbackStatus:
+    async def feedback_status(
+        self, row_id: Annotated[str, Path(max_length=64, description="from POST /feedback")]
+    ) -> FeedbackStatus:
         """`received`: on its way, `saved`: safe, `failed`: send it again."""
         status = await self._service.feedback_status(row_id)
         if status is None:
