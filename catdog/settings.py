@@ -26,6 +26,7 @@ class Settings(BaseSettings):
 
     model: str = Field("model", min_length=1, description="a model folder if it exists, else a Hub repository")
     model_revision: str = Field("main", min_length=1, description="branch, tag or commit of the Hub repository")
+    reload_seconds: float = Field(60, ge=0, description="how often a newer revision is looked for; 0 is never")
 
     data_dir: Path = Field(Path("data"), description="the journal's folder")
     feedback_repo: str = Field(

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse
 from catdog import __version__
 from catdog.hub import LoadedModel
 from catdog.settings import Settings
+from catdog.watch import ModelWatcher
 from feedback.delivery import Delivery, create_delivery
 from feedback.journal import Journal
 from feedback.keys import ClientKeys
@@ -61,12 +62,14 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
     )
     delivery = create_delivery(journal, settings)
     service = create_service(settings, loaded, journal, metrics, delivery=delivery)
-    warnings = _warnings(settings, loaded)
+    watcher = ModelWatcher(settings, loaded, service.swap, every_s=settings.reload_seconds)
+    warnings = _warnings(settings)
     for warning in warnings:
         log.warning("WARNING: %s", warning)
     cleanup = ExitStack()
     cleanup.callback(journal.close)
     cleanup.callback(delivery.stop)
+    cleanup.callback(watcher.stop)
     folder = cleanup.enter_context(TemporaryDirectory(prefix="catdog-uploads-"))
 
     def client(request: Request | gr.Request) -> str:
@@ -80,7 +83,7 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
         version=__version__,
         docs_url=None,
         redoc_url=None,
-        lifespan=_running(delivery, cleanup),
+        lifespan=_running([delivery.start, watcher.start], cleanup),
     )
     # The last one added is the first to see a request. With CORSMiddleware here, Gradio adds no rule of its own,
     # which would let every website read the answers.
@@ -88,7 +91,11 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
     app.add_middleware(RateLimits, limiter=limiter, problems=problems, trusted_proxies=settings.trusted_proxies)
     app.add_middleware(CORSMiddleware, allow_origins=[])
     problems.install(app)
-    router = RestApi(service, metrics, client_of=client, warnings=lambda: list(warnings)).router()
+
+    def health_warnings() -> list[str]:
+        return [*warnings, *([watcher.problem] if watcher.problem else [])]
+
+    router = RestApi(service, metrics, client_of=client, warnings=health_warnings).router()
     router.get("/docs", include_in_schema=False)(_docs(app))
     app.include_router(router)
     routes = [*app.routes, *router.routes]
@@ -141,18 +148,21 @@ def create_fetcher(settings: Settings) -> ImageFetcher:
     return ImageFetcher(max_bytes=settings.max_bytes)
 
 
-def _warnings(settings: Settings, loaded: LoadedModel) -> tuple[str, ...]:
-    """What a maintainer must not overlook, for the page and `/health`."""
+def _warnings(settings: Settings) -> tuple[str, ...]:
+    """What neither visitor nor maintainer may overlook, for the page and `/health`."""
     test_mode = (ENGLISH.test_mode,) if settings.test_allow_private_urls else ()
     lost = (ENGLISH.feedback_is_lost,) if settings.loses_feedback else ()
-    return (*test_mode, *lost, *((loaded.problem,) if loaded.problem else ()))
+    return (*test_mode, *lost)
 
 
-def _running(delivery: Delivery, cleanup: ExitStack) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _running(
+    starts: Sequence[Callable[[], None]], cleanup: ExitStack
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         with cleanup:
-            delivery.start()
+            for start in starts:
+                start()
             yield
 
     return lifespan
