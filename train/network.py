@@ -35,14 +35,11 @@ def create_network(architecture: str, *, labels: int, init: str) -> nn.Module:
     """
     if init == RANDOM:
         return _create(architecture, labels)
-    if init.endswith(".safetensors"):
+    if init.endswith(".safetensors") or Path(init).is_file():
         network = _create(architecture, labels)
         _load_weights(network, Path(init))
         return network
-    try:
-        return timm.create_model(f"hf_hub:{init}" if "/" in init else init, pretrained=True, num_classes=labels)
-    except (RuntimeError, OSError) as error:
-        raise HubError(f"The weights {init} cannot be fetched: {error}. Name a safetensors file instead.") from None
+    return _fetch(init, labels)
 
 
 def preprocessing(network: nn.Module, *, input_size: int, crop_pct: float) -> Preprocessing:
@@ -76,6 +73,23 @@ def fold_temperature(network: nn.Module, temperature: float) -> None:
     with torch.no_grad():
         head.weight.div_(temperature)
         head.bias.div_(temperature)
+
+
+def _fetch(name: str, labels: int) -> nn.Module:
+    """A network from the Hub; a bare name is one of timm's own."""
+    if "/" not in name and not timm.is_model(name):
+        raise SettingsError(f"--init {name} is no file, no model of timm's, and no Hub repository such as timm/NAME.")
+    try:
+        network: nn.Module = timm.create_model(
+            f"hf_hub:{name}" if "/" in name else name, pretrained=True, num_classes=labels
+        )
+    except (RuntimeError, OSError) as error:
+        reason = str(error).strip().split("\n")[0].rstrip(".")
+        raise HubError(
+            f"The weights {name} could not be fetched: {reason}. Check the name, the network and HF_TOKEN, or name a "
+            "safetensors file."
+        ) from None
+    return network
 
 
 def _create(architecture: str, labels: int) -> nn.Module:

@@ -105,6 +105,7 @@ def test_resume_without_a_checkpoint_is_refused(tmp_path: Path, options: FitOpti
         ({"positive_label": "teal"}, SettingsError, "none of the labels"),
         ({"architecture": "mobilenetv9"}, SettingsError, "--arch"),
         ({"init": "missing.safetensors"}, SettingsError, "no such file"),
+        ({"init": "mobilenetv9_huge"}, SettingsError, "--init"),
         ({"data": "./missing"}, SettingsError, "no such folder"),
     ],
 )
