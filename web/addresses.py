@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# `is_global` of the standard library says yes to these, though they reach private machines or no machine at all.
+# These reach private machines or no machine at all, but `is_global` of some or all Python versions says yes to them.
 _NOT_PUBLIC_V4 = tuple(
     ipaddress.IPv4Network(network)
     for network in (

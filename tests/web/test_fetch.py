@@ -265,6 +265,19 @@ def test_what_is_no_public_address_is_refused_in_the_same_words(url: str) -> Non
     assert str(refused.value) == REFUSED
 
 
+@pytest.mark.parametrize("user", ["user:secret@", "user@", ":secret@"])
+def test_user_information_is_refused_even_where_the_host_is_allowed(loopback: Loopback, user: str) -> None:
+    with pytest.raises(UrlRefusedError):
+        fetch(loopback.base.replace("//", f"//{user}") + "/picture")
+    assert loopback.seen == []
+
+
+def test_ports_but_80_and_443_are_refused_even_where_the_host_is_allowed(loopback: Loopback) -> None:
+    with pytest.raises(UrlRefusedError):
+        fetch(f"{loopback.base}/picture", any_port=False)
+    assert loopback.seen == []
+
+
 def test_an_address_where_nobody_listens_is_refused_in_the_same_words() -> None:
     with pytest.raises(UrlRefusedError) as refused:
         fetch("http://127.0.0.1:9/")
