@@ -60,13 +60,19 @@ function words(decision) {
 }
 
 let sent = Promise.resolve();
+let waiting = 0;
 
 // One after the other: what was pressed last must be recorded last.
 function decide(action) {
   const fields = new FormData(form);
   fields.set("do", action);
-  sent = sent.then(() => send(fields));
+  waiting += 1;
+  sent = sent.then(() => send(fields)).then(() => { waiting -= 1; });
 }
+
+addEventListener("beforeunload", (event) => {
+  if (waiting) event.preventDefault();  // the browser then asks whether to leave
+});
 
 async function send(fields) {
   try {

@@ -1,6 +1,7 @@
 """`/admin`: the maintainer's pages. Plain HTML behind a token, with a session in a cookie."""
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -93,14 +94,16 @@ class AdminPages:
         try:
             self._limiter.check(_LOGINS, self._client_of(request))
         except RateLimitedError as error:
-            return self._login_page(request, str(error), HTTPStatus.TOO_MANY_REQUESTS)
+            answer = self._login_page(request, str(error), HTTPStatus.TOO_MANY_REQUESTS)
+            answer.headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+            return answer
         form = await _form(request)
         name = " ".join(form.get("name", "").split())[:_MAX_NAME]
         if not same_secret(form.get("token", ""), self._token) or not name:
             log.warning("A login to the review page failed.")
             return self._login_page(request, _WRONG, HTTPStatus.FORBIDDEN)
-        answer = _redirect(f"{_base(request)}?entered=1")
-        answer.set_cookie(
+        entered = _redirect(f"{_base(request)}?entered=1")
+        entered.set_cookie(
             COOKIE,
             self._sessions.start(name),
             max_age=int(self._sessions.lifetime_s),
@@ -109,7 +112,7 @@ class AdminPages:
             httponly=True,
             samesite="strict",
         )
-        return answer
+        return entered
 
     async def _log_out(self, request: Request) -> Response:
         session = self._session(request)

@@ -59,6 +59,18 @@ class Query:
             since=_day(self.since),
         )
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether rows are left out for anything but their status."""
+        return any((self.label, self.predicted, self.source, self.since))
+
+    @property
+    def words(self) -> str:
+        """What is shown, in words."""
+        parts = {"counts as": self.label, "model said": self.predicted, "from": self.source, "since": self.since}
+        status = f"{self.status} status" if self.status == ANY else self.status
+        return ", ".join([status, *(f"{name} {value}" for name, value in parts.items() if value)])
+
     def fields(self) -> dict[str, str]:
         """As the parameters of an address or the fields of a form."""
         names = ("status", "label", "predicted", "source", "since", "page")
@@ -167,8 +179,11 @@ def _card(entry: Entry) -> _Card:
 
 
 def _agreement(entry: Entry) -> str:
+    """How many say what this person says; those whose rows were rejected have no vote."""
+    if not entry.voters:
+        return ""
     if entry.voters == entry.agreeing:
-        return "one person so far" if entry.voters == 1 else f"all {entry.voters} people say so"
+        return "nobody else so far" if entry.voters == 1 else f"all {entry.voters} people say so"
     return f"{entry.agreeing} of {entry.voters} people say so"
 
 

@@ -122,12 +122,12 @@ def test_a_wrong_token_or_no_name_lets_nobody_in(token: str, name: str, admin_se
 
 def test_guessing_is_slowed_down_and_the_token_is_in_no_log(admin_server: Server) -> None:
     with visitor(admin_server) as http:
-        answers = [log_in(http, f"guess {number}").status_code for number in range(10)]
-        assert answers == [403] * 10
-        late = log_in(http, TOKEN)
-        assert late.status_code == 429
-        assert "Too many requests" in late.text
-        assert "Set-Cookie" not in late.headers
+        answers: list[httpx.Response] = []
+        wait_for(lambda: answers.append(log_in(http, "guess")) or answers[-1].status_code == 429, "the limit")
+        assert {answer.status_code for answer in answers[:-1]} == {403}
+        assert len(answers) > 10
+        assert "Too many requests" in answers[-1].text
+        assert int(answers[-1].headers["Retry-After"]) > 0
     with visitor(admin_server) as other:
         assert log_in(other).status_code == 303
     log = admin_server.log.read_text()
@@ -383,6 +383,7 @@ def test_buttons_do_the_same_and_the_photo_is_shown(page: Page, admin_server: Se
     expect(card(page, rows[1]).locator(".decided")).to_have_text("Accepted as neither by Ann")
     page.reload()
     expect(page.locator(".card")).to_have_count(2)
+    page.locator("summary").click()
     page.get_by_label("Status").select_option("rejected")
     page.get_by_role("button", name="Show").click()
     expect(page.locator(".card")).to_have_count(1)
