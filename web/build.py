@@ -127,6 +127,7 @@ def create_service(
 ) -> Service:
     """Put the service together."""
     keys = ClientKeys(settings.data_dir, settings.secret.get_secret_value() if settings.secret else None)
+    keys.destroy_expired(datetime.now(UTC))
     return Service(
         loaded,
         journal=journal,

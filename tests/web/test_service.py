@@ -1,0 +1,99 @@
+"""What the service promises beyond single answers: models that change under it, and too much work."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from catdog.errors import BusyError, ModelError, UnreadableImageError, UrlNotImageError
+from catdog.hub import LoadedModel
+from catdog.model import Model
+from catdog.settings import Settings
+from feedback.journal import Journal
+from feedback.keys import KEYS_FOLDER
+from feedback.row import Source
+from tests.toy import encoded, picture, toy_model
+from web.build import create_service
+from web.metrics import Metrics
+from web.service import Service
+from web.workers import Workers
+
+RED = encoded(picture("red"))
+
+
+@pytest.fixture
+def service(tmp_path: Path, toy_folder: Path) -> Iterator[Service]:
+    with Journal.open(tmp_path / "data") as journal:
+        loaded = LoadedModel(Model.load(toy_folder), "folder")
+        yield create_service(Settings(data_dir=tmp_path / "data"), loaded, journal, Metrics())
+
+
+def test_without_a_model_every_answer_is_that_there_is_none(tmp_path: Path) -> None:
+    with Journal.open(tmp_path) as journal:
+        service = create_service(Settings(data_dir=tmp_path), None, journal, Metrics())
+        with pytest.raises(ModelError, match="No model is ready yet"):
+            asyncio.run(service.classify(lambda: RED, Source.API))
+        with pytest.raises(ModelError):
+            _ = service.live
+
+
+def test_a_request_in_flight_finishes_on_the_model_that_it_began_with(service: Service, tmp_path: Path) -> None:
+    other = LoadedModel(Model.load(toy_model(tmp_path / "other", ["cherry", "leaf"])), "hub")
+
+    def read() -> bytes:
+        service.swap(other)  # while the request is on its way
+        return RED
+
+    first = asyncio.run(service.classify(read, Source.API))
+    second = asyncio.run(service.classify(lambda: RED, Source.API))
+    assert first.prediction.label == "red"
+    assert second.prediction.label == "cherry"
+
+
+def test_a_correction_is_judged_by_the_labels_of_the_model_that_answered(service: Service, tmp_path: Path) -> None:
+    answer = asyncio.run(service.classify(lambda: RED, Source.API))
+    service.swap(LoadedModel(Model.load(toy_model(tmp_path / "other", ["cherry", "leaf"])), "hub"))
+    correction = asyncio.run(service.correct(answer.request_id, "blue", client="1.2.3.4"))
+    assert correction.created
+
+
+def test_unreadable_bytes_are_called_by_where_they_came_from(service: Service) -> None:
+    with pytest.raises(UnreadableImageError):
+        asyncio.run(service.classify(lambda: b"text", Source.UPLOAD))
+    with pytest.raises(UrlNotImageError, match="web page"):
+        asyncio.run(service.classify(lambda: b"\n<html>", Source.URL))
+
+
+def test_expired_keys_of_client_hashes_are_destroyed_at_the_start(tmp_path: Path) -> None:
+    old = tmp_path / KEYS_FOLDER / "2020-01.key"
+    old.parent.mkdir()
+    old.write_bytes(bytes(32))
+    with Journal.open(tmp_path) as journal:
+        create_service(Settings(data_dir=tmp_path), None, journal, Metrics())
+    assert not old.exists()
+
+
+def test_beyond_a_bounded_queue_work_is_refused() -> None:
+    release = threading.Event()
+
+    async def flood() -> list[object]:
+        workers = Workers(threads=1, max_waiting=2)
+        running = [asyncio.create_task(workers.run(release.wait)) for _ in range(3)]
+        await asyncio.sleep(0)  # let each begin
+        refused = await asyncio.gather(workers.run(release.wait), return_exceptions=True)
+        release.set()
+        return [*refused, *await asyncio.gather(*running)]
+
+    refusal, *done = asyncio.run(flood())
+    assert isinstance(refusal, BusyError)
+    assert done == [True, True, True]
+
+
+def test_the_queue_is_open_again_when_the_work_is_done() -> None:
+    async def twice() -> list[int]:
+        workers = Workers(threads=1, max_waiting=1)
+        return [await workers.run(lambda: 1), await workers.run(lambda: 2)]
+
+    assert asyncio.run(twice()) == [1, 2]
