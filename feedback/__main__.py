@@ -3,17 +3,22 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from catdog.cli import run
 from catdog.errors import FeedbackError
-from catdog.settings import load_settings
-from feedback.decisions import join, newest
+from catdog.settings import Settings, load_settings
+from feedback.collection import create_collection
+from feedback.hub_commands import add_forget_arguments, run_forget, run_push
 from feedback.journal import JOURNAL_FILE, Journal
 from feedback.report import as_json, as_text
 from feedback.review import Review
 from feedback.review_command import add_review_arguments, run_review
 from feedback.stats import EMPTY
+
+_SAME_COMMIT_S = 600.0
+"""A command looks at one commit of the Hub from its beginning to its end."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -27,7 +32,8 @@ def main(argv: Sequence[str]) -> int:
         "export",
         help="write them as Parquet",
         description="Write the newest answer to each prediction, with its picture, to DIR/feedback.parquet, "
-        "which datasets.load_dataset, pandas and the Hub's viewer open. An earlier export is replaced.",
+        "which datasets.load_dataset, pandas and the Hub's viewer open. An earlier export is replaced. With "
+        "CATDOG_FEEDBACK_REPO set, the rows on the Hub are there too.",
     )
     export.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write to")
     export.set_defaults(run=_export)
@@ -39,7 +45,20 @@ def main(argv: Sequence[str]) -> int:
     )
     add_review_arguments(review)
     review.set_defaults(run=_review)
-    for command in (stats, export, review):
+    push = commands.add_parser(
+        "push",
+        help="send them to the Hub now",
+        description="Send the rows and decisions that only this machine has to the data set of CATDOG_FEEDBACK_REPO.",
+    )
+    push.set_defaults(run=_push)
+    forget = commands.add_parser(
+        "forget",
+        help="delete rows for good",
+        description="Delete rows here and on the Hub, where their shards are rewritten and the history is squashed.",
+    )
+    add_forget_arguments(forget)
+    forget.set_defaults(run=_forget)
+    for command in (stats, export, review, push, forget):
         command.add_argument("--data-dir", type=Path, metavar="DIR", help="the journal's folder, not CATDOG_DATA_DIR")
     arguments = parser.parse_args(argv)
     code: int = arguments.run(arguments)
@@ -47,28 +66,33 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _stats(arguments: argparse.Namespace) -> int:
-    data_dir = _data_dir(arguments)
+    settings = _settings(arguments)
     stats = EMPTY
-    if _has_journal(data_dir):
-        with Journal.open(data_dir) as journal:
-            stats = journal.stats()
+    if _has_feedback(settings):
+        with Journal.open(settings.data_dir) as journal:
+            stats = (
+                create_collection(journal, settings, max_age_s=_SAME_COMMIT_S).stats()
+                if settings.feedback_repo
+                else journal.stats()
+            )
     if arguments.format == "json":
         print(as_json(stats))
     else:
-        print(as_text(stats) if stats.rows else f"No feedback in {data_dir} yet.")
+        print(as_text(stats) if stats.rows else f"No feedback in {_place(settings)} yet.")
     return 0
 
 
 def _export(arguments: argparse.Namespace) -> int:
     from feedback.parquet import export  # noqa: PLC0415 - pyarrow is large, and only this command needs it
 
-    data_dir = _data_dir(arguments)
-    if not _has_journal(data_dir):
-        raise _nothing(data_dir)
-    with Journal.open(data_dir) as journal:
-        if not journal.pending().rows:
-            raise _nothing(data_dir)
-        exported = export(join(journal.rows(newest_only=True), newest(journal.decisions())), arguments.out)
+    settings = _settings(arguments)
+    if not _has_feedback(settings):
+        raise _nothing(settings)
+    with Journal.open(settings.data_dir) as journal:
+        collection = create_collection(journal, settings, max_age_s=_SAME_COMMIT_S)
+        if not any(True for _ in collection.all_rows()):
+            raise _nothing(settings)
+        exported = export(collection.reviewed(), arguments.out)
     print(f"{exported.rows} rows in {exported.path}", file=sys.stderr)
     if exported.damaged:
         raise FeedbackError(f"{exported.damaged} rows have damaged pictures and were left out. Check the disk.")
@@ -76,24 +100,45 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _review(arguments: argparse.Namespace) -> int:
-    data_dir = _data_dir(arguments)
-    if not _has_journal(data_dir):
-        raise FeedbackError(f"No feedback in {data_dir} yet: there is nothing to review.")
-    with Journal.open(data_dir) as journal:
-        return run_review(arguments, Review(journal))
+    settings = _settings(arguments)
+    if not _has_feedback(settings):
+        raise FeedbackError(f"No feedback in {_place(settings)} yet: there is nothing to review.")
+    with Journal.open(settings.data_dir) as journal:
+        collection = create_collection(journal, settings, max_age_s=_SAME_COMMIT_S)
+        load = partial(collection.reviewed, pictures=False)
+        return run_review(arguments, Review(journal, load=load, picture=collection.picture))
 
 
-def _data_dir(arguments: argparse.Namespace) -> Path:
-    data_dir: Path = arguments.data_dir or load_settings().data_dir
-    return data_dir
+def _push(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    with Journal.open(settings.data_dir) as journal:
+        return run_push(journal, settings)
 
 
-def _has_journal(data_dir: Path) -> bool:
-    return (data_dir / JOURNAL_FILE).is_file()
+def _forget(arguments: argparse.Namespace) -> int:
+    settings = _settings(arguments)
+    if not _has_feedback(settings):
+        raise FeedbackError(f"No feedback in {_place(settings)} yet: there is nothing to delete.")
+    with Journal.open(settings.data_dir) as journal:
+        return run_forget(arguments, journal, create_collection(journal, settings, max_age_s=_SAME_COMMIT_S), settings)
 
 
-def _nothing(data_dir: Path) -> FeedbackError:
-    return FeedbackError(f"No feedback in {data_dir} yet: nothing was exported.")
+def _settings(arguments: argparse.Namespace) -> Settings:
+    settings = load_settings()
+    return settings.model_copy(update={"data_dir": arguments.data_dir}) if arguments.data_dir else settings
+
+
+def _has_feedback(settings: Settings) -> bool:
+    """Whether there can be any: a command that only looks makes no journal where there is none, nor a data set."""
+    return bool(settings.feedback_repo) or (settings.data_dir / JOURNAL_FILE).is_file()
+
+
+def _place(settings: Settings) -> str:
+    return f"{settings.data_dir} and {settings.feedback_repo}" if settings.feedback_repo else str(settings.data_dir)
+
+
+def _nothing(settings: Settings) -> FeedbackError:
+    return FeedbackError(f"No feedback in {_place(settings)} yet: nothing was exported.")
 
 
 if __name__ == "__main__":

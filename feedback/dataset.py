@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from catdog.errors import HubError, SettingsError
 from catdog.settings import Settings
-from feedback.outbox import DECISIONS_FOLDER, ROWS_FOLDER
+from feedback.outbox import DECISIONS_FOLDER, ROWS_FOLDER, may_hold
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
@@ -192,7 +192,7 @@ class FeedbackDataset:
         operations: list[CommitOperationAdd | CommitOperationDelete] = []
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="catdog-shards-")))
-            for path in _may_hold(head, ids):
+            for path in _affected(head, ids):
                 found = without(self.download(head, path, folder), ids)
                 if found and found.content:
                     operations.append(CommitOperationAdd(path, stack.enter_context(found.content)))
@@ -270,12 +270,7 @@ def _retry_after(value: str | None) -> float | None:
     return min(float(value), _MAX_RETRY_AFTER_S) + random.uniform(0, 1)  # noqa: S311 - so that not all come at once
 
 
-def _may_hold(head: Head, ids: frozenset[str]) -> list[str]:
-    """The shards that may hold rows, by the range of ids in their names; decisions may be about any row."""
-
-    def may_hold(path: str) -> bool:
-        first, _, rest = Path(path).stem.partition("_")
-        last = rest.partition("_")[0]
-        return not last or any(first <= row_id <= last for row_id in ids)
-
-    return [*filter(may_hold, head.shards(ROWS_FOLDER)), *head.shards(DECISIONS_FOLDER)]
+def _affected(head: Head, ids: frozenset[str]) -> list[str]:
+    """The shards that may hold rows, by their names; decisions may be about any row."""
+    rows = [path for path in head.shards(ROWS_FOLDER) if any(may_hold(path, row_id) for row_id in ids)]
+    return [*rows, *head.shards(DECISIONS_FOLDER)]

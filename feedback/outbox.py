@@ -196,5 +196,12 @@ def _shard_path(folder: str, records: Sequence[tuple[int, str]]) -> str | None:
     return f"{folder}/{ids[0]}_{ids[-1]}_{digest:.12}.parquet"
 
 
+def may_hold(path: str, row_id: str) -> bool:
+    """Whether the name of a shard allows for a row; a shard with another kind of name may hold any."""
+    first, _, rest = path.rpartition("/")[2].removesuffix(".parquet").partition("_")
+    last = rest.partition("_")[0]
+    return not last or first <= row_id <= last
+
+
 def _text(time: datetime) -> str:
     return time.isoformat(timespec="microseconds")

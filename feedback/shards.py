@@ -1,7 +1,7 @@
 """Parquet shards of the feedback data set: written from rows and decisions, and rewritten without some."""
 
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catdog.errors import FeedbackError
-from feedback.decisions import Decision
+from feedback.decisions import Decision, Status
 from feedback.parquet import DECISION_SCHEMA, ROW_SCHEMA, record_of, write_parquet
-from feedback.row import FeedbackRow
+from feedback.row import FeedbackRow, Source
+
+_READ_ROWS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,44 @@ def without(path: Path, ids: Collection[str]) -> Rewritten | None:
     if kept.num_rows == table.num_rows:
         return None
     return Rewritten(_written(kept.to_pylist(), kept.schema))
+
+
+def read_rows(path: Path, *, pictures: bool = True) -> Iterator[FeedbackRow]:
+    """The rows of a shard, a few at a time; without `pictures`, `image` is empty.
+
+    Raises:
+        FeedbackError: it cannot be read, or lacks a column.
+    """
+    columns = [column for column in ROW_SCHEMA.names if pictures or column != "image"]
+    return (_row(record) for record in _records(path, columns))
+
+
+def read_decisions(path: Path) -> Iterator[Decision]:
+    """The decisions of a shard likewise."""
+    for record in _records(path, DECISION_SCHEMA.names):
+        yield Decision(**{**record, "status": Status(record["status"])})
+
+
+def _records(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+    try:
+        with pq.ParquetFile(path) as file:
+            if missing := set(columns) - set(file.schema_arrow.names):
+                raise FeedbackError(f"The shard {path.name} lacks {', '.join(sorted(missing))}: it is no feedback.")
+            for batch in file.iter_batches(_READ_ROWS, columns=columns):
+                yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise FeedbackError(f"The shard {path.name} cannot be read: {error}. Mend it on the Hub.") from None
+
+
+def _row(record: dict[str, Any]) -> FeedbackRow:
+    image = record.get("image") or {}
+    values = {
+        "image": image.get("bytes") or b"",
+        "labels": tuple(record["labels"]),
+        "probabilities": tuple(record["probabilities"]),
+        "source": Source(record["source"]),
+    }
+    return FeedbackRow(**{**record, **values})
 
 
 def _written(records: Iterable[dict[str, Any]], schema: pa.Schema) -> BinaryIO | None:

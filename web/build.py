@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +18,7 @@ from catdog import __version__
 from catdog.hub import LoadedModel
 from catdog.settings import Settings
 from catdog.watch import ModelWatcher
+from feedback.collection import create_collection
 from feedback.delivery import Delivery, create_delivery
 from feedback.journal import Journal
 from feedback.keys import ClientKeys
@@ -47,6 +49,8 @@ _DESCRIPTION = (
 _WAITING_PICTURES = 64
 _DISK_THREADS = 16
 _WAITING_ANSWERS = 256
+_HUB_LOOKED_AT_S = 60.0
+"""How often the review page asks the Hub for rows of other machines."""
 
 
 def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> FastAPI:
@@ -100,8 +104,10 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
     app.include_router(router)
     routes = [*app.routes, *router.routes]
     if token := settings.admin_token.get_secret_value():
+        collection = create_collection(journal, settings, max_age_s=_HUB_LOOKED_AT_S)
+        review = Review(journal, load=partial(collection.reviewed, pictures=False), picture=collection.picture)
         view = AdminView(ENGLISH.title(loaded.model.labels))
-        admin = AdminPages(Review(journal), token=token, view=view, problems=problems, client_of=client).router()
+        admin = AdminPages(review, token=token, view=view, problems=problems, client_of=client).router()
         app.include_router(admin)
         routes.extend(admin.routes)
     parts = PageParts(

@@ -32,6 +32,7 @@ STATUS = {
     "busy": 503,
     "no_model": 503,
     "feedback_failed": 503,
+    "hub_failed": 503,
     "unauthorized": 401,
     "forbidden": 403,
     "not_found": 404,

@@ -1,0 +1,165 @@
+"""All feedback that there is: the rows and decisions on the Hub, and those that only this journal has."""
+
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from catdog.settings import Settings
+from feedback.dataset import FeedbackDataset, Head
+from feedback.decisions import Decision, ReviewedRow, newest
+from feedback.journal import Journal
+from feedback.outbox import DECISIONS_FOLDER, ROWS_FOLDER, may_hold
+from feedback.row import FeedbackRow
+from feedback.stats import AnswerCount, Stats
+
+MIRROR_FOLDER = "hub-shards"
+"""In the data folder: the shards of the newest commit, and no others."""
+
+
+class Collection:
+    """Reads the Hub's shards together with a journal, so that every machine with a token sees the same.
+
+    Of each request the newest row counts; and of each client and picture, for nobody has two votes.
+    """
+
+    def __init__(
+        self, journal: Journal, dataset: FeedbackDataset | None, data_dir: Path, *, max_age_s: float = 0.0
+    ) -> None:
+        """Make a collection; nothing is read yet.
+
+        Args:
+            journal: This machine's rows; deletions that it knows of are respected.
+            dataset: The Hub's rows; None where no data set is set.
+            data_dir: Where to keep copies of the shards.
+            max_age_s: For how long not to ask the Hub again.
+        """
+        self._journal = journal
+        self._dataset = dataset
+        self._folder = data_dir / MIRROR_FOLDER
+        self._max_age_s = max_age_s
+        self._head: Head | None = None
+        self._looked_at = 0.0
+
+    def reviewed(self, *, pictures: bool = True) -> Iterator[ReviewedRow]:
+        """The rows that count, with what was decided about them.
+
+        Args:
+            pictures: If not, `image` is empty, which takes far less time.
+
+        Raises:
+            HubError: the Hub cannot be reached, or refuses.
+            FeedbackError: the journal or a shard cannot be read.
+        """
+        counting = _counting(self._rows(pictures=False))
+        decided = newest(self._decisions())
+        if not pictures:
+            yield from (ReviewedRow(row, decided.get(row_id)) for row_id, row in sorted(counting.items()))
+            return
+        for row in self._rows(pictures=True):
+            if row.id in counting:
+                yield ReviewedRow(row, decided.get(row.id))
+
+    def picture(self, row_id: str) -> bytes | None:
+        """The picture of a row as a JPEG; None if there is none, or none any more."""
+        if row_id in self._deleted():
+            return None
+        found = self._journal.picture(row_id)
+        if found is not None or self._dataset is None:
+            return found
+        from feedback.shards import read_rows  # noqa: PLC0415 - pyarrow
+
+        paths = [path for path in self._shards(ROWS_FOLDER) if may_hold(path.name, row_id)]
+        return next((row.image for path in paths for row in read_rows(path) if row.id == row_id), None)
+
+    def stats(self) -> Stats:
+        """Count what there is."""
+        rows = list(self._rows(pictures=False))
+        answers = Counter(
+            (row.predicted_label, row.corrected_label, row.model_id, row.model_revision)
+            for row in _counting(rows).values()
+        )
+        times = [row.created_at for row in rows]
+        return Stats(
+            rows=len(rows),
+            first_at=min(times, default=None),
+            last_at=max(times, default=None),
+            answers=tuple(AnswerCount(*answer, requests) for answer, requests in sorted(answers.items())),
+        )
+
+    def all_rows(self) -> Iterator[FeedbackRow]:
+        """Every row, also those that do not count, without their pictures."""
+        return self._rows(pictures=False)
+
+    def forget_copies(self) -> None:
+        """Delete the copies of the shards."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._head = None
+
+    def _rows(self, *, pictures: bool) -> Iterator[FeedbackRow]:
+        """Each row once, wherever it is; pictures that have left the journal come from the Hub."""
+        deleted, seen = self._deleted(), set[str]()
+        for row in self._journal.rows(pictures=pictures):
+            seen.add(row.id)
+            yield row
+        for row in self._hub_rows(pictures=pictures):
+            if row.id not in seen and row.id not in deleted:
+                seen.add(row.id)
+                yield row
+
+    def _hub_rows(self, *, pictures: bool) -> Iterator[FeedbackRow]:
+        if self._dataset is not None:
+            from feedback.shards import read_rows  # noqa: PLC0415 - pyarrow
+
+            for path in self._shards(ROWS_FOLDER):
+                yield from read_rows(path, pictures=pictures)
+
+    def _decisions(self) -> Iterable[Decision]:
+        yield from self._journal.decisions()
+        if self._dataset is not None:
+            from feedback.shards import read_decisions  # noqa: PLC0415 - pyarrow
+
+            for path in self._shards(DECISIONS_FOLDER):
+                yield from read_decisions(path)
+
+    def _deleted(self) -> set[str]:
+        return {row_id for (row_id,) in self._journal.query("SELECT id FROM deletions")}
+
+    def _shards(self, folder: str) -> list[Path]:
+        """Copies of a folder's shards at the newest commit; a copy is fetched once, and deleted with its original."""
+        assert self._dataset is not None
+        head = self._newest()
+        paths = head.shards(folder) if head else []
+        found = [self._dataset.download(head, path, self._folder) for path in paths] if head else []
+        for path in (self._folder / folder).glob("*.parquet"):
+            if f"{folder}/{path.name}" not in paths:
+                path.unlink(missing_ok=True)
+        return found
+
+    def _newest(self) -> Head | None:
+        assert self._dataset is not None
+        now = time.monotonic()
+        if self._head is None or now - self._looked_at >= self._max_age_s:
+            self._head, self._looked_at = self._dataset.head(), now
+        return self._head
+
+
+def create_collection(journal: Journal, settings: Settings, *, max_age_s: float) -> Collection:
+    """The journal's rows, with those of the data set of the settings, if there is one."""
+    dataset = FeedbackDataset.open(settings) if settings.feedback_repo else None
+    return Collection(journal, dataset, settings.data_dir, max_age_s=max_age_s)
+
+
+def _counting(rows: Iterable[FeedbackRow]) -> dict[str, FeedbackRow]:
+    """The rows that count, by id: the newest of each request, and of each client and picture."""
+    requests: dict[str, FeedbackRow] = {}
+    for row in rows:
+        if row.request_id not in requests or requests[row.request_id].id < row.id:
+            requests[row.request_id] = row
+    votes: dict[tuple[str, str], FeedbackRow] = {}
+    for row in requests.values():
+        vote = (row.client, row.image_sha256) if row.client else ("", row.id)
+        if vote not in votes or votes[vote].id < row.id:
+            votes[vote] = row
+    return {row.id: row for row in votes.values()}
