@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from timm.utils.model import freeze_batch_norm_2d, unfreeze_batch_norm_2d
+from timm.layers import freeze_batch_norm_2d, unfreeze_batch_norm_2d  # type: ignore[attr-defined]
 from torch import nn
 
 from catdog.errors import DataError
@@ -29,7 +29,9 @@ from train.splits import Divided
 RETRAIN_SCHEDULE = Schedule(epochs=4, rate=3e-4, average_decay=0.99)
 """Gentler and shorter than a first training: the network is good already."""
 
-_SERVED_TO_TRAINED = 160 / 224
+_LEAST_BATCH = 8
+_LEAST_STEPS = 16
+"""An epoch over little data has smaller batches rather than fewer steps than this."""
 _log = logging.getLogger(__name__)
 
 
@@ -96,10 +98,13 @@ def train_challenger(  # noqa: PLR0913 - each is one thing
     torch.manual_seed(schedule.seed)
     new = as_source(corrections, metadata.labels)
     training, counts = _mix(data, new, replay, seed=schedule.seed, side=round(1.15 * schedule.train_size))
-    schedule = replace(schedule, batch_size=min(schedule.batch_size, len(training.members)))
+    batch_size = min(
+        schedule.batch_size, max(_LEAST_BATCH, len(training.members) // _LEAST_STEPS), len(training.members)
+    )
+    schedule = replace(schedule, batch_size=batch_size)
     accelerator = create_accelerator(accumulate=schedule.accumulate)
     # Normalisation stays as it is: corrections are few and of one kind, and their statistics would mislead it.
-    freeze_batch_norm_2d(network)
+    freeze_batch_norm_2d(network)  # type: ignore[no-untyped-call]
     network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     spec = metadata.preprocessing
     pixels = [
@@ -117,14 +122,14 @@ def train_challenger(  # noqa: PLR0913 - each is one thing
         folder=folder,
         options="",
     )
-    unfreeze_batch_norm_2d(network)
+    unfreeze_batch_norm_2d(network)  # type: ignore[no-untyped-call]
     return {"schedule": asdict(schedule), "replay": {**asdict(replay), **counts}, "history": history}
 
 
 def retrain_schedule(metadata: Metadata, schedule: Schedule) -> Schedule:
-    """The schedule with crops as large as the base was trained with."""
+    """The schedule with crops as large as the base was trained with; where only its head was, as large as it serves."""
     before = metadata.training.get("settings", {}).get("schedule", {}).get("train_size")
-    return replace(schedule, train_size=before or round(metadata.preprocessing.input_size * _SERVED_TO_TRAINED))
+    return replace(schedule, train_size=before or metadata.preprocessing.input_size)
 
 
 def as_source(corrections: Sequence[Correction], labels: tuple[str, ...]) -> Source:

@@ -181,7 +181,4 @@ def _record(base: Base, feedback: Feedback, corrections: Corrections) -> dict[st
             "neither": [row for each in corrections.neither for row in each.row_ids],
             "left_out": {reason: list(ids) for reason, ids in corrections.left_out.items()},
         },
-        "notes": f"Retrained from `{base.name}` at `{base.model.revision}` with {len(corrections.training)} pictures "
-        f"that people corrected or confirmed (feedback `{feedback.name}` at `{feedback.revision}`), judged on "
-        f"{len(corrections.held_out)} others; see `{GATE_FILE}`.",
     }

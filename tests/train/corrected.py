@@ -22,11 +22,16 @@ def faded(label: str, seed: int, size: tuple[int, int] = (60, 44)) -> Image.Imag
     return Image.fromarray(noise.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
 
 
-def faded_rows(count: int, said: Callable[[str], str] = lambda label: label) -> list[FeedbackRow]:
-    """Feedback on `count` faded pictures of each label, each by somebody else, who answers what `said` makes of it."""
+def faded_rows(
+    count: int,
+    *,
+    said: Callable[[str], str] = lambda label: label,
+    draw: Callable[[str, int], Image.Image] = faded,
+) -> list[FeedbackRow]:
+    """Feedback on `count` pictures of each label, each by somebody else, who answers what `said` makes of the label."""
     return [
         dataclasses.replace(
-            some_row(picture=faded(label, seed), client=f"{label}{seed}"), corrected_label=said(label), labels=LABELS
+            some_row(picture=draw(label, seed), client=f"{label}{seed}"), corrected_label=said(label), labels=LABELS
         )
         for label in LABELS
         for seed in range(count)
@@ -44,8 +49,3 @@ def record(row: FeedbackRow, status: str = "accepted") -> dict[str, object]:
     """A row as an export has it."""
     columns = {name: getattr(row, name) for name in ROW_SCHEMA.names}
     return {**columns, "image": {"bytes": row.image, "path": None}, "source": row.source.value, "status": status}
-
-
-def with_answer(row: FeedbackRow, label: str) -> FeedbackRow:
-    """A later answer to the same request."""
-    return dataclasses.replace(row, id=some_row().id, corrected_label=label)

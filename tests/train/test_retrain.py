@@ -1,0 +1,182 @@
+"""The loop: a champion that lacks a kind of picture, corrections, and a challenger that must pass the gate."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import HfApi
+
+from catdog.cli import run
+from catdog.hub import load_model
+from catdog.metadata import load_metadata
+from catdog.model import Model
+from catdog.settings import EMBEDDED_MODEL, Settings
+from devhub.server import Running
+from feedback.row import FeedbackRow
+from tests.train.corrected import faded, faded_rows, write_feedback
+from tests.train.pictures import LABELS, picture, write_folder
+from train.__main__ import main
+from train.evaluate import evaluate
+from train.fit import FitOptions, fit
+from train.gate import read_report
+from train.publish import check_folder
+from train.repository import ModelRepository
+from train.splits import read_manifest
+
+REPO = "me/tints"
+NEW = range(500, 520)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tiny batches on two threads that something else keeps busy take far longer than on one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("data") / "tints", count=40)
+
+
+@pytest.fixture(scope="module")
+def champion(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A linear head on real features: right on every tint, and lost on faded ones."""
+    out = tmp_path_factory.mktemp("runs") / "champion"
+    init = str(EMBEDDED_MODEL / "model.safetensors")
+    return fit(FitOptions(data=str(data), init=init, out=out, recipe="probe", img_size=64))
+
+
+@pytest.fixture
+def api(hub: Running, monkeypatch: pytest.MonkeyPatch) -> HfApi:
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    return HfApi(endpoint=hub.url, token=hub.token)
+
+
+def train(*arguments: object) -> int:
+    return run(main, [str(argument) for argument in arguments])
+
+
+def accuracy_on_faded(model: Model) -> float:
+    right = [model.predict(faded(label, seed)).label == label for label in LABELS for seed in NEW]
+    return sum(right) / len(right)
+
+
+def flipped_rows(count: int) -> list[FeedbackRow]:
+    """Ordinary pictures that everybody calls by the next label."""
+    following = dict(zip(LABELS, (*LABELS[1:], LABELS[0]), strict=True))
+    return faded_rows(count, said=lambda label: following[label], draw=lambda label, seed: picture(label, 1000 + seed))
+
+
+def test_the_loop_closes_refuses_nonsense_and_can_be_turned_back(  # noqa: PLR0913, PLR0917 - fixtures
+    api: HfApi, hub: Running, data: Path, champion: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(model=REPO, hf_endpoint=hub.url, hf_token=hub.token, data_dir=tmp_path / "app")
+    good = faded_rows(30)
+    feedback = write_feedback(tmp_path / "feedback", good)
+    watch = ("watch", "--once", "--repo", REPO, "--data", data, "--feedback", feedback, "--out", tmp_path / "runs",
+             "--epochs", 4, "--min-new")  # fmt: skip
+    assert train("publish", champion, "--repo", REPO) == 0
+    assert accuracy_on_faded(load_model(settings).model) < 0.6
+
+    assert train(*watch, 91) == 0
+    assert "not enough new feedback" in capsys.readouterr().out
+    assert train(*watch, 90) == 0
+    assert "published as v2" in capsys.readouterr().out
+    served = load_model(settings).model
+    assert served.revision == api.model_info(REPO).sha
+    assert accuracy_on_faded(served) > 0.9
+
+    (run_folder,) = (tmp_path / "runs").iterdir()
+    check_folder(run_folder)
+    assert_described(run_folder, champion, good, data)
+    assert train(*watch, 1) == 0
+    assert "not enough new feedback" in capsys.readouterr().out
+
+    write_feedback(feedback, [*good, *flipped_rows(40)])
+    assert train(*watch, 100) == 3
+    refused = capsys.readouterr()
+    assert "REFUSED" in refused.out
+    assert "accuracy on the test set" in refused.out
+    assert api.model_info(REPO).sha == served.revision
+    assert train(*watch, 100) == 0
+    assert "not enough new feedback" in capsys.readouterr().out
+
+    write_feedback(feedback, good)
+    assert train("rollback", "--repo", REPO, "--to", "v1") == 0
+    assert accuracy_on_faded(load_model(settings).model) < 0.6
+    assert train(*watch, 1) == 0
+    assert "not enough new feedback" in capsys.readouterr().out
+    assert train("publish", run_folder, "--repo", REPO) == 3
+
+
+def assert_described(made: Path, champion: Path, rows: list[FeedbackRow], data: Path) -> None:
+    """The folder says what it was made from, keeps its parent's test pictures, and knows what it has learned."""
+    training = load_metadata(made).training
+    parent, child = read_manifest(champion / "splits.csv"), read_manifest(made / "splits.csv")
+    assert parent.items() <= child.items()
+    assert [split for split in child.values() if split == "test"] == [s for s in parent.values() if s == "test"]
+    assert training["base"]["name"] == REPO
+    assert training["base"]["sha256"] == load_metadata(champion).sha256("model.safetensors")
+    assert training["feedback"]["revision"].startswith("local-")
+    named = [*training["feedback"]["rows"], *training["feedback"]["held_out"]]
+    assert sorted(named) == sorted(row.id for row in rows)
+    assert len(training["feedback"]["held_out"]) == 30
+    assert read_report(made / "gate.json").accepted
+    assert evaluate(made, str(data))["n"] == evaluate(champion, str(data))["n"]
+    assert f"Retrained from `{REPO}`" in (made / "README.md").read_text()
+
+
+def test_too_little_feedback_is_refused_before_any_training(
+    data: Path, champion: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    feedback = write_feedback(tmp_path / "feedback", faded_rows(19))
+    out = tmp_path / "run"
+    assert train("retrain", "--data", data, "--feedback", feedback, "--base", champion, "--out", out) == 3
+    assert "too little accepted feedback" in capsys.readouterr().err
+    assert not list(tmp_path.glob("run*"))
+
+
+@pytest.mark.parametrize("status", ["pending", "rejected"])
+def test_only_accepted_rows_count(
+    status: str, data: Path, champion: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    feedback = write_feedback(tmp_path / "feedback", faded_rows(30), status=status)
+    arguments = ("--data", data, "--feedback", feedback, "--base", champion, "--out", tmp_path / "run")
+    assert train("retrain", *arguments) == 3
+    assert "0 pictures to learn from" in capsys.readouterr().err
+
+
+def test_a_repository_that_serves_another_model_is_not_published_over(
+    api: HfApi, data: Path, champion: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    feedback = write_feedback(tmp_path / "feedback", faded_rows(1))
+    ModelRepository(api, REPO).create(private=True)
+    api.upload_folder(repo_id=REPO, folder_path=EMBEDDED_MODEL, allow_patterns=["metadata.json"])
+    arguments = ("--data", data, "--feedback", feedback, "--base", champion, "--out", tmp_path / "run")
+    assert train("retrain", *arguments, "--publish", REPO) == 2
+    assert "another model" in capsys.readouterr().err
+
+
+def test_wrong_usage_is_told(data: Path, champion: Path, tmp_path: Path, api: HfApi) -> None:
+    feedback = write_feedback(tmp_path / "feedback", faded_rows(1))
+    common = ("--data", data, "--out", tmp_path / "run")
+    assert train("retrain", *common, "--feedback", feedback, "--base", tmp_path / "none") == 2
+    assert train("retrain", *common, "--feedback", feedback, "--base", "me/none@v1") == 2
+    assert train("retrain", *common, "--feedback", tmp_path, "--base", champion) == 2
+    assert train("retrain", *common, "--feedback", "me/none", "--base", champion) == 2
+    assert train("retrain", "--data", data, "--out", champion, "--feedback", feedback, "--base", champion) == 2
+    assert train("watch", "--once", "--repo", "me/none", "--data", data, "--feedback", feedback) == 2
+
+
+def test_other_labels_cannot_be_rehearsed(champion: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = write_folder(tmp_path / "other", LABELS[:2], count=3)
+    (other / "amber").rename(other / "wolf")
+    feedback = write_feedback(tmp_path / "feedback", faded_rows(30))
+    arguments = ("--data", other, "--feedback", feedback, "--base", champion, "--out", tmp_path / "run")
+    assert train("retrain", *arguments) == 1
+    assert "wolf" in capsys.readouterr().err
