@@ -28,10 +28,10 @@ def predicted(*probabilities: float, **changes: Any) -> FeedbackRow:
 
 
 def test_the_most_useful_rows_come_first() -> None:
+    sure_and_confirmed = predicted(0.99, 0.01, corrected_label="cat")
     sure_but_corrected = predicted(0.99, 0.01, corrected_label="dog")
     unsure_and_corrected = predicted(0.51, 0.49, corrected_label="dog")
     unsure_and_confirmed = predicted(0.51, 0.49, corrected_label="cat")
-    sure_and_confirmed = predicted(0.99, 0.01, corrected_label="cat")
     expected = [sure_but_corrected, unsure_and_corrected, unsure_and_confirmed, sure_and_confirmed]
     assert ids(queue(*reversed(expected))) == [row.id for row in expected]
 
@@ -41,7 +41,7 @@ def test_people_who_disagree_about_a_picture_bring_it_up() -> None:
     agreed = predicted(0.8, 0.2, corrected_label="cat")
     said_cat = predicted(0.8, 0.2, picture=disputed, corrected_label="cat", client="aa")
     said_dog = predicted(0.8, 0.2, picture=disputed, corrected_label="dog", client="bb")
-    alone = predicted(0.8, 0.2, corrected_label="dog")
+    alone = predicted(0.9, 0.1, corrected_label="dog")
     entries = queue(alone, agreed, said_cat, said_dog)
     assert ids(entries) == [row.id for row in (said_dog, said_cat, alone, agreed)]
     assert [(entry.agreeing, entry.voters) for entry in entries] == [(1, 2), (1, 2), (1, 1), (1, 1)]
