@@ -51,10 +51,15 @@ def answer_updates(answer: str, prediction: Prediction | None, memory: Memory, t
     return [
         answer,
         gr.update(visible=prediction is not None),
-        texts.question_unsure if unsure else texts.question,
         gr.update(visible=not unsure),
         gr.update(visible=not unsure),
-        gr.update(choices=_choices(prediction, texts) if prediction else [], value=None, visible=unsure),
+        gr.update(visible=not unsure),
+        gr.update(
+            label=texts.choose_unsure if unsure else texts.choose,
+            choices=_choices(prediction, texts) if prediction else [],
+            value=None,
+            visible=unsure,
+        ),
         "",
         gr.update(visible=False),
         memory.sent(),

@@ -20,11 +20,12 @@ class Texts:
     url_placeholder: str = "Or a picture's web address"
     waiting: str = "The answer appears here."
     question: str = "Is that right?"
-    question_unsure: str = "What is it?"
     right: str = "Right"
     wrong: str = "Wrong label"
     choose: str = "What is it really?"
+    choose_unsure: str = "What is it?"
     both: str = "Both, or can't tell"
+    several: str = "Several, or can't tell"
     take_back: str = "Take it back"
     thanks_right: str = "Thank you! Good to know that it was right."
     thanks_wrong: str = "Thank you! Noted as “{label}”. The next model can learn from it."
@@ -63,7 +64,9 @@ class Texts:
 
     def choice(self, answer: str, labels: Sequence[str]) -> str:
         """What a person may answer, in words."""
-        return self.both if answer == UNSURE else self.verdict(answer, labels)
+        if answer == UNSURE:
+            return self.both if len(labels) == _TWO else self.several
+        return self.verdict(answer, labels)
 
 
 ENGLISH = Texts()

@@ -59,3 +59,14 @@ def test_labels_and_sentences_cannot_smuggle_html_in() -> None:
 )
 def test_the_title_is_made_of_the_labels(labels: tuple[str, ...], title: str) -> None:
     assert ENGLISH.title(labels) == title
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (("cat", "dog"), ["Cat", "Neither cat nor dog", "Both, or can't tell"]),
+        (("cat", "dog", "fox"), ["Cat", "None of these", "Several, or can't tell"]),
+    ],
+)
+def test_choices_are_worded_for_any_number_of_labels(labels: tuple[str, ...], words: list[str]) -> None:
+    assert [ENGLISH.choice(answer, labels) for answer in ("cat", NEITHER, UNSURE)] == words

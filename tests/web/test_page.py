@@ -159,7 +159,7 @@ def test_wrong_label_keeps_picture_both_labels_probabilities_and_revision(page: 
     choose(page, encoded(picture("red", (1200, 800))))
     expect(verdict(page)).to_have_text("Red")
     page.click("#wrong")
-    expect(page.locator("#choices label")).to_have_text(["Green", "Blue", "None of these", "Both, or can't tell"])
+    expect(page.locator("#choices label")).to_have_text(["Green", "Blue", "None of these", "Several, or can't tell"])
     row = kept(page, server, "Green")
     with Image.open(io.BytesIO(row.image)) as image:
         assert (image.format, image.size) == ("JPEG", (512, 341))
@@ -207,10 +207,11 @@ def test_an_answer_can_be_taken_back(page: Page, server: Server) -> None:
 def test_when_the_model_is_unsure_it_says_so_and_asks(page: Page, server: Server) -> None:
     choose(page, encoded(picture("white")))
     expect(verdict(page)).to_have_text("Not sure")
-    expect(page.locator("#question")).to_have_text("What is it?")
+    expect(page.locator("#choices")).to_contain_text("What is it?")
+    expect(page.locator("#question")).to_be_hidden()
     expect(page.locator("#right")).to_be_hidden()
     expect(page.locator("#choices label")).to_have_count(5)
-    page.locator("#choices").get_by_text("Both, or can't tell").click()
+    page.locator("#choices").get_by_text("Several, or can't tell").click()
     expect(page.locator("#thanks .thanks")).to_be_visible()
     assert server.rows()[-1].corrected_label == "unsure"
 

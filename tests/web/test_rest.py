@@ -166,12 +166,17 @@ def test_saying_the_same_again_adds_nothing_and_another_label_replaces(client: h
     def say(label: str) -> httpx.Response:
         return client.post("/feedback", json={"request_id": request_id, "label": label})
 
-    before = len(server.rows())
+    def counted() -> float:
+        match = re.search(r'catdog_feedback_total{kind="correction"} (\S+)', client.get("/metrics").text)
+        return float(match[1]) if match else 0.0
+
+    before, counted_before = len(server.rows()), counted()
     first, again, changed = say("green"), say("green"), say("neither")
     assert [r.status_code for r in (first, again, changed)] == [201, 200, 201]
     assert first.json()["id"] == again.json()["id"] != changed.json()["id"]
     assert again.json()["receipt"] is None
     assert [row.corrected_label for row in server.rows()[before:]] == ["green", "neither"]
+    assert counted() - counted_before == 2
 
 
 def test_a_picture_can_be_sent_again_with_its_label(client: httpx.Client, server: Server) -> None:
