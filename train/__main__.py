@@ -69,6 +69,7 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     add("--arch", default="tf_mobilenetv3_small_100", help="timm's name of the network, for --init FILE or random")
     add("--img-size", type=_positive, default=224, help="side of the network's input in pixels")
     add("--crop-pct", type=_share, default=0.95, help="which part of the shorter side the crop takes")
+    add("--splits", type=Path, metavar="FILE", help="keep the split of an earlier model: its splits.csv")
     add("--positive-label", help="the label whose probability `probability` is; of two labels the second")
     add("--seed", type=int, default=0)
     parser.set_defaults(run=_fit)
@@ -174,6 +175,7 @@ def _fit(arguments: argparse.Namespace) -> int:
             img_size=arguments.img_size,
             crop_pct=arguments.crop_pct,
             positive_label=arguments.positive_label,
+            splits=arguments.splits,
             precision=arguments.precision,
             resume=arguments.resume,
             schedule=Schedule(

@@ -22,7 +22,7 @@ from train.inference import pixel_batches, pooled_features, run
 from train.network import RANDOM, create_network, preprocessing
 from train.probe import fit_head
 from train.source import open_source
-from train.splits import Divided, divide
+from train.splits import Divided, divide, read_manifest
 
 PROBE = "probe"
 FINETUNE = "finetune"
@@ -42,6 +42,8 @@ class FitOptions:
     img_size: int = 224
     crop_pct: float = 0.95
     positive_label: str | None = None
+    splits: Path | None = None
+    """An earlier model's `splits.csv`, whose split is kept."""
     precision: str = "no"
     resume: bool = False
     schedule: Schedule = field(default_factory=Schedule)
@@ -74,9 +76,10 @@ def fit(options: FitOptions) -> Path:
     positive_label = _positive_label(source.labels, options.positive_label)
     network = create_network(options.architecture, labels=len(source.labels), init=options.init)
     spec = preprocessing(network, input_size=options.img_size, crop_pct=options.crop_pct)
+    manifest = read_manifest(options.splits) if options.splits else None
     examples = read_examples(source, side=_square_side(options))
     require_every_label(examples)
-    data = divide(examples, seed=options.schedule.seed)
+    data = divide(examples, seed=options.schedule.seed, manifest=manifest)
     _log.info("split: %s", ", ".join(f"{count} {split}" for split, count in data.counts.items()))
     try:
         with clear_disk_errors(options.out):

@@ -49,9 +49,19 @@ class Divided:
         return {split: len(self.members(split)) for split in SPLITS}
 
 
-def divide(examples: Examples, *, seed: int) -> Divided:
-    """Split examples; see `assign_splits`."""
-    return Divided(examples, assign_splits(examples.hashes, examples.labels, seed=seed))
+def divide(examples: Examples, *, seed: int, manifest: Manifest | None = None) -> Divided:
+    """Split examples; see `assign_splits`.
+
+    Args:
+        examples: What to split.
+        seed: For pictures that the manifest does not know.
+        manifest: An earlier model's split: its pictures, and their near-duplicates, keep theirs.
+    """
+    splits = assign_splits(examples.hashes, examples.labels, seed=seed)
+    if manifest is not None:
+        seen = seen_splits(examples.hashes, manifest)
+        splits = np.where(seen == "", splits, seen)
+    return Divided(examples, splits)
 
 
 def assign_splits(hashes: Hashes, labels: npt.NDArray[np.int64], *, seed: int) -> npt.NDArray[np.str_]:

@@ -5,7 +5,9 @@ import pytest
 
 from catdog.errors import DataError, ModelError
 from catdog.phash import pack
-from train.splits import assign_splits, read_manifest, seen_splits, write_manifest
+from train.examples import read_examples
+from train.source import open_source
+from train.splits import assign_splits, divide, read_manifest, seen_splits, write_manifest
 
 
 def hashes(count: int, seed: int = 0) -> np.ndarray:
@@ -69,6 +71,16 @@ def test_a_manifest_recognises_pictures_and_their_near_duplicates(tmp_path: Path
 def test_a_picture_near_to_two_splits_counts_as_trained_on() -> None:
     manifest = {"0" * 64: "test", "0" * 63 + "1": "train", "0" * 63 + "2": "validation"}
     assert seen_splits(pack(["0" * 64]), manifest).tolist() == ["train"]
+
+
+def test_a_manifest_is_kept_and_new_pictures_are_split(folder: Path) -> None:
+    examples = read_examples(open_source(str(folder)))
+    first = divide(examples, seed=1)
+    half = {row.tobytes().hex(): split for row, split in zip(examples.hashes[:30], first.splits, strict=False)}
+    second = divide(examples, seed=2, manifest=half)
+    assert (second.splits[:30] == first.splits[:30]).all()
+    assert (second.splits[30:] == divide(examples, seed=2).splits[30:]).all()
+    assert (second.splits != divide(examples, seed=2).splits).any()
 
 
 @pytest.mark.parametrize(
