@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     )
     rate_limit: str = Field("600/minute", description="predictions per client")
     feedback_limit: str = Field("30/minute", description="corrections per client")
+    feedback_per_day: int = Field(200, gt=0, description="corrections per client within 24 hours, restarts included")
     trusted_proxies: int = Field(0, ge=0, description="how many forwarding hops to believe")
     secret: SecretStr | None = Field(None, description="key for client hashes; made in the data folder if unset")
 

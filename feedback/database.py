@@ -77,6 +77,7 @@ _MIGRATIONS = (
     ALTER TABLE deletions ADD COLUMN repo_id TEXT;
     CREATE TABLE commits (at REAL NOT NULL);
     """,
+    "CREATE INDEX rows_by_client ON rows (client, created_at)",
 )
 
 _REASONS = {

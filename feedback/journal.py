@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -73,7 +73,8 @@ class Journal:
         """Keep a row; when this returns, the row survives a crash of the process and of the machine.
 
         A row counts once: with an idempotency key that was used before, or with the answer that its request has
-        already, the earlier row is returned. Another answer to the same request is a new row, and counts instead.
+        already, the earlier row is returned. Another answer to the same request is a new row, and counts instead;
+        so is one of the same client about the same picture.
         Calls that come at the same time share one commit.
 
         Raises:
@@ -122,6 +123,15 @@ class Journal:
             self._to_scrub |= deleted
             self._scrub(db)
         return deleted
+
+    def answers_since(self, client: str, since: datetime) -> int:
+        """How many rows of a client have come since; 0 for the empty client."""
+        ((count,),) = self.query(
+            "SELECT count(*) FROM rows WHERE client = ? AND client != '' AND created_at >= ?",
+            client,
+            since.astimezone(UTC).isoformat(timespec="microseconds"),
+        )
+        return int(count)
 
     def stats(self) -> Stats:
         """Count rows and answers. It reads every row, but no picture."""

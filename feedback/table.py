@@ -50,8 +50,7 @@ def insert(db: sqlite3.Connection, row: FeedbackRow, idempotency_key: str | None
         return Saved(id=newest[0], receipt=None, created=False)
     if newest and newest[0] >= row.id:  # the clock was set back; the newest answer must still have the largest id
         row = replace(row, id=_next_id(newest[0]))
-    if newest:
-        db.execute("UPDATE rows SET superseded = 1 WHERE id = ?", (newest[0],))
+    _supersede(db, row)
     receipt = f"{row.id}.{secrets.token_urlsafe(24)}"
     cursor = db.execute(_INSERT, (*_record(row), _hash(receipt), key_hash))
     db.execute("INSERT INTO pictures (seq, jpeg) VALUES (?, ?)", (cursor.lastrowid, row.image))
@@ -77,7 +76,11 @@ def delete_request(db: sqlite3.Connection, receipt: str) -> bool:
 
 
 def delete_row(db: sqlite3.Connection, seq: int) -> None:
-    """Delete a row with its picture and decisions; what stays is its id, and where on the Hub it must be removed."""
+    """Delete a row with its picture and decisions; what stays is its id, and where on the Hub it must be removed.
+
+    If its client answered about the same picture before, that answer counts again.
+    """
+    (vote,) = db.execute("SELECT image_sha256, client FROM rows WHERE seq = ?", (seq,)).fetchall()
     db.execute(
         "INSERT INTO deletions (id, receipt_hash, deleted_at, repo_id) "
         "SELECT id, receipt_hash, ?, repo_id FROM rows LEFT JOIN batches ON batch = number WHERE seq = ?",
@@ -86,6 +89,11 @@ def delete_row(db: sqlite3.Connection, seq: int) -> None:
     db.execute("DELETE FROM decisions WHERE row_id = (SELECT id FROM rows WHERE seq = ?)", (seq,))
     db.execute("DELETE FROM pictures WHERE seq = ?", (seq,))
     db.execute("DELETE FROM rows WHERE seq = ?", (seq,))
+    db.execute(
+        "UPDATE rows SET superseded = 0 "
+        "WHERE id = (SELECT max(id) FROM rows WHERE image_sha256 = ? AND client = ? AND client != '')",
+        vote,
+    )
 
 
 def row_from(record: Sequence[Any]) -> FeedbackRow:
@@ -102,6 +110,18 @@ def row_from(record: Sequence[Any]) -> FeedbackRow:
 def text(given: str) -> str:
     """Text that SQLite takes: JSON may hold halves of surrogate pairs, which have no UTF-8."""
     return given.encode("utf-8", "replace").decode()
+
+
+def _supersede(db: sqlite3.Connection, row: FeedbackRow) -> None:
+    """Let a new row count instead of earlier answers to its request, and of its client about the same picture.
+
+    So nobody has two votes on one picture, however often it is sent.
+    """
+    db.execute(
+        "UPDATE rows SET superseded = 1 WHERE NOT superseded "
+        "AND (request_id = ? OR (image_sha256 = ? AND client = ? AND client != ''))",
+        (row.request_id, row.image_sha256, row.client),
+    )
 
 
 def _find_key(db: sqlite3.Connection, idempotency_hash: bytes) -> tuple[str, str, str, str] | None:

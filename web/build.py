@@ -142,6 +142,7 @@ def create_service(
         metrics=metrics,
         fetcher=create_fetcher(settings),
         limits=settings.image_limits,
+        answers_per_day=settings.feedback_per_day,
         hash_client=lambda address: keys.client_hash(address, now=datetime.now(UTC)),
         pictures=Workers(threads=os.cpu_count() or 1, max_waiting=_WAITING_PICTURES),
         disk=Workers(threads=_DISK_THREADS, max_waiting=_WAITING_ANSWERS),

@@ -5,12 +5,12 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from PIL import Image
 
-from catdog.errors import ModelError, UnknownRequestError, UnreadableImageError, UrlNotImageError
+from catdog.errors import ModelError, RateLimitedError, UnknownRequestError, UnreadableImageError, UrlNotImageError
 from catdog.hub import LoadedModel
 from catdog.images import ImageLimits, decode_image, to_jpeg
 from catdog.model import Prediction
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 KEPT_AS_SENT_BYTES = 200_000
 """Larger pictures are remembered as a JPEG of 512 pixels."""
 
+_HOUR_S = 3600.0
 _KEPT_QUALITY = 95  # a stored row compresses once more
 
 Reader = Callable[[], bytes]
@@ -83,6 +84,7 @@ class Service:
         fetcher: ImageFetcher,
         limits: ImageLimits,
         hash_client: Callable[[str], str],
+        answers_per_day: int,
         pictures: Workers,
         disk: Workers,
     ) -> None:
@@ -97,6 +99,7 @@ class Service:
             fetcher: Gets images by URL.
             limits: How large one image may be.
             hash_client: From a client's address to the hint that is stored.
+            answers_per_day: How many of one client are kept within 24 hours.
             pictures: Threads for decoding and inference.
             disk: Threads for the journal.
         """
@@ -109,6 +112,7 @@ class Service:
         self._fetcher = fetcher
         self._limits = limits
         self._hash_client = hash_client
+        self._answers_per_day = answers_per_day
         self._pictures = pictures
         self._disk = disk
         if live:
@@ -164,6 +168,7 @@ class Service:
         Raises:
             UnknownRequestError: this server does not remember the prediction.
             UnknownLabelError: the label is none of those.
+            RateLimitedError: the client has had its share of the day.
             FeedbackError: it could not be kept.
         """
         remembered = self._recent.get(request_id)
@@ -232,11 +237,21 @@ class Service:
             source=remembered.source,
             client=self._hash_client(client),
         )
+        self._check_share(row.client)
         saved = self._journal.append(row, idempotency_key=key)
         if saved.created:
             self._metrics.corrected(confirmation=row.is_confirmation)
         status = self._delivery.acknowledge(saved.id)
         return Correction(saved.id, saved.receipt, saved.created, request_id, status)
+
+    def _check_share(self, client: str) -> None:
+        """Refuse a client that has sent enough for a day: one alone must not shape the next model."""
+        if self._journal.answers_since(client, datetime.now(UTC) - timedelta(days=1)) >= self._answers_per_day:
+            raise RateLimitedError(
+                f"Thank you, but more than {self._answers_per_day} corrections a day are not kept. "
+                "Yours was NOT saved; send it tomorrow.",
+                retry_after_s=_HOUR_S,
+            )
 
 
 def _not_an_image(data: bytes) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from catdog.errors import BusyError, ModelError, UnreadableImageError, UrlNotImageError
+from catdog.errors import BusyError, ModelError, RateLimitedError, UnreadableImageError, UrlNotImageError
 from catdog.hub import LoadedModel
 from catdog.model import Model
 from catdog.settings import Settings
@@ -97,3 +97,19 @@ def test_the_queue_is_open_again_when_the_work_is_done() -> None:
         return [await workers.run(lambda: 1), await workers.run(lambda: 2)]
 
     assert asyncio.run(twice()) == [1, 2]
+
+
+def test_a_client_has_a_share_of_the_day_that_survives_a_restart(tmp_path: Path, toy_folder: Path) -> None:
+    settings = Settings(data_dir=tmp_path, feedback_per_day=1)
+    loaded = LoadedModel(Model.load(toy_folder), "folder")
+    with Journal.open(tmp_path) as journal:
+        for client, fits in (("1.2.3.4", True), ("1.2.3.4", False), ("5.6.7.8", True)):
+            service = create_service(settings, loaded, journal, Metrics())
+            answer = asyncio.run(service.classify(lambda: RED, Source.API))
+            correcting = service.correct(answer.request_id, "blue", client=client)
+            if fits:
+                assert asyncio.run(correcting).created
+            else:
+                with pytest.raises(RateLimitedError, match="NOT saved"):
+                    asyncio.run(correcting)
+        assert journal.pending().rows == 2
