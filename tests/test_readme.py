@@ -1,0 +1,61 @@
+"""The README stays true."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from catdog.settings import Settings, variable
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def settings_rows() -> list[str]:
+    rows = []
+    for name, info in Settings.model_fields.items():
+        if not name.startswith("test_"):
+            default = "" if info.default is None else f"`{info.default}`"
+            rows.append(f"| `{variable(name)}` | {default} | {info.description} |")
+    return rows
+
+
+def test_the_settings_table_is_complete_and_current() -> None:
+    for row in settings_rows():
+        assert row in README, f"README.md lacks the line:\n{row}"
+
+
+def test_every_file_in_the_tree_exists_and_every_python_file_is_in_it() -> None:
+    tree = README.split("## The tree")[1].split("```")[1]
+    named: set[str] = set()
+    folder = ""
+    for line in tree.strip().splitlines():
+        name = line.split()[0]
+        if not line.startswith(" "):
+            folder = name if name.endswith("/") else ""
+        path = folder + name if line.startswith(" ") else name
+        assert (ROOT / path).exists(), path
+        named.add(path)
+    listed = subprocess.run(["git", "ls-files", "*.py"], capture_output=True, text=True, cwd=ROOT, check=True)
+    for path in listed.stdout.split():
+        if not path.startswith(("tests/", "benchmarks/")) and not path.endswith("__init__.py"):
+            assert path in named, f"README.md's tree lacks {path}"
+
+
+def test_every_link_to_a_file_leads_somewhere() -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_every_command_that_the_readme_names_is_there() -> None:
+    for package, command in sorted(set(re.findall(r"python -m (\w+) (\w+)", README))):
+        done = subprocess.run(
+            [sys.executable, "-m", package, command, "--help"], capture_output=True, text=True, cwd=ROOT, check=False
+        )
+        assert done.returncode == 0, f"python -m {package} {command}: {done.stderr}"
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"make (\w+)", README))))
+def test_every_make_target_that_the_readme_names_is_there(target: str) -> None:
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
