@@ -26,7 +26,8 @@ class Delivery:
         """
         self._journal = journal
         self._syncer = syncer
-        self._remote = remote and syncer is not None
+        self.confirms_late = remote and syncer is not None
+        """Whether a correction is only received at first, and saved when the Hub has it."""
 
     def start(self) -> None:
         """Begin to send."""
@@ -40,7 +41,7 @@ class Delivery:
 
     def acknowledge(self, row_id: str) -> RowStatus:
         """What to tell somebody whose row is in the journal now; if that is not enough, it is sent soon."""
-        if not self._remote or self._syncer is None:
+        if not self.confirms_late or self._syncer is None:
             return RowStatus.SAVED
         status = self.status(row_id) or RowStatus.RECEIVED
         if status is RowStatus.RECEIVED:
@@ -49,7 +50,7 @@ class Delivery:
 
     def status(self, row_id: str) -> RowStatus | None:
         """Where a row is; None if there is none."""
-        return self._journal.status(row_id, remote=self._remote)
+        return self._journal.status(row_id, remote=self.confirms_late)
 
     def state(self) -> SyncState | None:
         """How sending goes; None where nothing is sent."""

@@ -3,13 +3,14 @@
 Gradio never decodes a picture: events that take one get the description of the uploaded file, and our decoder reads it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.events import api
+from gradio.events import Dependency, api
 
 from web.answer_view import footer_html, header_html, message_html
 from web.page_events import PageEvents, PageParts
@@ -21,6 +22,7 @@ SCRIPT = Path(__file__).with_name("page.js")
 _QUEUED_EVENTS = 64
 _EVENTS_AT_ONCE = 16
 _UPLOADS_CHECKED_S = 60
+_SAVED_LOOKED_AT_S = 2.0
 _UPLOADS_KEPT_S = 600
 _SHOW = "() => ({__type__: 'update', visible: true})"  # in the browser: no need to ask the server for this
 _REAR_CAMERA = {"video": {"facingMode": "environment"}}
@@ -60,7 +62,9 @@ def build_page(parts: PageParts) -> gr.Blocks:
             with gr.Column(scale=5, min_width=280):
                 widgets = _Widgets(picture=picture, url=url, **_answer(texts))
         foot = gr.HTML(footer_html(service.live.model, texts), elem_id="foot")
-        _connect(widgets, events)
+        pressed = _connect(widgets, events)
+        if service.confirms_late:
+            _connect_saving(widgets, events, pressed)
         blocks.load(events.on_load, None, foot, show_progress="hidden", api_visibility="private")
         api(events.classify, api_name="classify")
         api(events.wrong_label, api_name="wrong_label")
@@ -117,14 +121,24 @@ def _answer(texts: Texts) -> dict[str, Any]:
     }
 
 
-def _connect(w: _Widgets, events: PageEvents) -> None:
-    """Say which event changes what."""
+def _connect(w: _Widgets, events: PageEvents) -> tuple[Dependency, ...]:
+    """Say which event changes what; returns those by which a person answers."""
     shown = [getattr(w, field.name) for field in fields(w) if field.name != "url"]
     said = [w.thanks, w.take_back, w.memory]
     on = partial(gr.on, preprocess=False, show_progress="hidden", api_visibility="private")
     on(w.picture.input, events.on_photo, w.picture, shown, trigger_mode="always_last")
     on(w.url.submit, events.on_url, w.url, shown, trigger_mode="always_last")
     on(w.wrong.click, None, None, w.choices, js=_SHOW)
-    on(w.right.click, events.on_right, [w.memory, w.picture], said)
-    on(w.choices.input, events.on_choice, [w.memory, w.picture, w.choices], said, trigger_mode="always_last")
+    agreed = on(w.right.click, events.on_right, [w.memory, w.picture], said)
+    chosen = on(w.choices.input, events.on_choice, [w.memory, w.picture, w.choices], said, trigger_mode="always_last")
     on(w.take_back.click, events.on_take_back, w.memory, [*said, w.choices])
+    return agreed, chosen
+
+
+def _connect_saving(w: _Widgets, events: PageEvents, pressed: Sequence[Dependency]) -> None:
+    """After an answer, look from time to time whether it is saved."""
+    quiet: dict[str, Any] = {"preprocess": False, "show_progress": "hidden", "api_visibility": "private"}
+    timer = gr.Timer(_SAVED_LOOKED_AT_S, active=False)
+    for press in pressed:
+        press.then(events.on_sent, w.memory, timer, **quiet)
+    timer.tick(events.on_look, w.memory, [w.thanks, timer], **quiet)

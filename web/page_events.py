@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from catdog.errors import CatdogError, UnknownRequestError
-from feedback.row import Source
+from feedback.row import RowStatus, Source
 from web.answer_view import answer_html, footer_html, message_html
 from web.answers import FeedbackAnswer, PredictionAnswer
 from web.metrics import Metrics
@@ -71,7 +71,33 @@ class PageEvents:
             return said_updates(message_html(str(error), kind="problem"), known)
         receipt = correction.receipt or known.receipt
         message = message_html(self._thanks(correction, known, str(label)), kind="thanks")
-        return said_updates(message, replace(known, request_id=correction.request_id, receipt=receipt))
+        waits = correction.id if correction.status is RowStatus.RECEIVED else None
+        told = replace(known, request_id=correction.request_id, receipt=receipt, row_id=waits)
+        return said_updates(message, told)
+
+    async def on_sent(self, memory: Any) -> gr.Timer:
+        """The person's answer was taken: look from time to time, if it is not saved yet."""
+        return gr.Timer(active=Memory.of(memory).row_id is not None)
+
+    async def on_look(self, memory: Any) -> Updates:
+        """It is time to look whether it is saved; nobody waits any more where another photo has come.
+
+        Returns:
+            Values for: thanks, timer.
+        """
+        row_id = Memory.of(memory).row_id
+        try:
+            status = await self._service.feedback_status(row_id) if row_id is not None else None
+        except CatdogError:
+            return [gr.skip(), gr.skip()]
+        match status:
+            case RowStatus.RECEIVED:
+                return [gr.skip(), gr.skip()]
+            case RowStatus.SAVED:
+                return [message_html(self._texts.saved, kind="thanks"), gr.Timer(active=False)]
+            case RowStatus.FAILED:
+                return [message_html(self._texts.not_saved, kind="problem"), gr.Timer(active=False)]
+        return [gr.skip(), gr.Timer(active=False)]
 
     async def on_take_back(self, memory: Any) -> Updates:
         """The person takes the answer back."""
@@ -82,7 +108,7 @@ class PageEvents:
         except CatdogError as error:
             return [*said_updates(message_html(str(error), kind="problem"), known), gr.skip()]
         message = message_html(self._texts.taken_back, kind="thanks")
-        return [*said_updates(message, replace(known, receipt=None)), gr.update(value=None)]
+        return [*said_updates(message, replace(known, receipt=None, row_id=None)), gr.update(value=None)]
 
     async def classify(self, image: gr.FileData) -> dict[str, Any]:
         """Classify one picture: label, confidence, probability of each label, and a request_id for wrong_label."""
@@ -134,6 +160,8 @@ class PageEvents:
         return partial(self._parts.uploads.read, file, refusal=refusal or self._texts.not_uploaded)
 
     def _thanks(self, correction: Correction, known: Memory, label: str) -> str:
+        if correction.status is RowStatus.RECEIVED:
+            return self._texts.being_saved
         if not correction.created:
             return self._texts.thanks_again
         if label == known.verdict:

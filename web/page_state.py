@@ -23,17 +23,20 @@ class Memory:
     verdict: str = ""
     source: Source = Source.UPLOAD
     receipt: str | None = None
+    row_id: str | None = None
+    """The correction that is received, but not saved yet."""
 
     @classmethod
     def of(cls, sent: Any) -> Self:
         """What a browser sent, whatever it is."""
         memory = sent if isinstance(sent, Mapping) else {}
-        receipt, source = memory.get("receipt"), memory.get("source")
+        receipt, source, row_id = memory.get("receipt"), memory.get("source"), memory.get("row_id")
         return cls(
             request_id=str(memory.get("request_id", "")),
             verdict=str(memory.get("verdict", "")),
             source=Source(source) if source in tuple(Source) else Source.UPLOAD,
             receipt=receipt if isinstance(receipt, str) else None,
+            row_id=row_id if isinstance(row_id, str) else None,
         )
 
     def sent(self) -> dict[str, Any]:

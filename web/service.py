@@ -195,6 +195,11 @@ class Service:
         """How much feedback only this machine has."""
         return await self._disk.run(self._journal.pending)
 
+    @property
+    def confirms_late(self) -> bool:
+        """Whether a correction is only received at first, and saved some seconds later."""
+        return self._delivery.confirms_late
+
     def sync_state(self) -> SyncState | None:
         """How sending feedback to the Hub goes; None where none is sent."""
         return self._delivery.state()

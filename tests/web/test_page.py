@@ -13,11 +13,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
 
+from devhub.server import Running
 from feedback.journal import Journal
 from feedback.row import FeedbackRow
 from tests.conftest import missing_tool
 from tests.toy import encoded, picture
-from tests.web.conftest import Server, huge_png, wait_for
+from tests.web.conftest import Server, huge_png, running, wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -315,3 +316,17 @@ def kept(page: Page, server: Server, text: str, label: str | None = None) -> Fee
     (row,) = [row for row in server.rows() if row.id not in before]
     assert row.corrected_label == (label or text.lower())
     return row
+
+
+def test_with_remote_acknowledgement_it_is_sent_at_first_and_saved_when_the_hub_has_it(
+    context: BrowserContext, hub: Running, tmp_path: Path, toy_folder: Path
+) -> None:
+    sync = {"feedback_repo": "me/feedback", "ack": "remote", "hf_endpoint": hub.url, "hf_token": hub.token}
+    with running(tmp_path, toy_folder, **sync) as server:
+        page = opened(context, server)
+        choose(page, encoded(picture("red")))
+        page.get_by_role("button", name="Wrong label").click()
+        page.get_by_label("Green").check()
+        expect(page.locator("#thanks")).to_have_text("Sent, being saved.")
+        expect(page.locator("#thanks")).to_have_text("Saved. Thank you!")
+        page.close()
