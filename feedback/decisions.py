@@ -86,6 +86,13 @@ def undo(row: FeedbackRow, *, by: str, reason: str = "") -> Decision:
     return _decision(row, Status.PENDING, None, by, reason)
 
 
+def later_than(last_id: str | None, decision: Decision) -> Decision:
+    """The decision with an id larger than that of the last one: clocks are set back, and differ between machines."""
+    if last_id is None or last_id < decision.id:
+        return decision
+    return replace(decision, id=str(uuid.UUID(int=uuid.UUID(last_id).int + 1)))
+
+
 def newest(decisions: Iterable[Decision]) -> dict[str, Decision]:
     """The decision that counts, by the id of its row."""
     found: dict[str, Decision] = {}
@@ -117,8 +124,7 @@ def insert_decision(db: sqlite3.Connection, decision: Decision) -> None:
     if db.execute("SELECT 1 FROM deletions WHERE id = ?", (decision.row_id,)).fetchone():
         raise UnknownRowError(f"Row {decision.row_id} has been deleted, so nothing was decided. List the rows again.")
     (last,) = db.execute("SELECT max(id) FROM decisions WHERE row_id = ?", (decision.row_id,)).fetchone()
-    if last and last >= decision.id:  # the clock was set back
-        decision = replace(decision, id=str(uuid.UUID(int=uuid.UUID(last).int + 1)))
+    decision = later_than(last, decision)
     record = replace(decision, at=decision.at.astimezone(UTC))
     values = (getattr(record, column) for column in _COLUMNS)
     db.execute(_INSERT, [v.isoformat(timespec="microseconds") if isinstance(v, datetime) else v for v in values])

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from catdog.errors import UnknownRowError
 from catdog.metadata import UNSURE
-from feedback.decisions import Decision, ReviewedRow, Status, accept, join, newest, reject, undo
+from feedback.decisions import Decision, ReviewedRow, Status, accept, join, later_than, newest, reject, undo
 from feedback.journal import Journal
 from feedback.queue import Entry, build_queue
 from feedback.row import FeedbackRow
@@ -52,7 +52,7 @@ class Review:
         self._journal = journal
         self._load = load or self._load_journal
         self._picture = picture or journal.picture
-        self._seen: dict[str, FeedbackRow] = {}
+        self._seen: dict[str, ReviewedRow] = {}
 
     def queue(self) -> list[Entry]:
         """All rows, the most useful to look at first.
@@ -61,7 +61,7 @@ class Review:
             FeedbackError: they cannot be read.
         """
         entries = build_queue(self._load())
-        self._seen = {entry.row.id: entry.row for entry in entries}
+        self._seen = {entry.row.id: entry.reviewed for entry in entries}
         return entries
 
     def picture(self, row_id: str) -> bytes:
@@ -88,7 +88,7 @@ class Review:
         self._journal.decide(decisions)
         return decisions
 
-    def _find(self, row_id: str) -> FeedbackRow:
+    def _find(self, row_id: str) -> ReviewedRow:
         """A row that was listed, or came since."""
         row = self._seen.get(row_id)
         if row is None:
@@ -126,7 +126,13 @@ def choose_agreed(entries: Iterable[Entry], *, clients: int, objects: Callable[[
     ]
 
 
-def _decision(row: FeedbackRow, choice: Choice, by: str, reason: str) -> Decision:
+def _decision(reviewed: ReviewedRow, choice: Choice, by: str, reason: str) -> Decision:
+    """The decision, later than the one that it replaces, wherever that was made."""
+    last_id = reviewed.decision.id if reviewed.decision else None
+    return later_than(last_id, _choose(reviewed.row, choice, by, reason))
+
+
+def _choose(row: FeedbackRow, choice: Choice, by: str, reason: str) -> Decision:
     match choice.action:
         case Action.ACCEPT:
             return accept(row, by=by, label=choice.label, reason=reason)

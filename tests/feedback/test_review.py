@@ -10,7 +10,7 @@ import pytest
 from catdog.cli import run
 from catdog.errors import UnknownLabelError, UnknownRowError
 from feedback.__main__ import main
-from feedback.decisions import newest
+from feedback.decisions import accept, join, newest
 from feedback.journal import Journal
 from feedback.review import Action, Choice, Review, count
 from feedback.row import FeedbackRow, Source
@@ -74,6 +74,16 @@ def test_decisions_are_made_all_or_none(tmp_path: Path) -> None:
         assert journal.decisions() == []
         with pytest.raises(UnknownRowError):
             desk.picture(deleted.id)
+
+
+def test_a_decision_replaces_that_of_a_machine_whose_clock_is_ahead(tmp_path: Path) -> None:
+    row = some_row()
+    ahead = dataclasses.replace(accept(row, by="bob"), id="ffffffff-0000-7000-8000-000000000000")
+    with Journal.open(tmp_path) as journal:
+        desk = Review(journal, load=lambda: join([row], newest([ahead, *journal.decisions()])))
+        desk.decide([Choice(row.id, Action.UNDO)], by="ann")
+        (entry,) = desk.queue()
+    assert (entry.reviewed.status, entry.reviewed.decision and entry.reviewed.decision.by) == ("pending", "ann")
 
 
 def test_a_changed_answer_is_pending_again(tmp_path: Path) -> None:
