@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock torture
+.PHONY: help run test check format lock loop torture
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ check: $(VENV)/.dev  ## lint, format and types
 
 torture: $(VENV)/.dev  ## try to lose feedback: 1,000 faults, 10,000 rows
 	$(BIN)/python benchmarks/torture.py
+
+loop: $(VENV)/.dev  ## the whole loop against a hub on this machine, narrated
+	$(BIN)/python -m benchmarks.loop $(LOOP)
 
 format: $(VENV)/.dev  ## put the code into its format
 	$(BIN)/ruff check --fix .

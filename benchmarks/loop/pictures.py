@@ -1,0 +1,149 @@
+"""The story's pictures: what the champion is trained with, and a kind of picture that it has never seen."""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageOps
+
+from catdog.errors import DataError, ImageError
+from catdog.images import decode_image
+
+_JPEG_QUALITY = 90
+_NIGHT_BRIGHTNESS = 0.2
+_TINTS = {"amber": (1.0, 0.7, 0.1), "jade": (0.1, 1.0, 0.6), "plum": (0.7, 0.1, 1.0)}
+_BLUE_LIGHT = {"amber": (0.25, 0.3, 0.65), "jade": (0.65, 0.25, 0.3), "plum": (0.3, 0.65, 0.25)}
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """One encoded picture and what it really shows."""
+
+    name: str
+    data: bytes
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many pictures of each label the story needs."""
+
+    data: int
+    """To train, choose and test the champion with."""
+    stream: int
+    """Of the new kind, for people to send."""
+    fresh: int
+    """Of the new kind, never sent: to measure by."""
+    ordinary: int
+    """Of the old kind, new to the champion."""
+
+    @property
+    def total(self) -> int:
+        """Of everything."""
+        return self.data + self.stream + self.fresh + self.ordinary
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """All pictures of one story; no picture is in two parts."""
+
+    kind: str
+    """The new kind in words."""
+    labels: tuple[str, ...]
+    data: tuple[Photo, ...]
+    stream: tuple[Photo, ...]
+    fresh: tuple[Photo, ...]
+    ordinary: tuple[Photo, ...]
+
+
+PHOTOS = Counts(data=2000, stream=150, fresh=75, ordinary=50)
+SHAPES = Counts(data=40, stream=30, fresh=15, ordinary=40)
+"""Generated pictures teach faster."""
+
+
+def real_photos(data: str, counts: Counts, *, seed: int = 0) -> Material:
+    """Photos of a data set; the new kind are some of them as a camera sees them at night.
+
+    Args:
+        data: A folder or a Hub data set.
+        counts: How many of each label.
+        seed: Which ones.
+
+    Raises:
+        DataError: there are too few.
+        SettingsError, HubError: see `open_source`.
+    """
+    from train.source import open_source  # noqa: PLC0415 - datasets is slow to import
+
+    source = open_source(data)
+    rng = np.random.default_rng(seed)
+    pools: dict[str, list[Photo]] = {label: [] for label in source.labels}
+    for batch in source.batches(rng.permutation(len(source)).tolist()):
+        for row in batch:
+            label = None if row.label is None else source.labels[row.label]
+            if label and row.data and len(pools[label]) < counts.total:
+                pools[label].append(Photo(f"{row.index}.jpg", row.data, label))
+        if all(len(pool) == counts.total for pool in pools.values()):
+            return _divide(pools, counts, at_night, "photos at night: black-and-white, a fifth as bright")
+    raise DataError(f"{data} has fewer than {counts.total} pictures of a label. Name a larger data set with --photos.")
+
+
+def generated(counts: Counts) -> Material:
+    """Blobs that are told apart by their colour; the new kind are the same under blue light, dim and shifted."""
+    pools = {label: [_blobs(label, _TINTS, seed) for seed in range(counts.total)] for label in _TINTS}
+    shifted = {label: iter([_blobs(label, _BLUE_LIGHT, 10_000 + n) for n in range(counts.total)]) for label in _TINTS}
+    return _divide(
+        pools, counts, lambda photo: next(shifted[photo.label]), "coloured blobs under dim light of another colour"
+    )
+
+
+def write_folder(folder: Path, photos: Sequence[Photo]) -> None:
+    """One sub-folder a label, as `python -m train fit --data` reads it."""
+    for photo in photos:
+        path = folder / photo.label / photo.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(photo.data)
+
+
+def at_night(photo: Photo) -> Photo:
+    """The photo without colour and a fifth as bright."""
+    image = ImageEnhance.Brightness(ImageOps.grayscale(decode_image(photo.data))).enhance(_NIGHT_BRIGHTNESS)
+    return Photo(f"night-{photo.name}", _encoded(image), photo.label)
+
+
+def _divide(pools: dict[str, list[Photo]], counts: Counts, make_new: Callable[[Photo], Photo], kind: str) -> Material:
+    """Deal the pictures out, the labels in turn."""
+    dealt = {label: iter(pool) for label, pool in pools.items()}
+
+    def deal(count: int, change: Callable[[Photo], Photo] = lambda photo: photo) -> Iterator[Photo]:
+        for _ in range(count):
+            yield from (change(next(each)) for each in dealt.values())
+
+    try:
+        return Material(
+            kind=kind,
+            labels=tuple(pools),
+            data=tuple(deal(counts.data)),
+            stream=tuple(deal(counts.stream, make_new)),
+            fresh=tuple(deal(counts.fresh, make_new)),
+            ordinary=tuple(deal(counts.ordinary)),
+        )
+    except ImageError as error:
+        raise DataError(f"A picture of the data set cannot be read: {error} Name another with --photos.") from None
+
+
+def _blobs(label: str, tints: dict[str, tuple[float, float, float]], seed: int) -> Photo:
+    """Random blobs; those of different seeds are no near-duplicates."""
+    generator = np.random.default_rng([seed, list(tints).index(label)])
+    noise = generator.integers(40, 256, (8, 8, 1)) * np.array(tints[label])
+    size = (60, 44) if seed % 2 else (44, 60)
+    image = Image.fromarray(noise.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    return Photo(f"{seed}.jpg", _encoded(image), label)
+
+
+def _encoded(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=_JPEG_QUALITY)
+    return out.getvalue()
