@@ -34,7 +34,7 @@ check: $(VENV)/.dev  ## lint, format and types
 	$(BIN)/mypy
 
 torture: $(VENV)/.dev  ## try to lose feedback: 1,000 faults, 10,000 rows
-	$(BIN)/python benchmarks/torture.py
+	$(BIN)/python -m benchmarks.torture
 
 loop: $(VENV)/.dev  ## the whole loop against a hub on this machine, narrated
 	$(BIN)/python -m benchmarks.loop $(LOOP)

@@ -1,10 +1,10 @@
-"""Tries to lose feedback: `python benchmarks/torture.py --faults 1000 --rows 10000`.
+"""Tries to lose feedback: `python -m benchmarks.torture --faults 1000 --rows 10000`.
 
 Two processes write rows into one journal and send them to a hub on this machine, while one fault after the other
 happens: SIGKILL at a random moment, a full disk, an I/O error, every fault of the hub, the hub itself killed. In
 between, people take rows back. Whoever writes tells what was acknowledged through a pipe. After each block of faults
 the journal is drained, and every row that was acknowledged must be on the hub exactly once, with the picture that was
-sent; none that was taken back may be there.
+sent; none that was taken back may be there. At the end the whole app is killed, `--app` times.
 """
 
 import argparse
@@ -17,8 +17,10 @@ import random
 import resource
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,8 +33,7 @@ import httpx2
 import pyarrow.parquet as pq
 import uuid_utils
 from huggingface_hub import HfApi
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from PIL import Image
 
 from catdog.errors import CatdogError, FeedbackError
 from devhub.faults import Fault, Faults
@@ -44,6 +45,7 @@ from feedback.outbox import Outbox
 from feedback.row import FeedbackRow, Source
 from feedback.sync import Syncer
 
+ROOT = Path(__file__).resolve().parent.parent
 FAULTS_A_BLOCK = 50
 ROWS_AN_EPISODE = 40
 EPISODE_S = 0.4
@@ -127,7 +129,9 @@ class HubProcess:
                 headers = {"Authorization": f"Bearer {self.token}"}
                 content = httpx2.get(url, headers=headers, trust_env=False, follow_redirects=True).content
                 records = pq.read_table(io.BytesIO(content)).to_pylist()
-                found += [(row["id"], hashlib.sha256(row["image"]["bytes"]).hexdigest()) for row in records]
+                for row in records:
+                    sha = hashlib.sha256(row["image"]["bytes"]).hexdigest()
+                    found.append((row["id"], sha if sha == row["image_sha256"] else "damaged"))
         return found
 
     def _serve(self) -> int:
@@ -303,7 +307,8 @@ def judge(told: Told, rows: list[tuple[str, str]]) -> list[str]:
     return [
         *(f"lost: {row_id}" for row_id in wanted.keys() - there.keys()),
         *(f"{count} times: {row_id}" for row_id, count in times.items() if count > 1),
-        *(f"another picture: {row_id}" for row_id, sha in wanted.items() if there.get(row_id, sha) != sha),
+        *(f"another picture: {row_id}" for row_id, sha in wanted.items() if sha and there.get(row_id, sha) != sha),
+        *(f"damaged: {row_id}" for row_id, sha in rows if sha == "damaged"),
         *(f"taken back and still there: {row_id}" for row_id in told.gone & there.keys()),
     ]
 
@@ -325,6 +330,52 @@ def block(root: Path, number: int, faults: list[str], rng: random.Random) -> tup
         hub.kill()
 
 
+def app_block(root: Path, kills: int, rng: random.Random) -> tuple[Told, list[str]]:
+    """Kill the whole app at random moments while corrections come by HTTP; then the verdict."""
+    told, hub = Told(), HubProcess(root / "hub")
+    stage = Stage(root / "data", hub, "me/feedback")
+    hub.start()
+    try:
+        for _ in range(kills):
+            correct_until_killed(stage, told, rng)
+        _, status = os.waitpid(fork(partial(drain, stage)), 0)
+        return told, ["rows are left in the journal"] if status else judge(told, hub.rows(stage.repo_id))
+    finally:
+        hub.kill()
+
+
+def correct_until_killed(stage: Stage, told: Told, rng: random.Random) -> None:
+    with socket.create_server((LOOPBACK, 0)) as free:
+        port = free.getsockname()[1]
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("CATDOG_", "HF_"))}
+    env |= {"CATDOG_HOST": LOOPBACK, "CATDOG_PORT": str(port), "CATDOG_DATA_DIR": str(stage.folder)}
+    env |= {"CATDOG_FEEDBACK_REPO": stage.repo_id, "CATDOG_SYNC_SECONDS": "0.3", "CATDOG_LOG_LEVEL": "ERROR"}
+    env |= {"HF_ENDPOINT": stage.hub.url, "HF_TOKEN": stage.hub.token}
+    env |= {"CATDOG_FEEDBACK_LIMIT": "100000/minute", "CATDOG_FEEDBACK_PER_DAY": "100000"}
+    app = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env)
+    with httpx2.Client(base_url=f"http://{LOOPBACK}:{port}", trust_env=False, timeout=30) as client:
+        poll(lambda: app.poll() is not None or client.get("/health").raise_for_status(), "the app", deadline_s=300)
+        if app.poll() is not None:
+            raise SystemExit("The app did not start.")
+        killer = threading.Timer(rng.uniform(0.2, 3.0), app.kill)
+        killer.start()
+        with contextlib.suppress(httpx2.HTTPError):
+            while True:
+                correct_one(client, told, rng)
+        killer.join()
+    app.wait()
+
+
+def correct_one(client: httpx2.Client, told: Told, rng: random.Random) -> None:
+    """Send a picture, and say that it is something else."""
+    picture = io.BytesIO()
+    Image.frombytes("RGB", (32, 32), rng.randbytes(32 * 32 * 3)).save(picture, "PNG")
+    answer = client.post("/predict", files={"file": picture.getvalue()}).raise_for_status().json()
+    label = next(label for label in answer["probabilities"] if label != answer["label"])
+    kept = client.post("/feedback", json={"request_id": answer["request_id"], "label": label}).raise_for_status().json()
+    told.kept[kept["id"]] = ""  # the server makes the picture that it keeps; its row holds the hash
+
+
 def plan(rng: random.Random) -> Iterator[str]:
     """Faults in random order, each kind equally often but SIGKILL, which is as frequent as all the hub's together."""
     kinds = [*HUB_FAULTS, *LOCAL_FAULTS, *["SIGKILL"] * (len(HUB_FAULTS) - 1)]
@@ -336,6 +387,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--faults", type=int, default=1000, help="how many at least (default: %(default)s)")
     parser.add_argument("--rows", type=int, default=10_000, help="how many at least (default: %(default)s)")
+    parser.add_argument(
+        "--app", type=int, default=20, metavar="N", help="kills of the whole app (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng, faults, kept, on_hub, gone, refused = random.Random(options.seed), Counter[str](), 0, 0, 0, 0
@@ -358,7 +412,15 @@ def main() -> int:
     print(f"{refused} rows were refused with an error; {time.monotonic() - started:.0f} s")
     print(f"{kept} rows acknowledged over {faults.total()} faults: none lost, none twice, every picture as sent;")
     print(f"{gone} taken back, none of them left")
-    return 0
+    return torture_app(options.app, rng) if options.app else 0
+
+
+def torture_app(kills: int, rng: random.Random) -> int:
+    with tempfile.TemporaryDirectory(prefix="torture-") as root:
+        told, problems = app_block(Path(root), kills, rng)
+    print(f"{len(told.kept)} rows acknowledged over {kills} kills of the whole app: {len(problems)} problems")
+    print(*problems[:20], sep="\n")
+    return int(bool(problems))
 
 
 if __name__ == "__main__":
