@@ -23,6 +23,7 @@ _FOLDER = Path(__file__).parent
 STYLE = _FOLDER / "admin.css"
 SCRIPT = _FOLDER / "admin.js"
 _NOTABLE = 0.5
+_SURE = 0.8
 _DIGIT_KEYS = 9
 
 
@@ -190,12 +191,12 @@ def _agreement(entry: Entry) -> str:
 def _why(signals: Signals) -> tuple[str, ...]:
     """The signals that stand out, in words."""
     words = {
-        "model was sure": signals.sure_but_corrected,
-        "people disagree": signals.disagreement,
-        "model was not sure": signals.low_confidence,
-        "unusual picture": signals.unlike_training,
+        "model was sure": signals.sure_but_corrected > _SURE,
+        "people disagree": signals.disagreement > _NOTABLE,
+        "model was not sure": signals.low_confidence > _NOTABLE,
+        "unusual picture": signals.unlike_training > _NOTABLE,
     }
-    return tuple(word for word, signal in words.items() if signal > _NOTABLE)
+    return tuple(word for word, stands_out in words.items() if stands_out)
 
 
 def _decided(entry: Entry) -> str:

@@ -275,6 +275,17 @@ def test_whatever_people_sent_is_shown_as_text(admin_server: Server, maintainer:
         assert "<img src=x" not in other.get("/admin").text
 
 
+def test_a_card_says_why_it_comes_up_without_contradicting_itself(
+    admin_server: Server, maintainer: httpx.Client
+) -> None:
+    with Journal.open(admin_server.data_dir) as journal:
+        for confidence, words in ((0.97, ["model was sure"]), (0.7, []), (0.5, ["model was not sure"])):
+            receipt = journal.append(coloured("red", "green", confidence)).receipt
+            assert re.findall(r"<li>([^<]+)</li>", maintainer.get("/admin").text) == words
+            assert receipt
+            journal.delete(receipt)
+
+
 def test_filters_that_make_no_sense_count_as_none() -> None:
     query = Query.of({"status": "?", "page": "-1", "since": "soon"})
     assert (query.status, query.page, query.filter.since) == ("pending", 1, None)
@@ -320,6 +331,7 @@ def page(browser: Browser, admin_server: Server, rows: list[FeedbackRow]) -> Ite
         page.get_by_label("Token").fill(TOKEN)
         page.get_by_role("button", name="Log in").click()
         expect(page.locator(".card")).to_have_count(len(rows))
+        page.wait_for_load_state()  # until then, keys are not listened to
         yield page
         assert not [text for text in problems if "Content Security Policy" in text]
 
