@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from catdog.errors import CatdogError
 
-_QUIET = 4
-"""Longer lists of arguments of one kind are cut to so many."""
+_LONGEST, _SHOWN = 24, 10
+"""Of a command with more arguments than the first, such as hundreds of row ids, so many are shown."""
 
 
 class BrokenClaimError(CatdogError):
@@ -39,8 +39,9 @@ class Narrator:
     def command(self, arguments: Sequence[str], settings: Mapping[str, str]) -> None:
         """Show a command as one would type it."""
         given = [f"{name}={shlex.quote(value)}" for name, value in settings.items()]
-        shown = list(arguments) if len(arguments) < _QUIET * _QUIET else [*arguments[:_QUIET], "..."]
-        self._print(f"  $ {' '.join([*given, shlex.join(shown)])}")
+        cut = len(arguments) > _LONGEST
+        shown = shlex.join(arguments[:_SHOWN] if cut else arguments)
+        self._print(f"  $ {' '.join([*given, shown, *(['...'] if cut else [])])}")
 
     def claim(self, text: str, *, held: bool) -> None:
         """Say what should be so, and whether it is.

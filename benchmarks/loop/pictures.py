@@ -140,7 +140,7 @@ def _blobs(label: str, tints: dict[str, tuple[float, float, float]], seed: int) 
     noise = generator.integers(40, 256, (8, 8, 1)) * np.array(tints[label])
     size = (60, 44) if seed % 2 else (44, 60)
     image = Image.fromarray(noise.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
-    return Photo(f"{seed}.jpg", _encoded(image), label)
+    return Photo(f"{label}-{seed}.jpg", _encoded(image), label)
 
 
 def _encoded(image: Image.Image) -> bytes:

@@ -133,6 +133,7 @@ class Story:
                 CATDOG_HOST="127.0.0.1", CATDOG_PORT="0", CATDOG_MODEL=MODEL, CATDOG_FEEDBACK_REPO=FEEDBACK,
                 CATDOG_DATA_DIR=str(self._plan.work / "app"), CATDOG_RELOAD_SECONDS=str(_RELOAD_S),
                 CATDOG_SYNC_SECONDS=str(_SYNC_S), CATDOG_RATE_LIMIT="6000/minute", CATDOG_FEEDBACK_LIMIT="6000/minute",
+                CATDOG_FEEDBACK_PER_DAY="6000",
             )
         )  # fmt: skip
         self._tell.tell(f"{app.url}; the limits are raised because all its visitors have one address here")
