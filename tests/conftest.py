@@ -1,13 +1,14 @@
 """What all tests share. Real data is optional: what needs it says so and is skipped."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from devhub.server import Running
 
 ROOT = Path(__file__).resolve().parent.parent
