@@ -57,17 +57,22 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     add("--init", required=True, help="starting weights: a safetensors file, timm/NAME on the Hub, or `random`")
     add("--out", required=True, type=Path, help="the model folder to make")
     add("--recipe", choices=["finetune", "probe"], default="finetune", help="probe: only a linear head, in minutes")
-    add("--epochs", type=_positive, default=12)
+    add("--epochs", type=_positive, default=5)
     add("--batch-size", type=_positive, default=64, help="pictures per step and device")
     add("--accumulate", type=_positive, default=1, help="batches per step of the optimiser")
-    add("--rate", type=_above_zero, default=6e-4, help="peak learning rate of the head; the body has half of it")
     add(
-        "--train-size", type=_positive, default=160, help="side of the training crops; smaller than --img-size is right"
+        "--rate",
+        type=_above_zero,
+        default=2e-4,
+        help="peak learning rate of the head; the body has three quarters of it",
+    )
+    add(
+        "--train-size", type=_positive, default=192, help="side of the training crops; smaller than --img-size is right"
     )
     add("--precision", choices=["no", "fp16", "bf16"], default="no", help="mixed precision; pays on a GPU")
     add("--resume", action="store_true", help="go on with an interrupted run")
     add("--arch", default="tf_mobilenetv3_small_100", help="timm's name of the network, for --init FILE or random")
-    add("--img-size", type=_positive, default=224, help="side of the network's input in pixels")
+    add("--img-size", type=_positive, default=256, help="side of the network's input in pixels")
     add("--crop-pct", type=_share, default=0.95, help="which part of the shorter side the crop takes")
     add("--splits", type=Path, metavar="FILE", help="keep the split of an earlier model: its splits.csv")
     add("--positive-label", help="the label whose probability `probability` is; of two labels the second")

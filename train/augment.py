@@ -19,7 +19,7 @@ from torchvision.transforms import v2
 class Augmentation:
     """How far pictures are changed. Shares are of pictures unless said otherwise."""
 
-    area: tuple[float, float] = (0.3, 1.0)
+    area: tuple[float, float] = (0.35, 1.0)
     """The crop's share of the picture."""
     ratio: tuple[float, float] = (0.6, 1.6)
     """Width by height of the crop before it is squeezed to a square: wide enough that squeezed pictures and natural
@@ -32,11 +32,11 @@ class Augmentation:
     saturation: float = 0.4
     grey: float = 0.05
     """Share turned black-and-white."""
-    coarse: float = 0.15
+    coarse: float = 0.1
     """Share whose detail is thrown away, as in small or badly compressed pictures."""
     mixup: float = 0.2
     """Parameter of mixup's beta distribution; 0 mixes nothing."""
-    mix_share: float = 0.5
+    mix_share: float = 0.0
     """Share of batches that are mixed."""
 
 

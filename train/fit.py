@@ -39,7 +39,7 @@ class FitOptions:
     recipe: str = FINETUNE
     revision: str | None = None
     architecture: str = "tf_mobilenetv3_small_100"
-    img_size: int = 224
+    img_size: int = 256
     crop_pct: float = 0.95
     positive_label: str | None = None
     splits: Path | None = None
