@@ -16,7 +16,7 @@ def settings_rows() -> list[str]:
     rows = []
     for name, info in Settings.model_fields.items():
         if not name.startswith("test_"):
-            default = "" if info.default is None else f"`{info.default}`"
+            default = f"`{info.default}`" if info.default is not None and str(info.default) else ""
             rows.append(f"| `{variable(name)}` | {default} | {info.description} |")
     return rows
 
