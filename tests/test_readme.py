@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from catdog.settings import Settings, variable
+from catdog.metadata import load_metadata
+from catdog.settings import EMBEDDED_MODEL, Settings, variable
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -41,6 +42,13 @@ def test_every_file_in_the_tree_exists_and_every_python_file_is_in_it() -> None:
     for path in listed.stdout.split():
         if not path.startswith(("tests/", "benchmarks/")) and not path.endswith("__init__.py"):
             assert path in named, f"README.md's tree lacks {path}"
+
+
+def test_the_figures_are_those_of_the_model() -> None:
+    test = load_metadata(EMBEDDED_MODEL).metrics["test"]
+    low, high = test["intervals"]["accuracy"]
+    told = f"{test['accuracy']:.2%} of {test['n']:,} test pictures (95% interval {low:.2%} to {high:.2%};"
+    assert told in " ".join(README.replace(" %", "%").split())
 
 
 def test_every_link_to_a_file_leads_somewhere() -> None:
