@@ -21,7 +21,7 @@ FEEDBACK = "me/loop-feedback"
 _LEAST_CORRECTIONS = 60
 _CONFIRMED = 3
 """Of the right answers every third is confirmed."""
-_BY_BROWSER = 8
+_BY_BROWSER = 24
 _LEAST_GAIN = 0.01
 _REFUSED = CatdogError.exit_code + 2
 _RELOAD_S = 2
@@ -158,16 +158,14 @@ class Story:
         return Before((*in_browser, *wrong), in_browser, rows, new_kind, ordinary)
 
     def _browse(self, visitor: Visitor, photos: Sequence[Photo]) -> tuple[Photo, ...]:
-        """In the page; returns what it got wrong."""
+        """In the page; returns what it got wrong. Where it is not sure it is not wrong, and asks by itself."""
         wrong = []
         for photo in photos:
             verdict = visitor.classify(photo)
             visitor.say(photo.label)
-            is_right = verdict == photo.label.capitalize()
-            wrong += [] if is_right else [photo]
-            self._tell.tell(
-                f"page: {photo.name} shows {photo.label}, it says {verdict!r}: {'Right' if is_right else 'Wrong label'}"
-            )
+            said = {photo.label.capitalize(): "Right", "Not sure": "told"}.get(verdict, "Wrong label")
+            wrong += [photo] if said == "Wrong label" else []
+            self._tell.tell(f"page: {photo.name} shows {photo.label}, it says {verdict!r}: {said}")
         return tuple(wrong)
 
     def _call(self, program: Program, photos: Sequence[Photo]) -> tuple[tuple[Photo, ...], int]:
