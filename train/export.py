@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import onnx
 import torch
 from safetensors import SafetensorError
 from timm.models import save_for_hf
@@ -95,6 +96,22 @@ def export_onnx(network: nn.Module, path: Path, *, side: int, outputs: tuple[str
             external_data=False,
             verbose=False,
         )
+    drop_traces(path)
+
+
+def drop_traces(path: Path) -> None:
+    """Take the exporter's notes out of an ONNX file: stack traces, which name the paths of the machine that made it."""
+    model = onnx.load(path)
+    for noted in (
+        model,
+        model.graph,
+        *model.graph.node,
+        *model.graph.value_info,
+        *model.graph.input,
+        *model.graph.output,
+    ):
+        del noted.metadata_props[:]
+    onnx.save(model, path)
 
 
 def _drop_repeated_size(path: Path) -> None:

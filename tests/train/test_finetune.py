@@ -73,7 +73,7 @@ def train_in(  # noqa: PLR0913
 
 def test_it_learns(tmp_path: Path, training: TrainingSet) -> None:
     gentle = Augmentation(brightness=0.1, contrast=0.1, saturation=0.1, grey=0, coarse=0, mix_share=0)
-    schedule = replace(SCHEDULE, epochs=6, rate=1e-3, body_factor=1.0, average_decay=0.8, augmentation=gentle)
+    schedule = replace(SCHEDULE, epochs=10, rate=1e-3, body_factor=1.0, average_decay=0.8, augmentation=gentle)
     _, history = train_in(tmp_path, training, schedule)
     assert history[-1]["auc"] > 0.85
 
