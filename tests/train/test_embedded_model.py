@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from catdog.images import decode_image, preprocess
-from catdog.metadata import hash_file, load_metadata
+from catdog.metadata import ONNX_FILE, hash_file, load_metadata
 from catdog.model import Model, softmax
 from catdog.settings import EMBEDDED_MODEL
 from tests.conftest import missing_tool
@@ -36,6 +36,10 @@ def test_every_file_is_as_recorded() -> None:
 
 def test_the_card_is_the_template_filled_in() -> None:
     assert (EMBEDDED_MODEL / "README.md").read_text() == render_card(load_metadata(EMBEDDED_MODEL))
+
+
+def test_the_network_names_no_path_of_the_machine_that_made_it() -> None:
+    assert b"site-packages" not in (EMBEDDED_MODEL / ONNX_FILE).read_bytes()
 
 
 def test_it_holds_no_pickle() -> None:
