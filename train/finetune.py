@@ -86,6 +86,7 @@ class TrainingSet:
 def create_accelerator(*, precision: str = "no", accumulate: int = 1) -> Accelerator:
     """The devices of this run: one, or what `accelerate launch` set up."""
     return Accelerator(
+        cpu=not torch.accelerator.is_available(),  # else several processes without a GPU would each train alone
         mixed_precision=precision,
         gradient_accumulation_steps=accumulate,
         dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),
