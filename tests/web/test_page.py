@@ -78,23 +78,16 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture(scope="module")
 def opened_page(context: BrowserContext, server: Server) -> Page:
-    """One page for most tests: to open it takes longer than to use it."""
+    """One tab for most tests, with what the browser has cached."""
     return opened(context, server)
 
 
 @pytest.fixture
 def page(opened_page: Page) -> Page:
     """The page with nothing on it."""
-    page = opened_page
-    if page.get_by_label("Remove Image").is_visible():
-        page.get_by_label("Remove Image").click()
-    page.fill("#url input", "")
-    page.press("#url input", "Enter")
-    expect(page.locator("#answer .waiting")).to_be_visible()
-    expect(page.locator("#photo img")).to_have_count(0)
-    if page.get_by_label("Upload file").is_visible():  # back from the camera
-        page.get_by_label("Upload file").click()
-    return page
+    opened_page.reload()
+    expect(opened_page.locator("#answer .waiting")).to_be_visible()
+    return opened_page
 
 
 def opened(context: BrowserContext, server: Server) -> Page:
