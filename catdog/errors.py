@@ -6,6 +6,7 @@
     ├── HubError                  the Hub cannot be reached or refuses
     ├── DataError                 training data that cannot be used
     ├── GateRefusedError          a new model is not good enough to be published (exit 3)
+    ├── ServiceError              a deployed service does not answer as it must
     ├── ImageError
     │   ├── UnreadableImageError
     │   └── ImageTooLargeError
@@ -68,6 +69,12 @@ class GateRefusedError(CatdogError):
 
     code = "gate_refused"
     exit_code = 3
+
+
+class ServiceError(CatdogError):
+    """A deployed service does not answer, or not as it must."""
+
+    code = "service_failed"
 
 
 class ImageError(CatdogError):

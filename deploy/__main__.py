@@ -1,0 +1,79 @@
+"""`python -m deploy`: bring the app to where it runs, and check that it runs there."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from catdog.cli import run
+from catdog.errors import SettingsError
+from catdog.settings import load_settings
+
+_HEALTHY_WITHIN_S = 120.0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Parse the arguments and run one subcommand."""
+    parser = argparse.ArgumentParser(prog="python -m deploy", description="Bring the app to where it runs; check it.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_smoke(commands.add_parser("smoke", help="check a running service: health, prediction, feedback, metrics"))
+    arguments = parser.parse_args(argv)
+    return int(arguments.run(arguments))
+
+
+def _add_smoke(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    parser.description = (
+        "Wait until a service is healthy, then go through what a client does: a prediction, feedback on it (which is "
+        "taken back), metrics. Exit code 1, and a sentence, if anything is wrong."
+    )
+    _add_service(parser)
+    add("--model", metavar="REPO", help="the Hub repository that must answer")
+    add("--revision", metavar="COMMIT", help="the commit of it that must answer")
+    add("--fallback", action="store_true", help="accept a cached or embedded model in place of the Hub's")
+    add("--image", type=Path, metavar="FILE", help="the picture to send; without, a random one")
+    add("--label", help="what the service must see in --image")
+    parser.set_defaults(run=_smoke)
+
+
+def _add_service(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("url", metavar="URL", help="where the service is")
+    add("--timeout", type=float, default=_HEALTHY_WITHIN_S, metavar="SECONDS",
+        help="how long it may take to become healthy (default: %(default)s)")  # fmt: skip
+    add(
+        "--private", action="store_true", help="send HF_TOKEN, as a private Space asks for it; only to a Space of yours"
+    )
+
+
+def _smoke(arguments: argparse.Namespace) -> int:
+    from deploy.service import Service  # noqa: PLC0415
+    from deploy.smoke import Expected, smoke  # noqa: PLC0415
+
+    if arguments.label and not arguments.image:
+        raise SettingsError("--label says what --image shows: give both.")
+    expected = Expected(arguments.model, arguments.revision, arguments.label, fallback=arguments.fallback)
+    picture = _read(arguments.image) if arguments.image else None
+    with Service(arguments.url, token=_token(arguments)) as service:
+        done = smoke(service, expected, deadline_s=arguments.timeout, picture=picture)
+    print(*done, sep="\n")
+    return 0
+
+
+def _token(arguments: argparse.Namespace) -> str | None:
+    """The token for a private Space; never sent unasked, since the address may be anybody's."""
+    token = load_settings().hf_token
+    if arguments.private and token is None:
+        raise SettingsError("--private sends the token in HF_TOKEN, which is not set. Set it.")
+    return token.get_secret_value() if arguments.private and token else None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

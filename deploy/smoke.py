@@ -1,0 +1,129 @@
+"""`python -m deploy smoke`: does a running service do what it is for? Health, a prediction, feedback, metrics."""
+
+import io
+import logging
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from httpx import codes
+from PIL import Image
+
+from catdog.errors import ServiceError
+from deploy.service import Reply, Service
+
+log = logging.getLogger(__name__)
+
+_FALLBACKS = ("cache", "embedded")
+_ADDS_UP = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the service must be; None is anything."""
+
+    model_id: str | None = None
+    revision: str | None = None
+    """The model's commit on the Hub."""
+    label: str | None = None
+    """What the picture shows."""
+    fallback: bool = False
+    """Whether a model that stands in for one which the Hub did not give is good enough."""
+
+
+def smoke(service: Service, expected: Expected, *, deadline_s: float, picture: bytes | None = None) -> list[str]:
+    """Go through everything that a client does once. What it leaves behind are counts: its feedback is taken back.
+
+    Args:
+        service: The running service.
+        expected: What it must be.
+        deadline_s: How long it may take to become healthy.
+        picture: An encoded picture; None is a random one, about which nothing but the form of the answer is known.
+
+    Returns:
+        What was found right, a sentence each.
+
+    Raises:
+        ServiceError: something is wrong; the message says what.
+    """
+    sent = picture or _random_picture()
+    health = service.wait_until_healthy(deadline_s=deadline_s).body
+    done = [_check_health(health, expected)]
+    answer = service.predict(sent)
+    done.append(_check_answer(answer, health, expected))
+    done.append(_check_feedback(service, answer.body, sent))
+    done.append(_check_metrics(service))
+    for sentence in done:
+        log.info("ok: %s", sentence)
+    return done
+
+
+def _check_health(health: Any, expected: Expected) -> str:
+    model, revision, origin = health.get("model_id"), health.get("model_revision"), health.get("origin")
+    live = f"{model} at {revision} ({origin})"
+    _require(expected.model_id in (None, model), f"/health: the model is {live}, not {expected.model_id}")
+    _require(expected.revision in (None, revision), f"/health: the model is {live}, not at {expected.revision}")
+    _require(
+        expected.fallback or origin not in _FALLBACKS,
+        f"/health: the model is {live}, which stands in for one that the Hub did not give. {_warnings(health)}",
+    )
+    return f"health: {live}, labels {', '.join(health.get('labels', ()))}"
+
+
+def _warnings(health: Any) -> str:
+    return " ".join(health.get("warnings") or ["Check CATDOG_MODEL, HF_TOKEN and the network there."])
+
+
+def _check_answer(reply: Reply, health: Any, expected: Expected) -> str:
+    _require(reply.status == codes.OK, f"/predict answered {reply.said}")
+    body = reply.body
+    probabilities = body.get("probabilities", {})
+    labels = list(health["labels"])
+    _require(list(probabilities) == labels, f"/predict knows the labels {list(probabilities)}, /health {labels}")
+    total = sum(probabilities.values())
+    _require(abs(total - 1) < _ADDS_UP, f"/predict: the probabilities add up to {total:.4f}")
+    _require(body["label"] == max(probabilities, key=probabilities.__getitem__), "/predict: label is not the likeliest")
+    _require(
+        expected.revision in (None, body["model_revision"]),
+        f"/predict answers with the model at {body['model_revision']}, not at {expected.revision}",
+    )
+    _require(expected.label in (None, body["label"]), f"/predict says {body['label']}, not {expected.label}")
+    return f"prediction: {body['label']} with {body['confidence']:.3f} in {body['latency_ms']:.0f} ms"
+
+
+def _check_feedback(service: Service, answer: Any, picture: bytes) -> str:
+    """Say that the prediction is right, see it kept, and take it back."""
+    kept = service.correct(answer["request_id"], answer["label"], picture=picture)
+    _require(
+        kept.status in (codes.CREATED, codes.ACCEPTED),
+        f"/feedback answered {kept.said} instead of keeping a new answer",
+    )
+    _require(bool(kept.body.get("receipt")), "/feedback gave no receipt")
+    status = service.ask("GET", f"/feedback/{kept.body['id']}")
+    taken = service.ask("DELETE", "/feedback", json={"receipt": kept.body["receipt"]})
+    _require(taken.status == codes.NO_CONTENT, f"/feedback did not take the answer back: {taken.said}")
+    known = status.status == codes.OK and status.body["status"] in ("received", "saved")
+    _require(known or status.status == codes.NOT_FOUND, f"/feedback/ID answered {status.said}")  # of another replica
+    return f"feedback: {kept.body['status']}, and taken back"
+
+
+def _check_metrics(service: Service) -> str:
+    counts = service.ask("GET", "/metrics", headers={"Accept": "application/json"})
+    _require(counts.status == codes.OK, f"/metrics answered {counts.said} to JSON")
+    status, text = service.text("/metrics")
+    _require(status == codes.OK, f"/metrics answered {status}")
+    _require("\ncatdog_predictions_total" in text, "/metrics counts no predictions")
+    return f"metrics: {counts.body['successful_requests']} of {counts.body['total_requests']} predictions made"
+
+
+def _require(holds: bool, problem: str) -> None:
+    if not holds:
+        raise ServiceError(f"The smoke test failed. {problem}")
+
+
+def _random_picture() -> bytes:
+    """A picture that was never sent before, so that its feedback is new."""
+    noise = Image.frombytes("RGB", (16, 16), os.urandom(16 * 16 * 3)).resize((224, 224), Image.Resampling.BICUBIC)
+    out = io.BytesIO()
+    noise.save(out, "JPEG", quality=90)
+    return out.getvalue()
