@@ -61,8 +61,9 @@ class Model:
         self.model_id = model_id
         self.revision = revision
         self._session = session
-        wanted = ("logits", "neither_score")
-        self._outputs = [output.name for output in session.get_outputs() if output.name in wanted]
+        self._has = frozenset(output.name for output in session.get_outputs())
+        # The others cost time, and are asked for when they are needed.
+        self._outputs = [name for name in ("logits", "neither_score") if name in self._has]
 
     @classmethod
     def load(cls, folder: Path, *, model_id: str | None = None, revision: str | None = None) -> Self:
@@ -109,6 +110,40 @@ class Model:
             for index, row in enumerate(probabilities)
         ]
 
+    @property
+    def explains(self) -> bool:
+        """Whether `explain` works: the network has a heat map."""
+        return "heatmap" in self._has
+
+    def explain(self, image: Image.Image) -> npt.NDArray[np.float32]:
+        """Where in the image the network found reasons for each label.
+
+        Returns:
+            Shape (labels, h, w): what each place adds to the label's logit. It covers the square that the network
+            sees, see `catdog.images.preprocess`; h and w are the feature map's, about 1/32 of that square's side.
+
+        Raises:
+            ModelError: the network has no heat map.
+        """
+        return self._output("heatmap", [preprocess(image, self.metadata.preprocessing)])[0]
+
+    def features(self, inputs: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        """What the network sees before it decides, for preprocessed images, each of shape (3, side, side).
+
+        Returns:
+            Shape (n, features).
+
+        Raises:
+            ModelError: the network does not give them.
+        """
+        return self._output("features", inputs)
+
+    def _output(self, name: str, inputs: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        if name not in self._has:
+            raise ModelError(f"{ONNX_FILE} of {self.model_id} has no output named `{name}`. Export the model again.")
+        result: npt.NDArray[np.float32] = self._session.run([name], {"pixel_values": np.stack(inputs)})[0]
+        return result
+
     def _prediction(self, probabilities: npt.NDArray[np.float64], neither_score: float | None) -> Prediction:
         rules = self.metadata.verdict
         verdict = self.labels[int(probabilities.argmax())]
@@ -129,8 +164,12 @@ class Model:
     def _check(self) -> None:
         """Run the network once: it must fit the metadata, and the first visitor should not pay for the warm-up."""
         side = self.metadata.preprocessing.input_size
-        if "logits" not in self._outputs:
-            raise ModelError(f"{ONNX_FILE} of {self.model_id} has no output named `logits`. Export the model again.")
+        needed = ("logits", "neither_score") if self.metadata.verdict.neither else ("logits",)
+        for name in needed:
+            if name not in self._has:
+                raise ModelError(
+                    f"{ONNX_FILE} of {self.model_id} has no output named `{name}`. Export the model again."
+                )
         try:
             (logits,) = self._session.run(["logits"], {"pixel_values": np.zeros((1, 3, side, side), dtype=np.float32)})
         except (*_ORT_ERRORS, ValueError) as error:

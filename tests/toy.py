@@ -36,7 +36,7 @@ def toy_model(
 ) -> Path:
     """Write a model folder whose logits are 10 times the mean of the first `len(labels)` colour channels.
 
-    Its `neither_score` is the mean brightness, from -1 (black) to 1 (white).
+    Its `neither_score` is the mean brightness, from -1 (black) to 1 (white); its heat map has 4 by 4 places.
     """
     (folder / ONNX_FILE).parent.mkdir(parents=True)
     onnx.save(_network(len(labels)), folder / ONNX_FILE)
@@ -85,10 +85,13 @@ def encoded(image: Image.Image, format_: str = "JPEG", **options: object) -> byt
 
 def _network(classes: int) -> onnx.ModelProto:
     weights = (10 * np.eye(3, classes)).astype(np.float32)
+    kernel = np.ascontiguousarray(weights.T / 16).reshape(classes, 3, 1, 1)
     nodes = [
-        helper.make_node("ReduceMean", ["pixel_values", "space"], ["channels"], keepdims=0),
-        helper.make_node("MatMul", ["channels", "weights"], ["logits"]),
-        helper.make_node("ReduceMean", ["channels", "last"], ["neither_score"], keepdims=0),
+        helper.make_node("ReduceMean", ["pixel_values", "space"], ["features"], keepdims=0),
+        helper.make_node("MatMul", ["features", "weights"], ["logits"]),
+        helper.make_node("ReduceMean", ["features", "last"], ["neither_score"], keepdims=0),
+        helper.make_node("AveragePool", ["pixel_values"], ["places"], kernel_shape=[8, 8], strides=[8, 8]),
+        helper.make_node("Conv", ["places", "kernel"], ["heatmap"]),
     ]
     graph = helper.make_graph(
         nodes,
@@ -97,9 +100,12 @@ def _network(classes: int) -> onnx.ModelProto:
         [
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", classes]),
             helper.make_tensor_value_info("neither_score", TensorProto.FLOAT, ["batch"]),
+            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", 3]),
+            helper.make_tensor_value_info("heatmap", TensorProto.FLOAT, ["batch", classes, 4, 4]),
         ],
         [
             helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.tobytes(), raw=True),
+            helper.make_tensor("kernel", TensorProto.FLOAT, kernel.shape, kernel.tobytes(), raw=True),
             helper.make_tensor("space", TensorProto.INT64, [2], [2, 3]),
             helper.make_tensor("last", TensorProto.INT64, [1], [1]),
         ],

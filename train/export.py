@@ -21,6 +21,7 @@ from torch import nn
 
 from catdog.errors import DataError, SettingsError
 from catdog.metadata import ONNX_FILE, FileHash, Preprocessing, hash_file
+from train import heatmap
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LIBRARIES = ("torch", "timm", "onnx", "onnxruntime", "datasets", "numpy", "pillow", "scikit-learn")
@@ -68,7 +69,25 @@ def export_network(network: nn.Module, folder: Path, *, labels: tuple[str, ...],
         },
     )
     _drop_repeated_size(folder / "config.json")
-    export_onnx(network, folder / ONNX_FILE, side=side)
+    served = Served(network)
+    export_onnx(served, folder / ONNX_FILE, side=side, outputs=served.outputs)
+
+
+class Served(nn.Module):
+    """A timm network with everything that is served: logits, the features before them, and where it can, heat maps."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.outputs = ("logits", "features", *([heatmap.OUTPUT] if heatmap.can_explain(network) else []))
+
+    def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The outputs, in the order of their names."""
+        maps = self.network.forward_features(pixels)  # type: ignore[operator]
+        features = self.network.forward_head(maps, pre_logits=True)  # type: ignore[operator]
+        logits = self.network.get_classifier()(features)  # type: ignore[operator]
+        explained = (heatmap.hirescam(self.network, maps),) if heatmap.OUTPUT in self.outputs else ()
+        return (logits, features, *explained)
 
 
 def export_onnx(network: nn.Module, path: Path, *, side: int, outputs: tuple[str, ...] = ("logits",)) -> None:

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
 from catdog.errors import ModelError
+from catdog.images import preprocess
 from catdog.metadata import METADATA_FILE, ONNX_FILE, FileHash, hash_file, load_metadata, write_metadata
 from catdog.model import Model
 from tests.toy import picture, toy_model
@@ -46,6 +49,42 @@ def test_many_threads_get_the_same_answers_as_one(tmp_path: Path) -> None:
     alone = [model.predict(p).probabilities for p in pictures]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda p: model.predict(p).probabilities, pictures)) == alone
+
+
+def test_a_heat_map_adds_up_to_the_logit_and_features_come_alone(tmp_path: Path) -> None:
+    model = Model.load(toy_model(tmp_path / "m"))
+    assert model.explains
+    heat = model.explain(picture("red"))
+    assert heat.shape == (3, 4, 4)
+    assert heat.sum(axis=(1, 2)) == pytest.approx([10, -10, -10], abs=0.1)
+    pixels = preprocess(picture("red"), model.metadata.preprocessing)
+    assert model.features([pixels, pixels]) == pytest.approx(np.array([[1, -1, -1]] * 2))
+
+
+def only_logits(folder: Path) -> None:
+    """Take the network's other outputs away."""
+    network = onnx.load(folder / ONNX_FILE)
+    del network.graph.output[1:]
+    onnx.save(network, folder / ONNX_FILE)
+    files = (FileHash(path=ONNX_FILE, sha256=hash_file(folder / ONNX_FILE)),)
+    write_metadata(folder, load_metadata(folder).model_copy(update={"files": files}))
+
+
+def test_a_network_with_logits_alone_says_that_it_cannot_explain(tmp_path: Path) -> None:
+    only_logits(toy_model(tmp_path / "m"))
+    model = Model.load(tmp_path / "m")
+    assert not model.explains
+    assert model.predict(picture("red")).label == "red"
+    with pytest.raises(ModelError, match="no output named `heatmap`"):
+        model.explain(picture("red"))
+    with pytest.raises(ModelError, match="no output named `features`"):
+        model.features([preprocess(picture("red"), model.metadata.preprocessing)])
+
+
+def test_a_rule_without_the_score_that_it_asks_for_is_refused(tmp_path: Path) -> None:
+    only_logits(toy_model(tmp_path / "m", neither_above=0.9))
+    with pytest.raises(ModelError, match="no output named `neither_score`"):
+        Model.load(tmp_path / "m")
 
 
 def change_metadata(**changes: object) -> Callable[[Path], None]:
