@@ -1,7 +1,7 @@
 """Settings: the one place that reads the environment."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -12,6 +12,7 @@ from catdog.images import ImageLimits
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 EMBEDDED_MODEL = PROJECT_ROOT / "model"
 _SHORTEST_TOKEN = 12
+HUB = "https://huggingface.co"
 
 
 class Settings(BaseSettings):
@@ -35,6 +36,9 @@ class Settings(BaseSettings):
         description="Hub data set that receives feedback (created private); empty keeps it local",
     )
     sync_seconds: float = Field(300, gt=0, description="how often pending feedback is committed to it")
+    commits_per_hour: int = Field(
+        12, ge=2, description="how many commits an hour feedback may take at most; one is kept for the app's end"
+    )
     retain_days: float = Field(30, ge=0, description="when pictures that the Hub has leave the journal")
     ack: Literal["auto", "local", "remote"] = Field(
         "auto",
@@ -63,7 +67,10 @@ class Settings(BaseSettings):
 
     hf_token: SecretStr | None = Field(None, validation_alias="HF_TOKEN", description="token for the Hub")
     hf_endpoint: str = Field(
-        "https://huggingface.co", validation_alias="HF_ENDPOINT", description="the Hub, or a server that speaks its API"
+        HUB, validation_alias="HF_ENDPOINT", description="the Hub, or a server that speaks its API"
+    )
+    space_token: SecretStr | None = Field(
+        None, description="for `python -m deploy space`: the token that the Space gets as its HF_TOKEN"
     )
     space_id: str = Field("", validation_alias="SPACE_ID", description="set by Spaces: the Space this runs on")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much to log")
@@ -79,6 +86,11 @@ class Settings(BaseSettings):
     def loses_feedback(self) -> bool:
         """Whether feedback is only where it does not outlive the process: on a Space, with neither volume nor Hub."""
         return bool(self.space_id) and not self.feedback_repo and not _is_on_volume(self.data_dir)
+
+    @property
+    def has_own_hub(self) -> bool:
+        """Whether the hub is another one than Hugging Face's."""
+        return self.hf_endpoint.rstrip("/") != HUB
 
     @field_validator("admin_token")
     @classmethod
@@ -106,6 +118,21 @@ def variable(field: str) -> str:
     info = Settings.model_fields.get(field)
     alias = info.validation_alias if info else None
     return alias if isinstance(alias, str) else f"CATDOG_{field.upper()}"
+
+
+def secret_variables() -> frozenset[str]:
+    """The environment variables that hold secrets."""
+    return frozenset(variable(name) for name, info in Settings.model_fields.items() if _is_secret(info.annotation))
+
+
+def secrets_of(settings: Settings) -> dict[str, SecretStr]:
+    """The secrets that are set, by environment variable."""
+    values = {variable(name): getattr(settings, name) for name in Settings.model_fields}
+    return {name: value for name, value in values.items() if isinstance(value, SecretStr) and value.get_secret_value()}
+
+
+def _is_secret(annotation: object) -> bool:
+    return SecretStr in (annotation, *get_args(annotation))
 
 
 def load_settings() -> Settings:

@@ -75,4 +75,5 @@ def create_syncer(journal: Journal, settings: Settings) -> Syncer:
         data_dir=settings.data_dir,
         every_s=settings.sync_seconds,
         retain=timedelta(days=settings.retain_days),
+        commits_per_hour=settings.commits_per_hour,
     )

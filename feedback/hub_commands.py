@@ -10,6 +10,7 @@ from feedback.collection import Collection
 from feedback.delivery import create_syncer
 from feedback.forget import forget_rows
 from feedback.journal import Journal
+from feedback.sync import Round
 
 
 def run_push(journal: Journal, settings: Settings) -> int:
@@ -20,16 +21,21 @@ def run_push(journal: Journal, settings: Settings) -> int:
         HubError: the Hub cannot be reached, or refuses.
         FeedbackError: not everything could be sent.
     """
-    before = journal.pending().rows
     done = create_syncer(journal, settings).sync()
     if done.locked:
         raise FeedbackError("Another process is sending at this moment. Its rows need no second one; try again later.")
-    left = journal.pending().rows
-    print(f"{before - left} rows sent to {settings.feedback_repo}, {left} wait", file=sys.stderr)  # noqa: T201
+    print(f"{settings.feedback_repo}: {describe(done)}", file=sys.stderr)  # noqa: T201
     if done.wait_s:
         minutes = math.ceil(done.wait_s / 60)
         raise FeedbackError(f"This hour's commits are used up. Try again in {minutes} minutes; nothing is lost.")
     return 0
+
+
+def describe(done: Round) -> str:
+    """What a round did, in words."""
+    counts = ((done.rows, "row", "sent"), (done.decisions, "decision", "sent"), (done.removed, "row", "removed"))
+    told = [f"{number} {what}{'' if number == 1 else 's'} {how}" for number, what, how in counts if number]
+    return ", ".join(told) or "nothing sent"
 
 
 def add_forget_arguments(parser: argparse.ArgumentParser) -> None:

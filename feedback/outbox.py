@@ -33,6 +33,16 @@ class Batch:
     number: int
     rows_path: str | None
     decisions_path: str | None
+    is_all: bool = False
+    """Whether nothing else waited when it was made; False of one that an earlier round left behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What the Hub has of a batch."""
+
+    rows: int
+    decisions: int
 
 
 class Outbox:
@@ -69,13 +79,20 @@ class Outbox:
         found = self._journal.query(f"{SELECT_DECISIONS} WHERE batch = ? ORDER BY seq", batch.number)
         return [decision_from(record) for record in found]
 
-    def sent(self, batch: Batch) -> None:
+    def sent(self, batch: Batch) -> Sent:
         """Note that the Hub has a batch."""
-        now = _text(datetime.now(UTC))
-        self._journal.transact(
-            lambda db: db.execute("UPDATE batches SET committed_at = ? WHERE number = ?", (now, batch.number)),
-            failure=_FAILURE,
-        )
+
+        def note(db: sqlite3.Connection) -> Sent:
+            now = _text(datetime.now(UTC))
+            db.execute("UPDATE batches SET committed_at = ? WHERE number = ?", (now, batch.number))
+            counts = db.execute(
+                "SELECT (SELECT count(*) FROM rows WHERE batch = :number AND NOT damaged), "
+                "(SELECT count(*) FROM decisions WHERE batch = :number)",
+                {"number": batch.number},
+            ).fetchone()
+            return Sent(*counts)
+
+        return self._journal.transact(note, failure=_FAILURE)
 
     def deletions(self) -> dict[str, tuple[str, ...]]:
         """Ids of rows that must still be removed from the Hub, by repository; only those in no open batch."""
@@ -159,7 +176,11 @@ class Outbox:
         number = int(cursor.lastrowid or 0)
         db.executemany("UPDATE rows SET batch = ? WHERE seq = ?", [(number, seq) for seq, _ in rows])
         db.executemany("UPDATE decisions SET batch = ? WHERE seq = ?", [(number, seq) for seq, _ in decisions])
-        return Batch(number, *paths)
+        (more,) = db.execute(
+            "SELECT EXISTS (SELECT 1 FROM rows WHERE batch IS NULL) "
+            "OR EXISTS (SELECT 1 FROM decisions WHERE batch IS NULL)"
+        ).fetchone()
+        return Batch(number, *paths, is_all=not more)
 
     def _waiting_rows(self, db: sqlite3.Connection) -> list[tuple[int, str]]:
         """As many rows as fit into a batch, as they came; at least one, if there is one."""

@@ -5,23 +5,23 @@ named after its rows: whatever happens to an upload, repeating it makes the same
 """
 
 import logging
+import math
 import random
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from catdog.errors import CatdogError
 from feedback.dataset import FeedbackDataset, HubRequestError
-from feedback.outbox import Batch, Outbox
+from feedback.outbox import Batch, Outbox, Sent
 from feedback.sync_lock import sync_lock
 
 log = logging.getLogger(__name__)
 
-COMMITS_PER_HOUR = 12
 _FLUSH_RESERVE = 1
 """Commits that are kept for the end of the process, when what waits may be on a disk that is lost with it."""
 
@@ -51,6 +51,11 @@ class Round:
     """What one round did."""
 
     commits: int = 0
+    rows: int = 0
+    """That the Hub has now."""
+    decisions: int = 0
+    removed: int = 0
+    """Rows that the Hub has no more."""
     wait_s: float = 0.0
     """Until the limit of commits allows to send the rest; 0 if there is no rest."""
     locked: bool = False
@@ -68,7 +73,7 @@ class Syncer:
         data_dir: Path,
         every_s: float,
         retain: timedelta,
-        commits_per_hour: int = COMMITS_PER_HOUR,
+        commits_per_hour: int,
         first_backoff_s: float = _FIRST_BACKOFF_S,
         ack_delay_s: float = _ACK_DELAY_S,
     ) -> None:
@@ -95,6 +100,7 @@ class Syncer:
         self._changed = threading.Condition()
         self._due = 0.0
         self._not_before = 0.0
+        self._wanted_by = math.inf
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._failures = 0
@@ -123,7 +129,8 @@ class Syncer:
     def hurry(self) -> None:
         """Somebody waits until the Hub has a row: send it within seconds, as far as the limits allow."""
         with self._changed:
-            self._due = max(self._not_before, min(self._due, time.monotonic() + self._ack_delay_s))
+            self._wanted_by = min(self._wanted_by, time.monotonic() + self._ack_delay_s)
+            self._due = max(self._not_before, min(self._due, self._wanted_by))
             self._changed.notify()
 
     def sync(self, *, reserve: int = 0) -> Round:
@@ -145,23 +152,35 @@ class Syncer:
             return self._sync(self._commits_per_hour - reserve)
 
     def _sync(self, per_hour: int) -> Round:
-        commits = 0
+        """Send what is left of earlier rounds, and what waits now; what comes meanwhile belongs to the next round.
+
+        Else steady traffic would spend an hour's commits on a few rows each, in seconds.
+        """
+        done = Round()
         while batch := self._outbox.next_batch(self._dataset.repo_id):
             if wait_s := self._outbox.may_commit_in(per_hour=per_hour, now=time.time()):
-                return Round(commits, wait_s)
-            self._send(batch)
-            commits += 1
+                return replace(done, wait_s=wait_s)
+            sent = self._send(batch)
+            done = replace(
+                done, commits=done.commits + 1, rows=done.rows + sent.rows, decisions=done.decisions + sent.decisions
+            )
+            if batch.is_all:
+                break
         for repo_id, ids in self._outbox.deletions().items():
             if wait_s := self._outbox.may_commit_in(per_hour=per_hour, now=time.time()):
-                return Round(commits, wait_s)
-            dataset = self._dataset if repo_id == self._dataset.repo_id else self._dataset.other(repo_id)
-            self._counted(lambda dataset=dataset, ids=ids: dataset.remove(ids, message=_REMOVE_MESSAGE))  # type: ignore[misc]
-            self._outbox.deleted(repo_id, ids)
-            commits += 1
+                return replace(done, wait_s=wait_s)
+            self._remove(repo_id, ids)
+            done = replace(done, commits=done.commits + 1, removed=done.removed + len(ids))
         self._outbox.drop_pictures(older_than=self._retain)
-        return Round(commits)
+        return done
 
-    def _send(self, batch: Batch) -> None:
+    def _remove(self, repo_id: str, ids: tuple[str, ...]) -> None:
+        """Follow deletions, in the data set that has the rows."""
+        dataset = self._dataset if repo_id == self._dataset.repo_id else self._dataset.other(repo_id)
+        self._counted(lambda: dataset.remove(ids, message=_REMOVE_MESSAGE))
+        self._outbox.deleted(repo_id, ids)
+
+    def _send(self, batch: Batch) -> Sent:
         """Upload one batch. What is sent is read before, so that nobody who writes to the journal waits for the Hub."""
         from feedback.shards import decisions_shard, rows_shard  # noqa: PLC0415 - pyarrow
 
@@ -174,7 +193,7 @@ class Syncer:
             for shard in files.values():
                 stack.callback(shard.close if shard else lambda: None)
             self._counted(lambda: self._dataset.add(files, message=_SHARDS_MESSAGE))
-        self._outbox.sent(batch)
+        return self._outbox.sent(batch)
 
     def _counted(self, commit: Callable[[], None]) -> None:
         """Make a commit that counts, unless the Hub certainly refused it."""
@@ -196,6 +215,7 @@ class Syncer:
         with self._changed:
             while not self._stopping and (wait_s := self._due - time.monotonic()) > 0:
                 self._changed.wait(wait_s)
+            self._wanted_by = math.inf  # whoever hurries from here on may have come too late for this round
             return not self._stopping
 
     def _attempt(self, *, reserve: int) -> None:
@@ -209,7 +229,7 @@ class Syncer:
             self._next_in(_LOCKED_RETRY_S)
             return
         self._problem, self._failures_in_a_row, self._last_success = None, 0, datetime.now(UTC)
-        self._next_in(self._every_s, not_before_s=done.wait_s)
+        self._next_in(done.wait_s or self._every_s, not_before_s=done.wait_s)
 
     def _failed(self, error: CatdogError) -> None:
         if str(error) != self._problem:
@@ -230,4 +250,4 @@ class Syncer:
         with self._changed:
             now = time.monotonic()
             self._not_before = now + not_before_s
-            self._due = max(self._not_before, now + wait_s)
+            self._due = max(self._not_before, min(now + wait_s, self._wanted_by))

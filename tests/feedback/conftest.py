@@ -41,7 +41,9 @@ def dataset(api: HfApi) -> FeedbackDataset:
 
 @pytest.fixture
 def make_syncer(journal: Journal, data_dir: Path, dataset: FeedbackDataset) -> Callable[..., Syncer]:
-    def make(batch_rows: int = 1000, **changes: Any) -> Syncer:
+    def make(
+        batch_rows: int = 1000, journal: Journal = journal, dataset: FeedbackDataset = dataset, **changes: Any
+    ) -> Syncer:
         parts = {"data_dir": data_dir, "every_s": 3600.0, "retain": timedelta(days=30), "commits_per_hour": 1000}
         return Syncer(Outbox(journal, max_rows=batch_rows), dataset, **(parts | changes))
 

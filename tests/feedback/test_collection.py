@@ -104,6 +104,26 @@ def test_forget_by_receipt_deletes_here_and_on_the_hub(settings: None, data_dir:
     assert run(main, ["forget", "--receipt", "nothing"]) == 1
 
 
+def test_push_says_what_it_sent_and_removed(settings: None, data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Journal.open(data_dir) as journal:
+        receipt = journal.append(row := some_row()).receipt
+        journal.append(other := some_row())
+        journal.decide([decisions.accept(each, by="me") for each in (row, other)])
+    assert run(main, ["push"]) == 0
+    told = [capsys.readouterr().err.strip()]
+    with Journal.open(data_dir) as journal:
+        journal.delete(receipt or "")
+        journal.decide([decisions.reject(other, by="me")])
+    for _ in range(2):
+        assert run(main, ["push"]) == 0
+        told.append(capsys.readouterr().err.strip())
+    assert told == [
+        "me/feedback: 2 rows sent, 2 decisions sent",
+        "me/feedback: 1 decision sent, 1 row removed",
+        "me/feedback: nothing sent",
+    ]
+
+
 def test_push_without_a_data_set_is_a_wrong_setting(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,10 +2,11 @@
 
 import io
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow.parquet as pq
 import pytest
@@ -17,7 +18,6 @@ from devhub.tokens import Token
 from feedback import decisions
 from feedback.dataset import FeedbackDataset, HubRequestError
 from feedback.journal import JOURNAL_FILE, Journal
-from feedback.outbox import Outbox
 from feedback.row import FeedbackRow
 from feedback.sync import Syncer
 from feedback.sync_lock import sync_lock
@@ -88,6 +88,45 @@ def test_a_backlog_goes_in_batches(
     assert hub_hashes(api, REPO) == hashes(rows)
 
 
+class BusyHub(FeedbackDataset):
+    """Something comes while it takes a commit."""
+
+    def __init__(self, api: HfApi, meanwhile: Callable[[], object]) -> None:
+        super().__init__(api, REPO)
+        self._meanwhile = meanwhile
+
+    def add(self, files: Mapping[str, BinaryIO | None], *, message: str) -> None:
+        super().add(files, message=message)
+        self._meanwhile()
+
+
+def test_rows_that_come_during_a_round_wait_for_the_next_one(
+    journal: Journal, make_syncer: Callable[..., Syncer], api: HfApi
+) -> None:
+    syncer = make_syncer(batch_rows=2, dataset=BusyHub(api, lambda: appended(journal, 1)))
+    appended(journal, 3)
+    assert [(done.commits, done.rows) for done in (syncer.sync(), syncer.sync())] == [(2, 4), (1, 1)]
+    assert journal.pending().rows == 1
+
+
+def test_a_row_somebody_waits_for_that_comes_during_a_round_is_sent_right_after_it(
+    journal: Journal, make_syncer: Callable[..., Syncer], api: HfApi
+) -> None:
+    came: list[FeedbackRow] = []
+
+    def once() -> None:
+        if not came:
+            came.extend(appended(journal, 1))
+            syncer.hurry()
+
+    syncer = make_syncer(dataset=BusyHub(api, once), ack_delay_s=0.0)
+    appended(journal, 1)
+    syncer.start()
+    wait_for(lambda: came and journal.status(came[0].id, remote=True) == "saved", "the row on the Hub")
+    syncer.stop(grace_s=20)
+    assert commits(api) == 2
+
+
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 504])
 def test_a_failed_commit_is_repeated_later(
     status: int, hub: Running, journal: Journal, syncer: Syncer, api: HfApi
@@ -125,11 +164,11 @@ def test_somebody_elses_commit_in_between_is_no_failure(
     assert hub_hashes(api, REPO) == hashes(rows)
 
 
-def test_two_machines_write_to_one_data_set(journal: Journal, syncer: Syncer, api: HfApi, tmp_path: Path) -> None:
+def test_two_machines_write_to_one_data_set(
+    journal: Journal, syncer: Syncer, make_syncer: Callable[..., Syncer], api: HfApi, tmp_path: Path
+) -> None:
     with Journal.open(tmp_path / "other") as other:
-        other_syncer = Syncer(
-            Outbox(other), FeedbackDataset(api, REPO), data_dir=tmp_path / "other", every_s=60, retain=timedelta(1)
-        )
+        other_syncer = make_syncer(journal=other, data_dir=tmp_path / "other")
         rows = []
         for _ in range(2):
             rows += appended(journal, 2) + appended(other, 2)
@@ -263,7 +302,7 @@ def test_a_token_that_may_only_read_is_told_and_nothing_is_lost(
     with Running(tmp_path / "hub2", tokens=[reader]) as hub2:
         HfApi(endpoint=hub2.url, token=hub2.token).create_repo(REPO, repo_type="dataset", private=True)
         dataset = FeedbackDataset(HfApi(endpoint=hub2.url, token=reader.token), REPO)
-        syncer = Syncer(Outbox(journal), dataset, data_dir=tmp_path / "data", every_s=60, retain=timedelta(1))
+        syncer = make_syncer(dataset=dataset)
         with pytest.raises(HubRequestError, match="may not write") as caught:
             syncer.sync()
     assert reader.token not in str(caught.value)
