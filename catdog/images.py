@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from catdog.containers import exif_orientation, strip
 from catdog.errors import ImageTooLargeError, UnreadableImageError
 from catdog.metadata import Preprocessing
 
@@ -22,7 +23,6 @@ ACCEPTED = "JPEG, PNG, WebP, AVIF, GIF, BMP or HEIC"
 DECODED_SIDE = 512
 """A large JPEG is decoded at a reduced scale that leaves its shorter side this many pixels: enough for every use."""
 
-_ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -32,6 +32,9 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_COPIES = {"WEBP": 2}
+"""libwebp holds a picture twice."""
+
 # What Pillow's decoders raise on damaged input, found by fuzzing: their own errors are not wrapped.
 _DECODER_ERRORS = (EOFError, OSError, RuntimeError, SyntaxError, ValueError, struct.error)
 
@@ -55,18 +58,41 @@ def _register_heif() -> None:
     pillow_heif.register_heif_opener(thumbnails=False)
 
 
-def decode_image(data: bytes, *, limits: ImageLimits | None = None) -> Image.Image:
-    """Decode one photo: its first frame, upright, without alpha channel or metadata.
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo whose header was read and found acceptable, and of which no pixel is decoded yet."""
 
-    Bytes and pixels are counted before any pixel is decoded, so a compression bomb costs a header. Large JPEGs are
+    pixels: int
+    """How many of them decoding holds in memory at a time; nearly all of what it costs."""
+    _file: ImageFile.ImageFile
+    _orientation: int | None
+
+    def decode(self) -> Image.Image:
+        """Decode the first frame, once: upright RGB, on white where it is transparent.
+
+        Raises:
+            UnreadableImageError: the image is damaged or cut short.
+        """
+        try:
+            self._file.load()
+        except _DECODER_ERRORS:
+            raise UnreadableImageError(
+                "The image is damaged or cut short. Open it on your device and save it again, or choose another one."
+            ) from None
+        orientation = self._orientation or exif_orientation(self._file.info.get("exif"))
+        image = _to_rgb(self._file)
+        image.info = {}
+        return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def open_image(data: bytes, *, limits: ImageLimits | None = None) -> Photo:
+    """Read one photo's header, and cut off what is no picture.
+
+    Bytes and pixels are counted before any pixel is decoded, so a compression bomb costs a header. Large JPEGs will be
     decoded at 1/2, 1/4 or 1/8 of their size, with at least `DECODED_SIDE` pixels left on the shorter side.
-    Transparent pixels show white.
-
-    Returns:
-        An RGB image.
 
     Raises:
-        UnreadableImageError: the bytes are no image of an accepted format, or are cut short.
+        UnreadableImageError: the bytes are no image of an accepted format, or their header is damaged.
         ImageTooLargeError: there are more bytes or pixels than `limits` allows.
     """
     limits = limits or ImageLimits()
@@ -77,17 +103,23 @@ def decode_image(data: bytes, *, limits: ImageLimits | None = None) -> Image.Ima
             f"The image has {_millions(len(data))} MB; at most {_millions(limits.max_bytes)} MB are accepted. "
             "Send a smaller copy."
         )
-    file = _open(data)
-    _check_pixels(file, limits)
-    try:
-        file.load()
-        orientation = file.getexif().get(_ORIENTATION_TAG, 1)
-    except _DECODER_ERRORS:
-        raise UnreadableImageError(
-            "The image is damaged or cut short. Open it on your device and save it again, or choose another one."
-        ) from None
-    image = _to_rgb(file)
-    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+    stripped = strip(data)
+    file = _open(stripped.data)
+    pixels = _check_pixels(file, limits, is_multi_scan=stripped.is_multi_scan)
+    return Photo(pixels, file, stripped.orientation)
+
+
+def decode_image(data: bytes, *, limits: ImageLimits | None = None) -> Image.Image:
+    """Decode one photo: its first frame, upright, without alpha channel or metadata; see `open_image`.
+
+    Returns:
+        An RGB image. Transparent pixels show white.
+
+    Raises:
+        UnreadableImageError: the bytes are no image of an accepted format, or are cut short.
+        ImageTooLargeError: there are more bytes or pixels than `limits` allows.
+    """
+    return open_image(data, limits=limits).decode()
 
 
 def read_image(path: Path, *, limits: ImageLimits | None = None) -> Image.Image:
@@ -147,8 +179,12 @@ def _open(data: bytes) -> ImageFile.ImageFile:
         raise UnreadableImageError(f"The image's header is damaged. Send another {ACCEPTED} file.") from None
 
 
-def _check_pixels(image: ImageFile.ImageFile, limits: ImageLimits) -> None:
-    """Refuse too many pixels, after asking the JPEG decoder for a reduced scale."""
+def _check_pixels(image: ImageFile.ImageFile, limits: ImageLimits, *, is_multi_scan: bool) -> int:
+    """Ask the JPEG decoder for a reduced scale; returns how many pixels decoding will hold in memory.
+
+    Raises:
+        ImageTooLargeError: these are too many.
+    """
     declared = image.width * image.height
     if declared > limits.max_pixels:
         raise ImageTooLargeError(
@@ -157,11 +193,16 @@ def _check_pixels(image: ImageFile.ImageFile, limits: ImageLimits) -> None:
         )
     image.draft(None, (DECODED_SIDE, DECODED_SIDE))  # None keeps the mode; only the JPEG decoder listens
     allowed = limits.max_heic_pixels if image.format == "HEIF" else limits.max_decoded_pixels
-    if image.width * image.height > allowed:
+    held = declared if is_multi_scan else image.width * image.height
+    held *= _COPIES.get(image.format or "", 1)
+    if held > allowed:
+        kind = "progressive JPEG" if is_multi_scan else image.format
+        most = allowed // _COPIES.get(image.format or "", 1)
         raise ImageTooLargeError(
-            f"The image has {_millions(declared)} million pixels; a {image.format} may have {_millions(allowed)} "
-            "million. Send a smaller copy, or a JPEG."
+            f"The image has {_millions(declared)} million pixels; a {kind} may have {_millions(most)} "
+            "million. Send a smaller copy, or a plain JPEG."
         )
+    return held
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -170,10 +211,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         grey = np.clip(np.asarray(image, dtype=np.float32) / 257.0, 0, 255)
         return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", rgba.size, "white")
+        white.paste(rgba, mask=rgba)
+        return white
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _crop_box(size: tuple[int, int], spec: Preprocessing) -> tuple[float, float, float, float]:

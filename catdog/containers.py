@@ -1,0 +1,178 @@
+"""What a picture file holds beside its pixels, cut away before a decoder sees it. Only the orientation is read.
+
+A decoder may spend minutes or gigabytes on what no person sees: Pillow copies the value of every EXIF entry, so that
+64 kB of overlapping entries become 300 MB; it joins a GIF's comments in quadratic time, and looks at each byte of junk
+between a JPEG's segments in Python. What is cut away cannot do that, and no more than `MAX_PIECES` are walked through.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from catdog.errors import UnreadableImageError
+
+MAX_PIECES = 10_000
+"""Segments, chunks or blocks of one file. An encoder that writes 2 kB a piece fills 20 MB."""
+
+MAX_SCANS = 100
+"""Scans of one progressive JPEG: encoders write about ten, and each goes over the whole picture again."""
+
+_ORIENTATION_TAG = 0x0112
+_SHORT, _LONG = 3, 4
+_TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+_EXIF = b"Exif\0\0"
+
+_JPEG, _PNG, _GIF = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", (b"GIF87a", b"GIF89a")
+
+_SOS, _EOI, _APP1 = 0xDA, 0xD9, 0xE1
+_FRAMES = frozenset((*range(0xC0, 0xD0),)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15, without three other markers
+_SEQUENTIAL = (0xC0, 0xC1, 0xC9)
+_ALONE = frozenset((0x00, 0x01, *range(0xD0, 0xD9)))  # no length follows
+_SCAN_DATA = 0  # no marker: what follows the header of a scan
+_KEPT_SEGMENTS = _FRAMES | {0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xE0, 0xEE, _EOI}  # tables, sizes, JFIF, Adobe's colours
+_TOO_MANY = "The image is built of far too many parts. Save it again on your device, or choose another picture."
+_MARKER = re.compile(rb"\xff+([^\xff])", re.DOTALL)
+_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
+
+_KEPT_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+
+_GIF_HEADER_BYTES = 13
+_EXTENSION, _GRAPHIC_CONTROL, _PICTURE = 0x21, 0xF9, 0x2C
+
+
+@dataclass(frozen=True, slots=True)
+class Stripped:
+    """A picture file without what is no picture."""
+
+    data: bytes
+    orientation: int | None
+    """1 to 8 as in EXIF; None where the decoder tells."""
+    is_multi_scan: bool = False
+    """A JPEG that comes in several passes over the whole picture: its decoder must hold all of it at once."""
+
+
+def strip(data: bytes) -> Stripped:
+    """Cut away what is no picture; files of formats that need none of this come back as they are.
+
+    Raises:
+        UnreadableImageError: the file is cut short, or has far more pieces than any encoder writes.
+    """
+    try:
+        if data.startswith(_JPEG):
+            return _strip_jpeg(data)
+        if data.startswith(_PNG):
+            return _strip_png(data)
+        if data.startswith(_GIF):
+            return _strip_gif(data)
+    except (IndexError, struct.error):
+        raise UnreadableImageError(
+            "The image is damaged or cut short. Open it on your device and save it again, or choose another one."
+        ) from None
+    if data[4:8] == b"ftyp":  # AVIF and HEIC name the types of their items, and have their orientation elsewhere
+        return Stripped(data.replace(b"Exif", b"skip"), None)
+    return Stripped(data, None)
+
+
+def exif_orientation(exif: bytes | None) -> int:
+    """The orientation that EXIF data names, 1 to 8; 1, upright, if it names none. No other entry is read."""
+    tiff = (exif or b"").removeprefix(_EXIF)
+    order = _TIFF_ORDERS.get(tiff[:4])
+    if order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(f"{order}I", tiff, 4)
+        (entries,) = struct.unpack_from(f"{order}H", tiff, start)
+        for at in range(start + 2, start + 2 + 12 * entries, 12):
+            tag, kind, _ = struct.unpack_from(f"{order}HHI", tiff, at)
+            if tag == _ORIENTATION_TAG and kind in (_SHORT, _LONG):
+                (orientation,) = struct.unpack_from(order + ("H" if kind == _SHORT else "I"), tiff, at + 8)
+                return int(orientation)
+    except struct.error:
+        pass  # cut short: as good as none
+    return 1
+
+
+def _strip_jpeg(data: bytes) -> Stripped:
+    """Keep tables and scans, up to the end of the first picture."""
+    kept, exif, components, scans = [data[:2]], b"", 0, 0
+    for marker, start, end in _jpeg_segments(data):
+        if marker in _FRAMES:
+            components = data[start + 7] if marker in _SEQUENTIAL else 0
+        if marker == _SOS:
+            scans += 1
+            if data[start + 2] == components:  # the only scan: the decoder stops at its end by itself
+                return Stripped(b"".join([*kept, data[start - 2 :]]), exif_orientation(exif))
+        if marker in (_SOS, *_KEPT_SEGMENTS):
+            kept.append(data[start - 2 : end])
+        elif marker == _SCAN_DATA:
+            kept.append(data[start:end])
+        elif marker == _APP1 and data[start + 2 : start + 8] == _EXIF:
+            exif = exif or data[start + 2 : end]
+        if scans > MAX_SCANS:
+            raise UnreadableImageError(_TOO_MANY)
+    return Stripped(b"".join(kept), exif_orientation(exif), is_multi_scan=True)
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Each segment's marker, where what follows the marker begins, and where it ends."""
+    at = 2
+    for _ in range(MAX_PIECES):
+        found = _MARKER.search(data, at)
+        if found is None:
+            return
+        marker, at = found[1][0], found.end()
+        if marker == _EOI:
+            yield marker, at, at
+            return
+        if marker in _ALONE:
+            continue
+        end = at + max(2, struct.unpack_from(">H", data, at)[0])
+        yield marker, at, end
+        at = end
+        if marker == _SOS:
+            following = _AFTER_SCAN.search(data, at)
+            end = following.start() if following else len(data)
+            yield _SCAN_DATA, at, end
+            at = end
+    raise UnreadableImageError(_TOO_MANY)
+
+
+def _strip_png(data: bytes) -> Stripped:
+    """Keep palette and pixels, of an animation those of its still picture."""
+    kept, exif, at = [data[:8]], b"", 8
+    for _ in range(MAX_PIECES):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        chunk = data[at : at + 12 + length]
+        if kind in _KEPT_CHUNKS:
+            kept.append(chunk)
+        elif kind == b"eXIf":
+            exif = exif or chunk[8:-4]
+        at += len(chunk)
+        if kind == b"IEND" or at == len(data):
+            return Stripped(b"".join(kept), exif_orientation(exif))
+    raise UnreadableImageError(_TOO_MANY)
+
+
+def _strip_gif(data: bytes) -> Stripped:
+    """Keep the first picture, with what says which of its colours is transparent."""
+    at = _GIF_HEADER_BYTES + (6 << (data[10] & 7) if data[10] & 0x80 else 0)
+    kept = [data[:at]]
+    for _ in range(MAX_PIECES):
+        if data[at] != _EXTENSION:
+            return Stripped(b"".join([*kept, data[at:]]), 1)
+        end = _end_of_blocks(data, at + 2)
+        if data[at + 1] == _GRAPHIC_CONTROL:
+            kept = [kept[0], data[at:end]]
+        at = end
+    raise UnreadableImageError(_TOO_MANY)
+
+
+def _end_of_blocks(data: bytes, at: int) -> int:
+    """Where a list of blocks ends, each with its length before it and an empty one last."""
+    for _ in range(MAX_PIECES):
+        size = data[at]
+        at += 1 + size
+        if not size:
+            return at
+    raise UnreadableImageError(_TOO_MANY)
