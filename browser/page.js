@@ -1,0 +1,243 @@
+// The page: pictures come in, answers come out. Nothing leaves the device but what `ask.js` sends after a press.
+
+import { answerCard, messageCard } from "./answer-view.js";
+import { Ask, problemText } from "./ask.js";
+import { Camera } from "./camera.js";
+import { elements, nameElements } from "./elements.js";
+import { Engine, Problem } from "./engine.js";
+import { drawHeatmap } from "./heat.js";
+import { fetchPicture, readClipboard, takeDrops, takeFiles, takePastes } from "./pictures.js";
+import { fill } from "./texts.js";
+
+const WORKER_WITHIN_MS = 3000;
+
+class Page {
+  /**
+   * @param {import("./texts.js").Texts} texts
+   * @param {import("./ask.js").Page} page
+   */
+  constructor(texts, page) {
+    this.texts = texts;
+    this.engine = new Engine();
+    this.camera = new Camera(elements.video);
+    /** @type {Promise<import("./ask.js").Shown | null>} */
+    this.shown = Promise.resolve(null);
+    this.turn = 0;
+    this.ask = new Ask(texts, page, {
+      current: () => (this.camera.isOn ? this.snap() : this.shown),
+      copy: (picture) => this.engine.copy(picture),
+    });
+    this.showBackend(page);
+  }
+
+  connect() {
+    const take = (/** @type {Blob} */ picture) => void this.look(picture);
+    takeFiles(elements.file, take);
+    takeDrops(elements.photo, take);
+    takePastes(take);
+    elements.choose.addEventListener("click", () => elements.file.click());
+    elements.paste.addEventListener("click", () => this.attempt(async () => this.look(await readClipboard())));
+    elements.startCamera.addEventListener("click", () => this.attempt(() => this.live()));
+    elements.snap.addEventListener("click", () => this.attempt(() => this.snap()));
+    elements.stopCamera.addEventListener("click", () => this.clear());
+    elements.why.addEventListener("click", () => this.toggleHeat());
+    elements.url.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.attempt(() => this.fetch(elements.address.value.trim()));
+    });
+    window.addEventListener("pagehide", () => this.camera.stop());
+  }
+
+  /**
+   * Classify a picture and show what comes of it, unless another one came meanwhile.
+   * @param {Blob} picture
+   */
+  look(picture) {
+    const turn = this.begin();
+    this.preview(picture);
+    this.message(this.texts.own.looking);
+    this.shown = this.classify(picture, turn);
+    return this.shown;
+  }
+
+  /**
+   * @param {Blob} picture
+   * @param {number} turn
+   * @returns {Promise<import("./ask.js").Shown | null>}
+   */
+  async classify(picture, turn) {
+    try {
+      const answer = await this.engine.classify(picture);
+      if (turn !== this.turn) return null;
+      this.present(answer);
+      return { picture, answer, requestId: crypto.randomUUID().replaceAll("-", "") };
+    } catch (problem) {
+      if (turn === this.turn) this.complain(problem);
+      return null;
+    }
+  }
+
+  /** @param {string} address */
+  async fetch(address) {
+    this.clear();
+    if (!address) return;
+    const { turn } = this;
+    this.message(this.texts.own.looking);
+    try {
+      const picture = await fetchPicture(address);
+      if (turn === this.turn) this.look(picture);
+    } catch (problem) {
+      if (turn === this.turn) throw problem;
+    }
+  }
+
+  async live() {
+    this.clear();
+    const { turn } = this;
+    await this.camera.start();
+    if (turn !== this.turn) return this.camera.stop();
+    this.arrange();
+    this.message(this.texts.own.looking);
+    elements.answer.setAttribute("aria-live", "off"); // an answer a frame is too much to listen to
+    await this.camera.watch(async (frame) => {
+      const answer = await this.engine.classify(frame);
+      if (turn === this.turn) this.present(answer);
+    });
+  }
+
+  /** Hold the camera's picture: that one is classified and may be corrected. */
+  async snap() {
+    const picture = await this.camera.snap();
+    return this.look(picture);
+  }
+
+  /** Back to the beginning. */
+  clear() {
+    this.begin();
+    this.shown = Promise.resolve(null);
+    elements.preview.removeAttribute("src");
+    this.arrange();
+    this.message(this.texts.app.waiting);
+  }
+
+  /** Whatever is under way is about another picture from now on. */
+  begin() {
+    this.camera.stop();
+    this.ask.show(null);
+    elements.why.hidden = true;
+    elements.answer.setAttribute("aria-live", "polite");
+    elements.answer.classList.remove("live");
+    return ++this.turn;
+  }
+
+  /** @param {Blob} picture */
+  preview(picture) {
+    URL.revokeObjectURL(elements.preview.src);
+    elements.preview.src = URL.createObjectURL(picture);
+    this.arrange();
+  }
+
+  /** Show what there is: the camera, a photo, or the place for one. */
+  arrange() {
+    const { isOn } = this.camera;
+    const hasPhoto = elements.preview.hasAttribute("src") && !isOn;
+    elements.video.hidden = !isOn;
+    elements.preview.hidden = !hasPhoto;
+    elements.heat.hidden = true;
+    elements.why.setAttribute("aria-pressed", "false");
+    elements.photo.classList.toggle("filled", isOn || hasPhoto);
+    for (const button of [elements.snap, elements.stopCamera]) button.hidden = !isOn;
+    for (const button of [elements.choose, elements.startCamera]) button.hidden = isOn;
+  }
+
+  /** @param {import("./classifier.js").Answer} answer */
+  present(answer) {
+    const { isOn } = this.camera;
+    const isSame = elements.answer.querySelector(".answer")?.getAttribute("data-verdict") === answer.verdict;
+    elements.answer.classList.toggle("live", isOn);
+    elements.answer.replaceChildren(answerCard(answer, this.texts));
+    if (!isOn || !isSame || elements.ask.hidden) this.ask.show(answer);
+    elements.why.hidden = isOn || answer.heatmap === null;
+    this.heatmap = answer.heatmap;
+  }
+
+  toggleHeat() {
+    const { heat, preview, why } = elements;
+    if (heat.hidden && this.heatmap) drawHeatmap(heat, this.heatmap, preview.naturalWidth / preview.naturalHeight);
+    heat.hidden = !heat.hidden;
+    why.setAttribute("aria-pressed", String(!heat.hidden));
+  }
+
+  /**
+   * Do what a press asked for; if it fails, say why.
+   * @param {() => Promise<unknown>} action
+   */
+  async attempt(action) {
+    try {
+      await action();
+    } catch (problem) {
+      this.complain(problem);
+    }
+  }
+
+  /** @param {unknown} problem */
+  complain(problem) {
+    this.camera.stop();
+    this.arrange();
+    this.ask.show(null);
+    elements.answer.replaceChildren(messageCard(problemText(problem, this.texts), "problem"));
+  }
+
+  /** @param {string} text */
+  message(text) {
+    elements.answer.replaceChildren(messageCard(text, "waiting"));
+  }
+
+  /** @param {import("./ask.js").Page} page */
+  async showBackend({ model_id, model_revision }) {
+    const { app, own } = this.texts;
+    const model = fill(app.model, { model_id, revision: model_revision.slice(0, 18) });
+    const line = elements.foot.firstElementChild;
+    line?.replaceChildren(`${model} · ${own.privacy}`);
+    if (!elements.answer.hasChildNodes()) this.message(own.loading);
+    try {
+      const backend = await this.engine.ready;
+      document.documentElement.dataset.backend = backend;
+      line?.replaceChildren(`${model}, ${fill(own.backend, { backend: own[backend] })} · ${own.privacy}`);
+      if (this.turn === 0) this.message(app.waiting);
+    } catch (problem) {
+      this.complain(problem);
+    }
+  }
+}
+
+/** Let the service worker keep what is loaded from now on; without one the page works too, but not offline. */
+async function register() {
+  if (!("serviceWorker" in navigator)) return;
+  const controlled = new Promise((done) => navigator.serviceWorker.addEventListener("controllerchange", done));
+  await navigator.serviceWorker.register("sw.js").catch((error) => console.warn("Not offline:", error));
+  const late = new Promise((done) => setTimeout(done, WORKER_WITHIN_MS));
+  if (!navigator.serviceWorker.controller) await Promise.race([controlled, late]);
+}
+
+function followColours() {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const follow = () => {
+    for (const root of [document.documentElement, document.body]) root.classList.toggle("dark", dark.matches);
+  };
+  dark.addEventListener("change", follow);
+  follow();
+}
+
+/** @param {string} path */
+async function load(path) {
+  const response = await fetch(path);
+  if (!response.ok) throw new Problem("not_loaded");
+  return response.json();
+}
+
+followColours();
+const [texts, page] = await Promise.all([load("texts.json"), load("page.json")]);
+nameElements(texts);
+await register();
+new Page(texts, page).connect();

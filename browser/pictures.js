@@ -1,0 +1,77 @@
+// Where pictures come from, besides the camera: files, drops, the clipboard, addresses.
+
+import { Problem } from "./engine.js";
+
+/** @typedef {(picture: Blob) => void} Take */
+
+/**
+ * @param {DataTransfer | null} transfer
+ * @returns {File | undefined}
+ */
+function pictureIn(transfer) {
+  return [...(transfer?.files ?? [])].find((file) => !file.type || file.type.startsWith("image/"));
+}
+
+/**
+ * @param {HTMLInputElement} input
+ * @param {Take} take
+ */
+export function takeFiles(input, take) {
+  input.addEventListener("change", () => {
+    const file = input.files?.[0];
+    input.value = ""; // the same file may be chosen again
+    if (file) take(file);
+  });
+}
+
+/**
+ * Pictures may be dropped anywhere on the page, else the browser would leave it to show them.
+ * @param {HTMLElement} zone what is marked while one is over the page
+ * @param {Take} take
+ */
+export function takeDrops(zone, take) {
+  for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
+    document.addEventListener(kind, (event) => {
+      event.preventDefault();
+      zone.classList.toggle("over", kind === "dragenter" || kind === "dragover");
+    });
+  }
+  document.addEventListener("drop", (event) => {
+    const file = pictureIn(event.dataTransfer);
+    if (file) take(file);
+  });
+}
+
+/** @param {Take} take */
+export function takePastes(take) {
+  document.addEventListener("paste", (event) => {
+    const file = pictureIn(event.clipboardData);
+    if (!file) return;
+    event.preventDefault();
+    take(file);
+  });
+}
+
+/** For phones, which have no keys for it. */
+export async function readClipboard() {
+  const items = await navigator.clipboard.read().catch(() => []);
+  for (const item of items) {
+    const type = item.types.find((each) => each.startsWith("image/"));
+    if (type) return item.getType(type);
+  }
+  throw new Problem("nothing_to_paste");
+}
+
+/**
+ * @param {string} address
+ * @returns {Promise<Blob>}
+ */
+export async function fetchPicture(address) {
+  if (!/^https?:\/\//i.test(address) || !URL.canParse(address)) throw new Problem("bad_address");
+  const response = await fetch(address, { credentials: "omit", cache: "no-store" }).catch(() => null);
+  if (!response?.ok) throw new Problem("not_fetched");
+  const picture = await response.blob().catch(() => null);
+  if (!picture) throw new Problem("not_fetched");
+  if (picture.type.startsWith("text/")) throw new Problem("no_picture_there");
+  return picture;
+}

@@ -1,0 +1,46 @@
+// The page's sentences. Those that the app has too are written by the build from web/texts.py.
+
+/**
+ * @typedef {object} Texts
+ * @property {Record<string, string>} app sentences of the app's page
+ * @property {Record<string, string>} own sentences of this page alone
+ * @property {Record<string, string>} names of the labels
+ * @property {Record<string, string>} verdicts by label, `neither` and `unsure`
+ * @property {Record<string, string>} choices what a person may answer, in that order
+ * @property {Record<string, Record<string, string>>} sureness by kind of verdict and label, with {percent}
+ * @property {{ highest: number, lowest: number, above: string, below: string, other: string }} percent
+ */
+
+/**
+ * @param {string} template
+ * @param {Record<string, string | number>} values
+ */
+export function fill(template, values) {
+  return template.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
+}
+
+/**
+ * A probability as a percentage; never a claim of certainty.
+ * @param {number} probability
+ * @param {Texts} texts
+ */
+export function formatPercent(probability, { percent }) {
+  const value = 100 * probability;
+  if (value > percent.highest) return percent.above;
+  return value < percent.lowest ? percent.below : fill(percent.other, { percent: value.toFixed(1) });
+}
+
+/**
+ * How sure the model is, in words.
+ * @param {import("./classifier.js").Answer} answer
+ * @param {Texts} texts
+ */
+export function sureness(answer, texts) {
+  const percent = formatPercent(Math.max(...answer.probabilities), texts);
+  return fill(texts.sureness[kindOf(answer.verdict)][answer.label], { percent });
+}
+
+/** @param {string} verdict */
+export function kindOf(verdict) {
+  return verdict === "neither" || verdict === "unsure" ? verdict : "label";
+}
