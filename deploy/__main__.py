@@ -7,9 +7,10 @@ from pathlib import Path
 
 from catdog.cli import run
 from catdog.errors import SettingsError
-from catdog.settings import load_settings
+from catdog.settings import PROJECT_ROOT, load_settings
 
 _HEALTHY_WITHIN_S = 120.0
+_BUILT_WITHIN_S = 900.0
 
 
 def main(argv: Sequence[str]) -> int:
@@ -17,6 +18,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy", description="Bring the app to where it runs; check it.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_smoke(commands.add_parser("smoke", help="check a running service: health, prediction, feedback, metrics"))
+    _add_space(commands.add_parser("space", help="create or update the Space that the Spacefile describes"))
     arguments = parser.parse_args(argv)
     return int(arguments.run(arguments))
 
@@ -34,6 +36,22 @@ def _add_smoke(parser: argparse.ArgumentParser) -> None:
     add("--image", type=Path, metavar="FILE", help="the picture to send; without, a random one")
     add("--label", help="what the service must see in --image")
     parser.set_defaults(run=_smoke)
+
+
+def _add_space(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    parser.description = (
+        "Create or update a Space in one commit, follow it until it runs, and smoke it. HF_TOKEN is the token that "
+        "deploys, CATDOG_SPACE_TOKEN the one that the Space gets. Without changes, nothing is sent."
+    )
+    add("--repo", metavar="USER/NAME", help="the Space, instead of the Spacefile's")
+    add("--file", type=Path, default=PROJECT_ROOT / "Spacefile", metavar="FILE", help="the Spacefile")
+    add("--dry-run", action="store_true", help="only say what would be changed")
+    add("--no-wait", action="store_true", help="do not follow it, nor smoke it")
+    add("--roll-back", action="store_true", help="if the new version does not work, bring the earlier one back")
+    add("--timeout", type=float, default=_BUILT_WITHIN_S, metavar="SECONDS",
+        help="how long building and starting may take (default: %(default)s)")  # fmt: skip
+    parser.set_defaults(run=_space)
 
 
 def _add_service(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +74,23 @@ def _smoke(arguments: argparse.Namespace) -> int:
     picture = _read(arguments.image) if arguments.image else None
     with Service(arguments.url, token=_token(arguments)) as service:
         done = smoke(service, expected, deadline_s=arguments.timeout, picture=picture)
+    print(*done, sep="\n")
+    return 0
+
+
+def _space(arguments: argparse.Namespace) -> int:
+    from deploy.space import Deployment, deploy_space  # noqa: PLC0415 - the Hub's client takes a second to import
+    from deploy.spacefile import load_spacefile  # noqa: PLC0415
+
+    spacefile = load_spacefile(arguments.file)
+    deployment = Deployment.prepare(spacefile, PROJECT_ROOT, load_settings(), repo=arguments.repo)
+    done = deploy_space(
+        deployment,
+        dry_run=arguments.dry_run,
+        wait=not arguments.no_wait,
+        roll_back=arguments.roll_back,
+        deadline_s=arguments.timeout,
+    )
     print(*done, sep="\n")
     return 0
 

@@ -8,7 +8,7 @@ from devhub.access import REPO_API, Asker, Body, Readable, Revision, TheHub, Wri
 from devhub.description import describe_repository
 from devhub.names import KINDS, RepoName
 from devhub.refusal import RefusedError, bad_request
-from devhub.spaces import fill_space
+from devhub.spaces import address_of_space, fill_space
 from devhub.tokens import Token
 
 router = APIRouter()
@@ -73,7 +73,7 @@ def list_repositories(  # noqa: PLR0913, PLR0917 - one parameter for each of the
 @router.get(REPO_API)
 def info(repository: Readable, blobs: bool = False) -> dict[str, Any]:
     """What the repository's main branch holds."""
-    return describe_repository(repository, "main", blobs=blobs)
+    return {**describe_repository(repository, "main", blobs=blobs), **address_of_space(repository)}
 
 
 @router.get(REPO_API + "/revision/{revision}")

@@ -1,5 +1,8 @@
 """Routes of Spaces. No Space runs here; what was asked for is recorded in `space.json`, where it can be checked.
 
+A Space is `BUILDING` until something outside, such as a test, runs its files and tells so: `POST .../runner` with
+`commit`, `stage` and `host`, a route that the Hub does not have.
+
 A secret's value is kept only as a salted hash: `holds_secret` answers whether a value is the one that was set.
 """
 
@@ -17,7 +20,9 @@ from devhub.repository import Repository, now
 
 _ITERATIONS = 100_000
 _NEW_SPACE: dict[str, Any] = {
-    "stage": "RUNNING",
+    "stage": "BUILDING",
+    "commit": None,
+    "host": None,
     "hardware": "cpu-basic",
     "sleep_time": None,
     "volumes": [],
@@ -80,6 +85,11 @@ class SpaceRecord:
         return stored is not None and hmac.compare_digest(stored["hash"], _hash(value, stored["salt"]))
 
 
+def address_of_space(repository: Repository) -> dict[str, Any]:
+    """Where a Space answers; nothing for other repositories."""
+    return {"host": SpaceRecord(repository).read()["host"]} if repository.name.kind == "spaces" else {}
+
+
 def fill_space(repository: Repository, body: dict[str, Any]) -> None:
     """Record what a new Space was created with."""
     record = SpaceRecord(repository)
@@ -138,8 +148,16 @@ def delete_variable(body: Body, repository: Writable) -> Any:
 
 @router.get("/runtime")
 def runtime(repository: Readable) -> dict[str, Any]:
-    """What the Space would run on."""
-    return _runtime(SpaceRecord(repository).read())
+    """What the Space does, and what it would run on."""
+    return _runtime(repository, SpaceRecord(repository).read())
+
+
+@router.post("/runner")
+def run_elsewhere(body: Body, repository: Writable) -> dict[str, Any]:
+    """Note what became of a commit outside: its stage, and the address where it answers."""
+    told = {key: str(body[key]) if body.get(key) else None for key in ("commit", "host")}
+    stage = str(body.get("stage") or "RUNNING")
+    return _runtime(repository, SpaceRecord(repository).change("runner", stage=stage, **told))
 
 
 @router.post("/hardware")
@@ -148,43 +166,52 @@ def request_hardware(body: Body, repository: Writable) -> dict[str, Any]:
     changes = {"hardware": str(body.get("flavor") or "cpu-basic")}
     if "sleepTimeSeconds" in body:
         changes["sleep_time"] = body["sleepTimeSeconds"]
-    return _runtime(SpaceRecord(repository).change("hardware", **changes))
+    return _runtime(repository, SpaceRecord(repository).change("hardware", **changes))
 
 
 @router.post("/sleeptime")
 def set_sleep_time(body: Body, repository: Writable) -> dict[str, Any]:
     """Choose after how many idle seconds it sleeps."""
-    return _runtime(SpaceRecord(repository).change("sleep_time", sleep_time=body.get("seconds")))
+    return _runtime(repository, SpaceRecord(repository).change("sleep_time", sleep_time=body.get("seconds")))
 
 
 @router.put("/volumes")
 def set_volumes(body: Body, repository: Writable) -> dict[str, Any]:
     """Attach volumes."""
-    return _runtime(SpaceRecord(repository).change("volumes", volumes=body.get("volumes") or []))
+    return _runtime(repository, SpaceRecord(repository).change("volumes", volumes=body.get("volumes") or []))
 
 
 @router.delete("/volumes")
 def delete_volumes(repository: Writable) -> dict[str, Any]:
     """Detach all volumes."""
-    return _runtime(SpaceRecord(repository).change("volumes", volumes=[]))
+    return _runtime(repository, SpaceRecord(repository).change("volumes", volumes=[]))
 
 
 @router.post("/pause")
 def pause(repository: Writable) -> dict[str, Any]:
     """Pause the Space."""
-    return _runtime(SpaceRecord(repository).change("paused", stage="PAUSED"))
+    return _runtime(repository, SpaceRecord(repository).change("paused", stage="PAUSED", commit=None, host=None))
 
 
 @router.post("/restart")
 def restart(repository: Writable, factory: bool = False) -> dict[str, Any]:
     """Restart the Space."""
     event = "restarted from scratch" if factory else "restarted"
-    return _runtime(SpaceRecord(repository).change(event, stage="RUNNING"))
+    return _runtime(repository, SpaceRecord(repository).change(event, stage="BUILDING", commit=None, host=None))
 
 
-def _runtime(record: dict[str, Any]) -> dict[str, Any]:
+def _stage(repository: Repository, record: dict[str, Any]) -> str:
+    """What was told last, unless a newer commit waits."""
+    stage = str(record["stage"])
+    if stage == "PAUSED" or record["commit"] == repository.resolve("main"):
+        return stage
+    return "RUNNING_BUILDING" if stage == "RUNNING" else "BUILDING"
+
+
+def _runtime(repository: Repository, record: dict[str, Any]) -> dict[str, Any]:
     return {
-        "stage": record["stage"],
+        "stage": _stage(repository, record),
+        "sha": record["commit"],
         "hardware": {"current": record["hardware"], "requested": record["hardware"]},
         "gcTimeout": record["sleep_time"],
         "storage": None,

@@ -295,7 +295,7 @@ def test_a_space_is_recorded_as_it_was_asked_for(hub: Running, api: HfApi, tmp_p
     assert api.request_space_hardware(REPO, "t4-small", sleep_time=300).requested_hardware == "t4-small"
     assert api.get_space_runtime(REPO).sleep_time == 300
     assert api.pause_space(REPO).stage == "PAUSED"
-    assert api.restart_space(REPO, factory_reboot=True).stage == "RUNNING"
+    assert api.restart_space(REPO, factory_reboot=True).stage == "BUILDING"
     assert not traces(tmp_path / "hub", b"hf_very_secret")
     api.delete_space_secret(REPO, "OTHER")
     assert set(api.get_space_secrets(REPO)) == {"HF_TOKEN"}
