@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from feedback.row import RowStatus
+from feedback.row import RowStatus, Source
 from web.service import Answer, Correction
 
 _MAX_LABEL = 200
@@ -62,6 +62,9 @@ class PictureFeedbackRequest(_Body):
     model_config = ConfigDict(extra="forbid")
 
     label: str = Field(min_length=1, max_length=_MAX_LABEL, description="a label of the model, `neither` or `unsure`")
+    source: Literal[Source.API, Source.BROWSER] = Field(
+        Source.API, description="`browser` if the static page sends it, whose own model has classified it"
+    )
     idempotency_key: str | None = Field(
         None, min_length=1, max_length=_MAX_KEY, description="sending the same again adds nothing"
     )
