@@ -1,0 +1,45 @@
+# syntax=docker/dockerfile:1
+# The app with the embedded model. Its file system may be read-only; what it writes goes to /data and /tmp:
+#   docker run --read-only --tmpfs /tmp -v catdog-data:/data -p 7860:7860 IMAGE
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS packages
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+# Without pip: the image installs nothing any more.
+RUN python3 -m venv --without-pip /app/venv
+WORKDIR /build
+COPY requirements.txt deploy/prune.py ./
+RUN python3 -m venv pip \
+    && pip/bin/pip --python /app/venv/bin/python install --no-compile -r requirements.txt \
+    && python3 prune.py /app/venv
+
+FROM ${PYTHON_IMAGE}
+LABEL org.opencontainers.image.title="catdog" \
+      org.opencontainers.image.description="An image classifier that learns from its mistakes" \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN groupadd --gid 10001 catdog \
+    && useradd --uid 10001 --gid catdog --no-create-home --home-dir /data --shell /usr/sbin/nologin catdog \
+    && install -d -o catdog -g catdog /data
+COPY --from=packages /app/venv /app/venv
+WORKDIR /app
+COPY LICENSE app.py ./
+COPY catdog catdog
+COPY feedback feedback
+COPY web web
+COPY devhub devhub
+COPY model/metadata.json model/metadata.json
+COPY model/onnx/model.onnx model/onnx/model.onnx
+# Nobody can write where the code is, so Python is not to try; the Hub's cache outlives the container beside the journal.
+ENV PATH=/app/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    CATDOG_DATA_DIR=/data \
+    HF_HOME=/data/huggingface \
+    GRADIO_TEMP_DIR=/tmp/gradio
+USER 10001:10001
+VOLUME /data
+EXPOSE 7860
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
+    CMD python3 -c "import sys, urllib.request as u; u.urlopen(f'http://127.0.0.1:{sys.argv[1]}/health', timeout=4)" "${CATDOG_PORT:-7860}"
+ENTRYPOINT ["python3", "app.py"]
