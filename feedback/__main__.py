@@ -11,6 +11,7 @@ from catdog.errors import FeedbackError
 from catdog.settings import Settings, load_settings
 from feedback.collection import create_collection
 from feedback.hub_commands import add_forget_arguments, run_forget, run_push
+from feedback.import_rows import add_import_arguments, run_import
 from feedback.journal import JOURNAL_FILE, Journal
 from feedback.report import as_json, as_text
 from feedback.review import Review
@@ -45,6 +46,9 @@ def main(argv: Sequence[str]) -> int:
     )
     add_review_arguments(review)
     review.set_defaults(run=_review)
+    import_ = commands.add_parser("import", help="add what the static page exported")
+    add_import_arguments(import_)
+    import_.set_defaults(run=_import)
     push = commands.add_parser(
         "push",
         help="send them to the Hub now",
@@ -58,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
     )
     add_forget_arguments(forget)
     forget.set_defaults(run=_forget)
-    for command in (stats, export, review, push, forget):
+    for command in (stats, export, review, import_, push, forget):
         command.add_argument("--data-dir", type=Path, metavar="DIR", help="the journal's folder, not CATDOG_DATA_DIR")
     arguments = parser.parse_args(argv)
     code: int = arguments.run(arguments)
@@ -106,7 +110,14 @@ def _review(arguments: argparse.Namespace) -> int:
     with Journal.open(settings.data_dir) as journal:
         collection = create_collection(journal, settings, max_age_s=_SAME_COMMIT_S)
         load = partial(collection.reviewed, pictures=False)
-        return run_review(arguments, Review(journal, load=load, picture=collection.picture))
+        code = run_review(arguments, Review(journal, load=load, picture=collection.picture))
+    _tell(collection)
+    return code
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    with Journal.open(_settings(arguments).data_dir) as journal:
+        return run_import(arguments.file, journal)
 
 
 def _push(arguments: argparse.Namespace) -> int:
