@@ -1,5 +1,6 @@
 """Settings: the one place that reads the environment."""
 
+import re
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -12,6 +13,7 @@ from catdog.images import ImageLimits
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 EMBEDDED_MODEL = PROJECT_ROOT / "model"
 _SHORTEST_TOKEN = 12
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?")
 HUB = "https://huggingface.co"
 
 
@@ -55,6 +57,9 @@ class Settings(BaseSettings):
     feedback_limit: str = Field("30/minute", description="corrections per client")
     feedback_per_day: int = Field(200, gt=0, description="corrections per client within 24 hours, restarts included")
     trusted_proxies: int = Field(0, ge=0, description="how many forwarding hops to believe")
+    cors_origins: str = Field(
+        "", description="origins whose pages may send corrections, such as the static page's; separated by commas"
+    )
     secret: SecretStr | None = Field(None, description="key for client hashes; made in the data folder if unset")
 
     admin_token: SecretStr = Field(
@@ -98,6 +103,19 @@ class Settings(BaseSettings):
         if 0 < len(token.get_secret_value()) < _SHORTEST_TOKEN:
             raise ValueError(f"must have at least {_SHORTEST_TOKEN} characters, so that nobody guesses it")
         return token
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, text: str) -> str:
+        for origin in _listed(text):
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin} is no origin; one looks like https://user-name.static.hf.space")
+        return text
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """The origins in `cors_origins`."""
+        return _listed(self.cors_origins)
+
 
     @property
     def image_limits(self) -> ImageLimits:
@@ -118,6 +136,11 @@ def variable(field: str) -> str:
     info = Settings.model_fields.get(field)
     alias = info.validation_alias if info else None
     return alias if isinstance(alias, str) else f"CATDOG_{field.upper()}"
+
+def _listed(text: str) -> tuple[str, ...]:
+    """What commas separate."""
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
 
 
 def secret_variables() -> frozenset[str]:

@@ -231,7 +231,7 @@ class RestApi:
         return await self._service.correct(told.request_id, told.label, client=self._client_of(request))
 
     async def _correct_picture(self, request: Request) -> Correction:
-        async with request.form(max_files=1, max_fields=2, max_part_size=1000) as form:
+        async with request.form(max_files=1, max_fields=3, max_part_size=1000) as form:
             picture = _picture(form)
             try:
                 told = PictureFeedbackRequest.model_validate({k: v for k, v in form.items() if k != "file"})
@@ -240,7 +240,7 @@ class RestApi:
             return await self._service.correct_picture(
                 picture.file.read,
                 told.label,
-                source=Source.API,
+                source=told.source,
                 client=self._client_of(request),
                 key=told.idempotency_key,
             )
