@@ -9,14 +9,14 @@ from pathlib import Path
 from catdog.cli import run
 from catdog.errors import FeedbackError
 from catdog.settings import Settings, load_settings
-from feedback.collection import create_collection
+from feedback.collection import Collection, create_collection
 from feedback.hub_commands import add_forget_arguments, run_forget, run_push
 from feedback.import_rows import add_import_arguments, run_import
 from feedback.journal import JOURNAL_FILE, Journal
 from feedback.report import as_json, as_text
 from feedback.review import Review
 from feedback.review_command import add_review_arguments, run_review
-from feedback.stats import EMPTY
+from feedback.stats import EMPTY, Stats
 
 _SAME_COMMIT_S = 600.0
 """A command looks at one commit of the Hub from its beginning to its end."""
@@ -71,19 +71,22 @@ def main(argv: Sequence[str]) -> int:
 
 def _stats(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
-    stats = EMPTY
-    if _has_feedback(settings):
-        with Journal.open(settings.data_dir) as journal:
-            stats = (
-                create_collection(journal, settings, max_age_s=_SAME_COMMIT_S).stats()
-                if settings.feedback_repo
-                else journal.stats()
-            )
+    stats = _count(settings) if _has_feedback(settings) else EMPTY
     if arguments.format == "json":
         print(as_json(stats))
     else:
         print(as_text(stats) if stats.rows else f"No feedback in {_place(settings)} yet.")
     return 0
+
+
+def _count(settings: Settings) -> Stats:
+    with Journal.open(settings.data_dir) as journal:
+        if not settings.feedback_repo:
+            return journal.stats()
+        collection = create_collection(journal, settings, max_age_s=_SAME_COMMIT_S, alone=True)
+        stats = collection.stats()
+    _tell(collection)
+    return stats
 
 
 def _export(arguments: argparse.Namespace) -> int:
@@ -108,7 +111,7 @@ def _review(arguments: argparse.Namespace) -> int:
     if not _has_feedback(settings):
         raise FeedbackError(f"No feedback in {_place(settings)} yet: there is nothing to review.")
     with Journal.open(settings.data_dir) as journal:
-        collection = create_collection(journal, settings, max_age_s=_SAME_COMMIT_S)
+        collection = create_collection(journal, settings, max_age_s=_SAME_COMMIT_S, alone=True)
         load = partial(collection.reviewed, pictures=False)
         code = run_review(arguments, Review(journal, load=load, picture=collection.picture))
     _tell(collection)
@@ -142,6 +145,12 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 def _has_feedback(settings: Settings) -> bool:
     """Whether there can be any: a command that only looks makes no journal where there is none, nor a data set."""
     return bool(settings.feedback_repo) or (settings.data_dir / JOURNAL_FILE).is_file()
+
+
+def _tell(collection: Collection) -> None:
+    """Say what may have been missing."""
+    if collection.problem:
+        print(f"What only the Hub has may be missing here. {collection.problem}", file=sys.stderr)
 
 
 def _place(settings: Settings) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from catdog.errors import HubError
 from catdog.settings import Settings
 from feedback.dataset import FeedbackDataset, Head
 from feedback.decisions import Decision, ReviewedRow, newest
@@ -13,6 +14,7 @@ from feedback.journal import Journal
 from feedback.outbox import DECISIONS_FOLDER, ROWS_FOLDER, may_hold
 from feedback.row import FeedbackRow
 from feedback.stats import AnswerCount, Stats
+from feedback.votes import counting
 
 MIRROR_FOLDER = "hub-shards"
 """In the data folder: the shards of the newest commit, and no others."""
@@ -21,11 +23,17 @@ MIRROR_FOLDER = "hub-shards"
 class Collection:
     """Reads the Hub's shards together with a journal, so that every machine with a token sees the same.
 
-    Of each request the newest row counts; and of each client and picture, for nobody has two votes.
+    Which rows count is for `feedback.votes` to say.
     """
 
     def __init__(
-        self, journal: Journal, dataset: FeedbackDataset | None, data_dir: Path, *, max_age_s: float = 0.0
+        self,
+        journal: Journal,
+        dataset: FeedbackDataset | None,
+        data_dir: Path,
+        *,
+        max_age_s: float,
+        alone: bool = False,
     ) -> None:
         """Make a collection; nothing is read yet.
 
@@ -34,13 +42,24 @@ class Collection:
             dataset: The Hub's rows; None where no data set is set.
             data_dir: Where to keep copies of the shards.
             max_age_s: For how long not to ask the Hub again.
+            alone: Whether to go on with the journal and the copies that are there when the Hub cannot be reached, which
+                `problem` tells then; else that is an error.
         """
         self._journal = journal
         self._dataset = dataset
         self._folder = data_dir / MIRROR_FOLDER
         self._max_age_s = max_age_s
+        self._alone = alone
         self._head: Head | None = None
         self._looked_at = 0.0
+        self.problem: str | None = None
+        """Why rows and decisions that only the Hub has may have been missing at the last look; None if none was."""
+
+    @property
+    def revision(self) -> str | None:
+        """The Hub's commit that is read; None if it has no such data set."""
+        head = self._newest()
+        return head.commit if head else None
 
     def reviewed(self, *, pictures: bool = True) -> Iterator[ReviewedRow]:
         """The rows that count, with what was decided about them.
@@ -52,13 +71,13 @@ class Collection:
             HubError: the Hub cannot be reached, or refuses.
             FeedbackError: the journal or a shard cannot be read.
         """
-        counting = _counting(self._rows(pictures=False))
+        rows = counting(self._rows(pictures=False))
         decided = newest(self._decisions())
         if not pictures:
-            yield from (ReviewedRow(row, decided.get(row_id)) for row_id, row in sorted(counting.items()))
+            yield from (ReviewedRow(row, decided.get(row_id)) for row_id, row in sorted(rows.items()))
             return
         for row in self._rows(pictures=True):
-            if row.id in counting:
+            if row.id in rows:
                 yield ReviewedRow(row, decided.get(row.id))
 
     def picture(self, row_id: str) -> bytes | None:
@@ -71,14 +90,17 @@ class Collection:
         from feedback.shards import read_rows  # noqa: PLC0415 - pyarrow
 
         paths = [path for path in self._shards(ROWS_FOLDER) if may_hold(path.name, row_id)]
-        return next((row.image for path in paths for row in read_rows(path) if row.id == row_id), None)
+        found = next((row.image for path in paths for row in read_rows(path) if row.id == row_id), None)
+        if found is None and self.problem:
+            raise HubError(f"The picture is on the Hub alone. {self.problem}")
+        return found
 
     def stats(self) -> Stats:
         """Count what there is."""
         rows = list(self._rows(pictures=False))
         answers = Counter(
             (row.predicted_label, row.corrected_label, row.model_id, row.model_revision)
-            for row in _counting(rows).values()
+            for row in counting(rows).values()
         )
         times = [row.created_at for row in rows]
         return Stats(
@@ -127,7 +149,21 @@ class Collection:
         return {row_id for (row_id,) in self._journal.query("SELECT id FROM deletions")}
 
     def _shards(self, folder: str) -> list[Path]:
-        """Copies of a folder's shards at the newest commit; a copy is fetched once, and deleted with its original."""
+        """Copies of a folder's shards; where the Hub cannot be reached and need not be, those that are there."""
+        if self.problem is None or self._is_old():
+            try:
+                found = self._fetch(folder)
+            except HubError as error:
+                if not self._alone:
+                    raise
+                self.problem, self._looked_at = str(error), time.monotonic()
+            else:
+                self.problem = None
+                return found
+        return sorted((self._folder / folder).glob("*.parquet"))
+
+    def _fetch(self, folder: str) -> list[Path]:
+        """The shards at the newest commit; a copy is fetched once, and deleted with its original."""
         assert self._dataset is not None
         head = self._newest()
         paths = head.shards(folder) if head else []
@@ -139,27 +175,15 @@ class Collection:
 
     def _newest(self) -> Head | None:
         assert self._dataset is not None
-        now = time.monotonic()
-        if self._head is None or now - self._looked_at >= self._max_age_s:
-            self._head, self._looked_at = self._dataset.head(), now
+        if self._head is None or self._is_old():
+            self._head, self._looked_at = self._dataset.head(), time.monotonic()
         return self._head
 
+    def _is_old(self) -> bool:
+        return time.monotonic() - self._looked_at >= self._max_age_s
 
-def create_collection(journal: Journal, settings: Settings, *, max_age_s: float) -> Collection:
+
+def create_collection(journal: Journal, settings: Settings, *, max_age_s: float, alone: bool = False) -> Collection:
     """The journal's rows, with those of the data set of the settings, if there is one."""
     dataset = FeedbackDataset.open(settings) if settings.feedback_repo else None
-    return Collection(journal, dataset, settings.data_dir, max_age_s=max_age_s)
-
-
-def _counting(rows: Iterable[FeedbackRow]) -> dict[str, FeedbackRow]:
-    """The rows that count, by id: the newest of each request, and of each client and picture."""
-    requests: dict[str, FeedbackRow] = {}
-    for row in rows:
-        if row.request_id not in requests or requests[row.request_id].id < row.id:
-            requests[row.request_id] = row
-    votes: dict[tuple[str, str], FeedbackRow] = {}
-    for row in requests.values():
-        vote = (row.client, row.image_sha256) if row.client else ("", row.id)
-        if vote not in votes or votes[vote].id < row.id:
-            votes[vote] = row
-    return {row.id: row for row in votes.values()}
+    return Collection(journal, dataset, settings.data_dir, max_age_s=max_age_s, alone=alone)

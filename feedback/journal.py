@@ -33,6 +33,8 @@ class Pending:
 
     rows: int
     oldest_at: datetime | None
+    decisions: int = 0
+    """Decisions that it does not have."""
     damaged: int = 0
     """Rows that will never get there, as their picture is not what was saved: a sign of a failing disk."""
 
@@ -153,7 +155,8 @@ class Journal:
             f"SELECT count(*), min(created_at), (SELECT count(*) FROM rows WHERE damaged) FROM rows WHERE {_WAITING}"  # noqa: S608
         )
         ((rows, oldest_at, damaged),) = self.query(query)
-        return Pending(rows=rows, oldest_at=_time(oldest_at), damaged=damaged)
+        ((decisions,),) = self.query(f"SELECT count(*) FROM decisions WHERE {_WAITING}")  # noqa: S608
+        return Pending(rows=rows, oldest_at=_time(oldest_at), decisions=decisions, damaged=damaged)
 
     def rows(self, *, newest_only: bool = False, pictures: bool = True) -> Iterator[FeedbackRow]:
         """Read all rows in the order of their ids, a few at a time.

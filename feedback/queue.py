@@ -11,6 +11,7 @@ from catdog.metadata import NEITHER
 from catdog.phash import group_near_duplicates, pack
 from feedback.decisions import ReviewedRow, Status
 from feedback.row import NEITHER_SCORE, FeedbackRow
+from feedback.votes import votes
 
 SURE_BUT_CORRECTED = 4.0
 DISAGREEMENT = 3.0
@@ -94,18 +95,18 @@ def build_queue(reviewed: Iterable[ReviewedRow]) -> list[Entry]:
     """
     rows = [replace(each, row=replace(each.row, image=b"")) for each in reviewed]
     groups = _groups([each.row for each in rows])
-    votes = _votes(rows, groups)
+    counts = _count(rows, groups)
     novelty = _novelty([each.row for each in rows])
-    entries = [_entry(each, groups[each.row.id], votes[groups[each.row.id]], novelty) for each in rows]
+    entries = [_entry(each, groups[each.row.id], counts[groups[each.row.id]], novelty) for each in rows]
     first: defaultdict[str, float] = defaultdict(float)
     for entry in entries:
         first[entry.group] = max(first[entry.group], entry.signals.score)
     return sorted(entries, key=lambda e: (-first[e.group], e.group, -e.signals.score, e.row.id))
 
 
-def _entry(reviewed: ReviewedRow, group: str, votes: Counter[str], novelty: Mapping[str, float]) -> Entry:
-    row, voters = reviewed.row, votes.total()
-    agreeing = votes[row.corrected_label]
+def _entry(reviewed: ReviewedRow, group: str, said: Counter[str], novelty: Mapping[str, float]) -> Entry:
+    row, voters = reviewed.row, said.total()
+    agreeing = said[row.corrected_label]
     return Entry(
         reviewed=reviewed,
         group=group,
@@ -132,15 +133,12 @@ def _group(ids: tuple[str, ...], hashes: tuple[str, ...]) -> Mapping[str, str]:
     return {row_id: ids[first] for row_id, first in zip(ids, firsts, strict=True)}
 
 
-def _votes(rows: Iterable[ReviewedRow], groups: Mapping[str, str]) -> defaultdict[str, Counter[str]]:
-    """What people say of each group. A client has one vote there, its newest; rows without a client are one client."""
-    newest: dict[tuple[str, str], FeedbackRow] = {}
-    for row in sorted((each.row for each in rows if each.status is not Status.REJECTED), key=lambda row: row.id):
-        newest[groups[row.id], row.client] = row
-    votes: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for (group, _), row in newest.items():
-        votes[group][row.corrected_label] += 1
-    return votes
+def _count(rows: Iterable[ReviewedRow], groups: Mapping[str, str]) -> defaultdict[str, Counter[str]]:
+    """What people say of each group; rejected rows have no vote."""
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for row in votes((each.row for each in rows if each.status is not Status.REJECTED), lambda row: groups[row.id]):
+        counts[groups[row.id]][row.corrected_label] += 1
+    return counts
 
 
 def _low_confidence(probabilities: Sequence[float]) -> float:

@@ -1,8 +1,9 @@
-"""Feedback that the maintainer accepted, from an export or from the data set on the Hub."""
+"""Feedback that the maintainer accepted, from an export, or from the Hub together with this machine's journal."""
 
 import hashlib
+import math
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,15 @@ from huggingface_hub import HfApi
 
 from catdog.errors import DataError, SettingsError
 from catdog.settings import Settings
+from feedback.collection import Collection
 from feedback.dataset import FeedbackDataset
-from feedback.outbox import DECISIONS_FOLDER, ROWS_FOLDER
+from feedback.decisions import ReviewedRow, Status
+from feedback.journal import JOURNAL_FILE, Journal
+from feedback.votes import counting
 
-_ACCEPTED = "accepted"
 _COLUMNS = ["id", "image", "image_sha256", "corrected_label", "client"]
 _BATCH = 200
-
-Accepted = Mapping[str, str | None]
-"""From the id of an accepted row to the label that the maintainer gave it instead, if any."""
+_AHEAD = "+local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +41,34 @@ class AcceptedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class _Answer:
+    """What an export says of a row without its picture."""
+
+    id: str
+    request_id: str
+    client: str
+    image_sha256: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Feedback:
-    """Accepted rows, oldest first; of each request the newest answer alone."""
+    """Accepted rows, oldest first; which rows count is for `feedback.votes` to say."""
 
     name: str
     revision: str
-    """The Hub commit, or `local-` and 12 digits of the files' hash."""
+    """The Hub commit, with `+local` if the journal had more; or `local-` and 12 digits of the files' hash."""
     rows: tuple[AcceptedRow, ...]
 
 
 def open_feedback(feedback: str, settings: Settings) -> Feedback:
     """Open an export's folder, or the feedback data set on the Hub.
 
+    If that is the data set of the settings, the rows and decisions that the journal has not sent yet count too.
+
     Raises:
         SettingsError: there is neither.
-        DataError: it cannot be read as feedback.
+        DataError, FeedbackError: it cannot be read as feedback, or the journal cannot.
         HubError: the Hub cannot be reached, or refuses.
     """
     if Path(feedback).is_dir():
@@ -62,7 +76,14 @@ def open_feedback(feedback: str, settings: Settings) -> Feedback:
     if feedback.count("/") != 1 or feedback.startswith((".", "/")):
         raise SettingsError(f"--feedback {feedback}: there is no such folder, and it is no Hub data set (USER/NAME).")
     token = settings.hf_token.get_secret_value() if settings.hf_token else None
-    return read_dataset(FeedbackDataset(HfApi(endpoint=settings.hf_endpoint, token=token), feedback))
+    dataset = FeedbackDataset(HfApi(endpoint=settings.hf_endpoint, token=token), feedback)
+    has_journal = feedback == settings.feedback_repo and (settings.data_dir / JOURNAL_FILE).is_file()
+    # Copies of pictures, which do not stay on this disk, and an empty journal where there is none.
+    with (
+        tempfile.TemporaryDirectory(prefix="catdog-feedback-") as folder,
+        Journal.open(settings.data_dir if has_journal else Path(folder)) as journal,
+    ):
+        return read_collection(Collection(journal, dataset, Path(folder), max_age_s=math.inf), feedback, journal)
 
 
 def read_export(folder: Path) -> Feedback:
@@ -77,56 +98,40 @@ def read_export(folder: Path) -> Feedback:
         raise SettingsError(
             f"--feedback {folder} holds no Parquet file. Make it with `python -m feedback export --out DIR`."
         )
-    accepted = {each["id"]: None for each in _records(paths, ["id", "status"]) if each["status"] == _ACCEPTED}
-    rows = _read_rows(paths, accepted)
+    answers = counting(_Answer(**record) for record in _records(paths, [*_Answer.__slots__]))
+    accepted = {row_id for row_id, answer in answers.items() if answer.status == Status.ACCEPTED}
+    rows = {each["id"]: _row(each) for each in _records(paths, _COLUMNS) if each["id"] in accepted}
     digest = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in paths)).hexdigest()
-    return Feedback(folder.resolve().name, f"local-{digest:.12}", rows)
+    return Feedback(folder.resolve().name, f"local-{digest:.12}", tuple(rows[row_id] for row_id in sorted(rows)))
 
 
-def read_dataset(dataset: FeedbackDataset) -> Feedback:
-    """Read rows and decisions from the Hub; nothing of them stays on this disk.
+def read_collection(collection: Collection, name: str, journal: Journal) -> Feedback:
+    """Read what was accepted of all feedback that there is.
 
     Raises:
-        SettingsError: there is no such data set, or none that the token may see.
-        DataError: a shard cannot be read.
+        SettingsError: there is no such data set, or none that the token may see, and the journal has nothing for it.
+        FeedbackError: the journal or a shard cannot be read.
         HubError: the Hub cannot be reached, or refuses.
     """
-    head = dataset.head()
-    if head is None:
-        raise SettingsError(f"--feedback {dataset.repo_id}: the Hub has no such data set that this token may see.")
-    with tempfile.TemporaryDirectory(prefix="catdog-feedback-") as folder:
-        rows, decisions = (
-            [dataset.download(head, path, Path(folder)) for path in head.shards(kind)]
-            for kind in (ROWS_FOLDER, DECISIONS_FOLDER)
-        )
-        return Feedback(dataset.repo_id, head.commit, _read_rows(rows, _decided(decisions)))
+    revision, waiting = collection.revision, journal.pending()
+    is_ahead = bool(waiting.rows or waiting.decisions)
+    if revision is None and not is_ahead:
+        raise SettingsError(f"--feedback {name}: the Hub has no such data set that this token may see.")
+    rows = [_reviewed(each) for each in collection.reviewed() if each.status is Status.ACCEPTED]
+    rows.sort(key=lambda row: row.id)
+    return Feedback(name, f"{revision or ''}{_AHEAD if is_ahead else ''}", tuple(rows))
 
 
-def _decided(paths: Sequence[Path]) -> Accepted:
-    """What the newest decision about each row accepts."""
-    newest: dict[str, dict[str, Any]] = {}
-    for decision in _records(paths, ["id", "row_id", "status", "corrected_label"]):
-        if decision["id"] > newest.get(decision["row_id"], {"id": ""})["id"]:
-            newest[decision["row_id"]] = decision
-    return {row: each["corrected_label"] for row, each in newest.items() if each["status"] == _ACCEPTED}
+def _reviewed(each: ReviewedRow) -> AcceptedRow:
+    return AcceptedRow(each.row.id, each.row.image, each.row.image_sha256, each.label, each.row.client)
 
 
-def _read_rows(paths: Sequence[Path], accepted: Accepted) -> tuple[AcceptedRow, ...]:
-    """The accepted rows that are the newest answer to their request."""
-    newest: dict[str, str] = {}
-    for record in _records(paths, ["id", "request_id"]):
-        newest[record["request_id"]] = max(record["id"], newest.get(record["request_id"], ""))
-    counting = accepted.keys() & newest.values()
-    rows = {each["id"]: _row(each, accepted) for each in _records(paths, _COLUMNS) if each["id"] in counting}
-    return tuple(rows[row_id] for row_id in sorted(rows))
-
-
-def _row(record: Mapping[str, Any], accepted: Accepted) -> AcceptedRow:
+def _row(record: Mapping[str, Any]) -> AcceptedRow:
     return AcceptedRow(
         id=record["id"],
         image=(record["image"] or {}).get("bytes") or b"",
         image_sha256=record["image_sha256"],
-        corrected_label=accepted[record["id"]] or record["corrected_label"],
+        corrected_label=record["corrected_label"],
         client=record["client"] or "",
     )
 

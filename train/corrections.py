@@ -14,6 +14,7 @@ from catdog.errors import ImageError
 from catdog.images import decode_image
 from catdog.metadata import NEITHER, UNSURE
 from catdog.phash import group_near_duplicates, pack, phash
+from feedback.votes import votes
 from train.accepted import AcceptedRow
 from train.splits import Manifest, seen_splits
 
@@ -131,12 +132,11 @@ def _groups(readable: Sequence[_Readable]) -> list[list[_Readable]]:
 
 def _settle(group: Sequence[_Readable], labels: Sequence[str], left_out: dict[str, list[str]]) -> Correction | None:
     """Let the clients vote on one picture; None if nothing can be learned from it."""
-    newest = {each.row.client: each for each in group}  # rows without a client share one vote
-    votes = list(newest.values())
-    left_out["repeated"] += [each.row.id for each in group if each not in votes]
-    counts = Counter(vote.row.corrected_label for vote in votes).most_common(2)
+    ids = [row.id for row in votes(each.row for each in group)]
+    voting = [each for each in group if each.row.id in ids]
+    left_out["repeated"] += [each.row.id for each in group if each.row.id not in ids]
+    counts = Counter(vote.row.corrected_label for vote in voting).most_common(2)
     label = counts[0][0]
-    ids = [vote.row.id for vote in votes]
     if len(counts) > 1 and counts[0][1] == counts[1][1]:
         left_out["contradicting"] += ids
     elif label == UNSURE:
@@ -144,8 +144,8 @@ def _settle(group: Sequence[_Readable], labels: Sequence[str], left_out: dict[st
     elif label not in (*labels, NEITHER):
         left_out["unknown_label"] += ids
     else:
-        winners = [vote for vote in votes if vote.row.corrected_label == label]
-        left_out["outvoted"] += [vote.row.id for vote in votes if vote not in winners]
+        winners = [vote for vote in voting if vote.row.corrected_label == label]
+        left_out["outvoted"] += [vote.row.id for vote in voting if vote not in winners]
         winners.sort(key=lambda vote: vote.row.id)
         newest_row = winners[-1]
         return Correction(newest_row.row.image, label, tuple(vote.row.id for vote in winners), newest_row.phash)

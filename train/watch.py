@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from catdog.errors import DataError, GateRefusedError, HubError, SettingsError
+from catdog.errors import DataError, FeedbackError, GateRefusedError, HubError, SettingsError
 from catdog.metadata import METADATA_FILE
 from catdog.settings import Settings
 from train.accepted import open_feedback
@@ -60,7 +60,7 @@ def look(options: WatchOptions, settings: Settings) -> Found:
 
     Raises:
         SettingsError: there is no such repository, or no model in it.
-        DataError, HubError: see `open_feedback` and `ModelRepository`.
+        DataError, FeedbackError, HubError: see `open_feedback` and `ModelRepository`.
     """
     repository = ModelRepository.open(options.repo, settings)
     head = repository.head()
@@ -108,7 +108,7 @@ def watch(
             done = watch_once(options, settings, now=datetime.now(UTC))
             if done:
                 _log.info("%s", done.report.as_text())
-        except (DataError, GateRefusedError, HubError) as error:
+        except (DataError, FeedbackError, GateRefusedError, HubError) as error:
             _log.error("%s", error)
         wait(every_s)
 

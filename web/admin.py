@@ -40,6 +40,11 @@ _NO_COOKIE = "You are not logged in: the browser did not keep the cookie. Open t
 _OVER = "Your session is over. Reload the page and log in again; what was decided before is kept."
 _FORGED = "This did not come from the review page, or the page is from an earlier login. Reload it and try again."
 
+_MISSING = (
+    "Rows and decisions that only the Hub has may be missing here. {} "
+    "What you decide is kept on this server, and sent when the Hub answers again."
+)
+
 
 class AdminPages:
     """Login, the queue, its pictures, and the actions."""
@@ -52,6 +57,7 @@ class AdminPages:
         view: AdminView,
         problems: Problems,
         client_of: Callable[[Request], str],
+        missing: Callable[[], str | None] = lambda: None,
         sessions: Sessions | None = None,
     ) -> None:
         """Put the parts together.
@@ -62,6 +68,7 @@ class AdminPages:
             view: Renders the pages.
             problems: Words the errors for scripts.
             client_of: A request's client, by which logins are limited.
+            missing: Why rows may have been missing when the queue was read last; None if none was.
             sessions: Who is logged in.
         """
         self._review = review
@@ -69,6 +76,7 @@ class AdminPages:
         self._view = view
         self._problems = problems
         self._client_of = client_of
+        self._missing = missing
         self._sessions = sessions or Sessions()
         self._limiter = RateLimiter({_LOGINS: LOGINS_PER_CLIENT})
 
@@ -166,7 +174,9 @@ class AdminPages:
     def _queue_page(
         self, request: Request, session: Session, query: Query, problem: str = "", status: int = HTTPStatus.OK
     ) -> Response:
-        page = self._view.queue(self._review.queue(), query, session=session, base=_base(request), problem=problem)
+        entries = self._review.queue()
+        notice = _MISSING.format(reason) if (reason := self._missing()) else ""
+        page = self._view.queue(entries, query, session=session, base=_base(request), problem=problem, notice=notice)
         return HTMLResponse(page, status, headers=_HEADERS)
 
 

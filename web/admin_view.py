@@ -105,7 +105,16 @@ class AdminView:
         template = self._templates.get_template("admin_login.html")
         return template.render(base=base, title=self._title, problem=problem)
 
-    def queue(self, entries: Sequence[Entry], query: Query, *, session: Session, base: str, problem: str = "") -> str:
+    def queue(  # noqa: PLR0913 - what a page shows
+        self,
+        entries: Sequence[Entry],
+        query: Query,
+        *,
+        session: Session,
+        base: str,
+        problem: str = "",
+        notice: str = "",
+    ) -> str:
         """The rows to decide about.
 
         Args:
@@ -114,6 +123,7 @@ class AdminView:
             session: Whose page it is.
             base: The address of the pages, without a slash at its end.
             problem: What is to be told first.
+            notice: What is to be told as long as it is so.
         """
         shown = [entry for entry in entries if query.filter.matches(entry)]
         pages = max(1, -(-len(shown) // PAGE_ROWS))
@@ -122,6 +132,7 @@ class AdminView:
             base=base,
             title=self._title,
             problem=problem,
+            notice=notice,
             session=session,
             cards=[_card(entry) for entry in shown[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]],
             counts=count(entries),

@@ -27,6 +27,7 @@ from web.admin import AdminPages
 from web.admin_view import AdminView
 from web.body_limit import BodyLimit
 from web.docs import docs_page
+from web.feedback_cors import FeedbackCors, is_correction_from
 from web.fetch import ImageFetcher
 from web.metrics import Metrics
 from web.mount import mount_page
@@ -35,10 +36,12 @@ from web.problems import Problems
 from web.rate_limit import FEEDBACK, PREDICTIONS, UPLOADS, RateLimiter, RateLimits, client_of
 from web.recent import Recent
 from web.rest import RestApi
+from web.same_site import SameSite
+from web.security_headers import SecurityHeaders
 from web.service import Service
 from web.texts import ENGLISH
 from web.uploads import Uploads
-from web.workers import Workers
+from web.workers import Places, Workers
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +50,7 @@ _DESCRIPTION = (
     "Errors come as `error` (a code), `detail` (a sentence) and `request_id`."
 )
 _WAITING_PICTURES = 64
+_FETCHES_AT_ONCE = 16
 _DISK_THREADS = 16
 _WAITING_ANSWERS = 256
 _HUB_LOOKED_AT_S = 60.0
@@ -89,11 +93,15 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
         redoc_url=None,
         lifespan=_running([delivery.start, watcher.start], cleanup),
     )
+    origins = settings.allowed_origins
     # The last one added is the first to see a request. With CORSMiddleware here, Gradio adds no rule of its own,
     # which would let every website read the answers.
     app.add_middleware(BodyLimit, max_bytes=settings.max_bytes, problems=problems)
     app.add_middleware(RateLimits, limiter=limiter, problems=problems, trusted_proxies=settings.trusted_proxies)
+    app.add_middleware(SameSite, problems=problems, is_welcome=partial(is_correction_from, origins=origins))
     app.add_middleware(CORSMiddleware, allow_origins=[])
+    app.add_middleware(FeedbackCors, origins=origins)
+    app.add_middleware(SecurityHeaders, is_space=bool(settings.space_id))
     problems.install(app)
 
     def health_warnings() -> list[str]:
@@ -104,10 +112,12 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
     app.include_router(router)
     routes = [*app.routes, *router.routes]
     if token := settings.admin_token.get_secret_value():
-        collection = create_collection(journal, settings, max_age_s=_HUB_LOOKED_AT_S)
+        collection = create_collection(journal, settings, max_age_s=_HUB_LOOKED_AT_S, alone=True)
         review = Review(journal, load=partial(collection.reviewed, pictures=False), picture=collection.picture)
         view = AdminView(ENGLISH.title(loaded.model.labels))
-        admin = AdminPages(review, token=token, view=view, problems=problems, client_of=client).router()
+        admin = AdminPages(
+            review, token=token, view=view, problems=problems, client_of=client, missing=lambda: collection.problem
+        ).router()
         app.include_router(admin)
         routes.extend(admin.routes)
     parts = PageParts(
@@ -141,6 +151,7 @@ def create_service(
         recent=Recent(),
         metrics=metrics,
         fetcher=create_fetcher(settings),
+        fetches=Places(_FETCHES_AT_ONCE, max_waiting=_WAITING_PICTURES),
         limits=settings.image_limits,
         answers_per_day=settings.feedback_per_day,
         hash_client=lambda address: keys.client_hash(address, now=datetime.now(UTC)),
