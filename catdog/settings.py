@@ -51,7 +51,9 @@ class Settings(BaseSettings):
     max_bytes: int = Field(20_000_000, gt=0, description="largest image, in bytes as sent")
     max_pixels: int = Field(64_000_000, gt=0, description="largest image, in pixels as its header declares")
     max_decoded_pixels: int = Field(
-        16_000_000, gt=0, description="largest image, in pixels after reduced-scale JPEG decoding (HEIC: 50 million)"
+        16_000_000,
+        gt=0,
+        description="largest image, in pixels after reduced-scale JPEG decoding (HEIC: 50 million; WebP: half as many)",
     )
     rate_limit: str = Field("600/minute", description="predictions per client")
     feedback_limit: str = Field("30/minute", description="corrections per client")
@@ -66,6 +68,12 @@ class Settings(BaseSettings):
         SecretStr(""), description="opens the maintainer's page /admin to whoever knows it; empty disables the page"
     )
 
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[!-~]+)?$",
+        description="address of this service, named to web servers that pictures are fetched from; on a Space, its page",
+    )
+
     test_allow_private_urls: bool = Field(
         default=False, description="tests only: fetch image URLs from private addresses; shouted about at start"
     )
@@ -76,6 +84,12 @@ class Settings(BaseSettings):
     )
     space_token: SecretStr | None = Field(
         None, description="for `python -m deploy space`: the token that the Space gets as its HF_TOKEN"
+    )
+    mlflow_tracking_uri: str = Field(
+        "sqlite:///runs/mlflow.db",
+        min_length=1,
+        validation_alias="MLFLOW_TRACKING_URI",
+        description="where training keeps its record: a SQLite file, or an MLflow server",
     )
     space_id: str = Field("", validation_alias="SPACE_ID", description="set by Spaces: the Space this runs on")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much to log")
@@ -97,12 +111,6 @@ class Settings(BaseSettings):
         """Whether the hub is another one than Hugging Face's."""
         return self.hf_endpoint.rstrip("/") != HUB
 
-    @field_validator("admin_token")
-    @classmethod
-    def _hard_to_guess(cls, token: SecretStr) -> SecretStr:
-        if 0 < len(token.get_secret_value()) < _SHORTEST_TOKEN:
-            raise ValueError(f"must have at least {_SHORTEST_TOKEN} characters, so that nobody guesses it")
-        return token
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, text: str) -> str:
@@ -116,6 +124,18 @@ class Settings(BaseSettings):
         """The origins in `cors_origins`."""
         return _listed(self.cors_origins)
 
+    @property
+    def about_us(self) -> str:
+        """Where web servers that are asked for pictures find out who asks; empty if nobody told."""
+        space = f"https://huggingface.co/spaces/{self.space_id}" if self.space_id else ""
+        return self.public_url or space
+
+    @field_validator("admin_token")
+    @classmethod
+    def _hard_to_guess(cls, token: SecretStr) -> SecretStr:
+        if 0 < len(token.get_secret_value()) < _SHORTEST_TOKEN:
+            raise ValueError(f"must have at least {_SHORTEST_TOKEN} characters, so that nobody guesses it")
+        return token
 
     @property
     def image_limits(self) -> ImageLimits:
@@ -131,16 +151,16 @@ def _is_on_volume(folder: Path) -> bool:
     return any(each.is_mount() for each in (path, *path.parents[:-1]))
 
 
+def _listed(text: str) -> tuple[str, ...]:
+    """What commas separate."""
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
 def variable(field: str) -> str:
     """The environment variable behind a settings field."""
     info = Settings.model_fields.get(field)
     alias = info.validation_alias if info else None
     return alias if isinstance(alias, str) else f"CATDOG_{field.upper()}"
-
-def _listed(text: str) -> tuple[str, ...]:
-    """What commas separate."""
-    return tuple(item.strip() for item in text.split(",") if item.strip())
-
 
 
 def secret_variables() -> frozenset[str]:

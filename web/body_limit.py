@@ -1,4 +1,7 @@
-"""A limit on request bodies that acts before anything parses them."""
+"""Limits on request bodies that act before anything parses them: how large, how slow, and how many at a time."""
+
+import asyncio
+import time
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -6,29 +9,50 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.problems import Problems
 
+MOST_AT_ONCE = 128
+"""Requests with a body that are answered at a time. Each may hold a megabyte of memory, and a picture on the disk."""
+
 _PICTURE_PATHS = ("/predict", "/feedback", "/gradio_api/upload")
 _FORM_OVERHEAD_BYTES = 64_000
 _OTHER_BYTES = 256_000  # events of the page and other JSON: no picture travels in these
-_TOO_LARGE = 413
+_BODILESS = ("GET", "HEAD", "OPTIONS")
+_SLOWEST_BYTES_PER_S = 20_000
+_TOO_SLOW, _TOO_LARGE = 408, 413
 
 
 class BodyLimit:
-    """ASGI middleware: refuses a body by its announced length at once, and one without as soon as it is too long."""
+    """ASGI middleware: refuses a body by its announced length at once, and one without as soon as it is too long.
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, problems: Problems) -> None:
+    A body must come at 20 kB/s after a time of grace, as Apache's mod_reqtimeout asks for; else the answer is 408.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_bytes: int,
+        problems: Problems,
+        grace_s: float = 15.0,
+        most_at_once: int = MOST_AT_ONCE,
+    ) -> None:
         """Wrap an app.
 
         Args:
             app: The app.
             max_bytes: Of one picture; a form around it may take a little more.
             problems: Words the answer.
+            grace_s: How long a body may take, however small it is.
+            most_at_once: How many requests with a body may be in progress.
         """
         self._app = app
         self._max_bytes = max_bytes
         self._problems = problems
+        self._grace_s = grace_s
+        self._most_at_once = most_at_once
+        self._in_progress = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 413."""
+        """Pass the request on, or answer 413, or 503 where too many are in progress."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -39,22 +63,54 @@ class BodyLimit:
             answer = self._problems.answer(scope["path"], "body_too_large", _message(limit))
             await answer(scope, receive, send)
             return
-        await self._app(scope, _counted(receive, limit), send)
+        if scope["method"] not in _BODILESS and self._in_progress >= self._most_at_once:
+            busy = "Too many requests are in progress. Try again in a few seconds."
+            await self._problems.answer(scope["path"], "busy", busy)(scope, receive, send)
+            return
+        await self._pass_on(scope, _Body(receive, limit=limit, grace_s=self._grace_s).receive, send)
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        counts = scope["method"] not in _BODILESS
+        self._in_progress += counts
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._in_progress -= counts
 
 
-def _counted(receive: Receive, limit: int) -> Receive:
-    """Raise an error that every ASGI app here turns into its own 413."""
-    size = 0
+class _Body:
+    """One body on its way. Its errors are such that every ASGI app here turns them into its own 408 or 413."""
 
-    async def receive_counted() -> Message:
-        nonlocal size
-        message = await receive()
-        size += len(message.get("body", b""))
-        if size > limit:
-            raise HTTPException(_TOO_LARGE, _message(limit))
+    def __init__(self, receive: Receive, *, limit: int, grace_s: float) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._patience_s = grace_s
+        self._size = 0
+        self._is_complete = False
+
+    async def receive(self) -> Message:
+        """The next part; once the body is complete, whatever else comes."""
+        if self._is_complete:
+            return await self._receive()
+        message = await self._next_part()
+        self._size += len(message.get("body", b""))
+        self._is_complete = not message.get("more_body", False)
+        if self._size > self._limit:
+            raise HTTPException(_TOO_LARGE, _message(self._limit))
         return message
 
-    return receive_counted
+    async def _next_part(self) -> Message:
+        """Wait for the client, not longer than all that it has sent allows."""
+        asked = time.monotonic()
+        allowed_s = self._patience_s + self._size / _SLOWEST_BYTES_PER_S
+        try:
+            async with asyncio.timeout(allowed_s):
+                return await self._receive()
+        except TimeoutError:
+            slow = "The request came too slowly. Try again with a better connection, or send a smaller picture."
+            raise HTTPException(_TOO_SLOW, slow, {"Connection": "close"}) from None
+        finally:
+            self._patience_s -= time.monotonic() - asked
 
 
 def _message(limit: int) -> str:

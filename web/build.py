@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import gradio as gr
 from fastapi import FastAPI, Request
@@ -40,6 +38,7 @@ from web.same_site import SameSite
 from web.security_headers import SecurityHeaders
 from web.service import Service
 from web.texts import ENGLISH
+from web.upload_folder import UploadFolder
 from web.uploads import Uploads
 from web.workers import Places, Workers
 
@@ -78,7 +77,8 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
     cleanup.callback(journal.close)
     cleanup.callback(delivery.stop)
     cleanup.callback(watcher.stop)
-    folder = cleanup.enter_context(TemporaryDirectory(prefix="catdog-uploads-"))
+    folder = UploadFolder()
+    cleanup.callback(folder.stop)
 
     def client(request: Request | gr.Request) -> str:
         origin = request.request if isinstance(request, gr.Request) else request
@@ -91,7 +91,7 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
         version=__version__,
         docs_url=None,
         redoc_url=None,
-        lifespan=_running([delivery.start, watcher.start], cleanup),
+        lifespan=_running([delivery.start, watcher.start, folder.start], cleanup),
     )
     origins = settings.allowed_origins
     # The last one added is the first to see a request. With CORSMiddleware here, Gradio adds no rule of its own,
@@ -125,7 +125,7 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
         metrics=metrics,
         limiter=limiter,
         client_of=client,
-        uploads=Uploads(Path(folder), max_bytes=settings.max_bytes),
+        uploads=Uploads(folder.path, max_bytes=settings.max_bytes),
         warnings=warnings,
         texts=ENGLISH,
     )
@@ -164,7 +164,7 @@ def create_fetcher(settings: Settings) -> ImageFetcher:
     """What gets images by URL; in the tests' mode it goes anywhere."""
     if settings.test_allow_private_urls:
         return ImageFetcher(max_bytes=settings.max_bytes, is_allowed=lambda _: True, any_port=True)
-    return ImageFetcher(max_bytes=settings.max_bytes)
+    return ImageFetcher(max_bytes=settings.max_bytes, about_us=settings.about_us)
 
 
 def _warnings(settings: Settings) -> tuple[str, ...]:

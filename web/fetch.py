@@ -6,6 +6,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from typing import IO
 
 import httpx
 
@@ -22,7 +23,6 @@ _TOO_MANY_REDIRECTS = "The address leads on too many times. Open the picture in 
 _HEADERS = {
     "Accept": "image/*,*/*;q=0.5",
     "Accept-Encoding": "identity",  # so that no small answer unpacks into a large one
-    "User-Agent": f"catdog/{__version__} (image classifier, on behalf of a visitor)",
 }
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -46,6 +46,7 @@ class ImageFetcher:
         self,
         *,
         max_bytes: int,
+        about_us: str = "",
         is_allowed: Callable[[IPAddress], bool] = is_public,
         any_port: bool = False,
         resolve: Resolver = resolve_host,
@@ -57,6 +58,7 @@ class ImageFetcher:
 
         Args:
             max_bytes: Larger images are given up while they stream in.
+            about_us: A web address, by which the servers that are asked find whom to ask back.
             is_allowed: Which addresses may be connected to.
             any_port: For tests only; otherwise 80 and 443.
             resolve: Finds the addresses of a host.
@@ -65,6 +67,8 @@ class ImageFetcher:
             total_timeout_s: For everything, redirects included.
         """
         self._max_bytes = max_bytes
+        contact = f"+{about_us}; " if about_us else ""
+        self._headers = {**_HEADERS, "User-Agent": f"catdog/{__version__} ({contact}image classifier, for a visitor)"}
         self._is_allowed = is_allowed
         self._any_port = any_port
         self._resolve = resolve
@@ -72,8 +76,8 @@ class ImageFetcher:
         self._timeout = httpx.Timeout(total_timeout_s, connect=connect_timeout_s)
         self._total_timeout_s = total_timeout_s
 
-    async def fetch(self, url: str) -> bytes:
-        """Fetch what may be an image; the decoder will tell.
+    async def fetch(self, url: str, file: IO[bytes]) -> None:
+        """Fetch what may be an image into a file; the decoder will tell.
 
         Raises:
             UrlRefusedError: the address is malformed, not public, or nobody answers there.
@@ -83,26 +87,26 @@ class ImageFetcher:
         progress = _Progress()
         try:
             async with asyncio.timeout(self._total_timeout_s):
-                return await self._follow(url, progress)
+                await self._follow(url, file, progress)
         except TimeoutError:
             raise progress.error("The address takes too long. Try again, or send the picture itself.") from None
 
-    async def _follow(self, url: str, progress: "_Progress") -> bytes:
+    async def _follow(self, url: str, file: IO[bytes], progress: "_Progress") -> None:
         target = _parse(url)
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await self._get(target, progress)
-            if isinstance(answer, bytes):
-                return answer
-            target = answer
+            following = await self._get(target, file, progress)
+            if following is None:
+                return
+            target = following
         raise UrlFailedError(_TOO_MANY_REDIRECTS)
 
-    async def _get(self, url: httpx.URL, progress: "_Progress") -> bytes | httpx.URL:
-        """One hop: the body, or the next address."""
+    async def _get(self, url: httpx.URL, file: IO[bytes], progress: "_Progress") -> httpx.URL | None:
+        """One hop: the body into the file, or the next address."""
         addresses = await self._checked_addresses(url)
         try:
             for address in addresses:
                 with contextlib.suppress(httpx.ConnectError, httpx.ConnectTimeout):
-                    return await self._get_from(address, url, progress)
+                    return await self._get_from(address, url, file, progress)
         except httpx.HTTPError:
             raise progress.error("The address stopped answering. Try again, or send the picture itself.") from None
         raise UrlRefusedError(_REFUSED)
@@ -120,9 +124,9 @@ class ImageFetcher:
             raise UrlRefusedError(_REFUSED)
         return addresses
 
-    async def _get_from(self, address: str, url: httpx.URL, progress: "_Progress") -> bytes | httpx.URL:
+    async def _get_from(self, address: str, url: httpx.URL, file: IO[bytes], progress: "_Progress") -> httpx.URL | None:
         """Ask one checked address, under the URL's own name. A client of its own keeps no cookies or connections."""
-        headers = {**_HEADERS, "Host": url.netloc.decode("ascii")}
+        headers = {**self._headers, "Host": url.netloc.decode("ascii")}
         extensions = {"sni_hostname": url.raw_host.decode("ascii")}
         async with (
             httpx.AsyncClient(verify=self._tls, trust_env=False, timeout=self._timeout) as client,
@@ -135,18 +139,19 @@ class ImageFetcher:
                 raise UrlFailedError(
                     f"The address answered with an error ({response.status_code}). Check it in your browser."
                 )
-            return await self._read(response)
+            await self._read(response, file)
+            return None
 
-    async def _read(self, response: httpx.Response) -> bytes:
+    async def _read(self, response: httpx.Response, file: IO[bytes]) -> None:
         announced = response.headers.get("Content-Length", "")
         if announced.isdecimal() and int(announced) > self._max_bytes:
             raise self._too_large()
-        body = bytearray()
+        size = 0
         async for chunk in response.aiter_raw():
-            body += chunk
-            if len(body) > self._max_bytes:
+            size += len(chunk)
+            if size > self._max_bytes:
                 raise self._too_large()
-        return bytes(body)
+            file.write(chunk)
 
     def _too_large(self) -> ImageTooLargeError:
         return ImageTooLargeError(

@@ -28,6 +28,7 @@ STATUS = {
     "unknown_label": 422,
     "unknown_request": 404,
     "invalid_request": 422,
+    "too_slow": 408,
     "rate_limited": 429,
     "busy": 503,
     "no_model": 503,
@@ -119,4 +120,6 @@ def _from_status(error: HTTPException) -> tuple[str, str]:
         return "method_not_allowed", "This address does not do that. See /docs."
     if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return "body_too_large", str(error.detail)
+    if error.status_code == HTTPStatus.REQUEST_TIMEOUT:
+        return "too_slow", str(error.detail)
     return "invalid_request", f"The request does not fit: {error.detail}. See /docs."

@@ -25,6 +25,7 @@ from web.answers import (
     PredictionAnswer,
     ReceiptRequest,
 )
+from web.client_gone import unless_gone
 from web.metrics import PROMETHEUS_TEXT, Metrics
 from web.problems import Problem
 from web.service import Correction, Service
@@ -50,6 +51,8 @@ _PREDICT: dict[str, Any] = {
     "summary": "Classify one picture",
     "response_description": "what the model says",
     "responses": _errors(
+        _403="forbidden",
+        _408="too_slow",
         _413="image_too_large, body_too_large",
         _422="unreadable_image, url_refused, url_not_image, url_failed, invalid_request",
         _429="rate_limited",
@@ -68,7 +71,9 @@ _FEEDBACK: dict[str, Any] = {
         200: {"model": FeedbackAnswer, "description": "the same answer was there before"},
         202: {"model": FeedbackAnswer, "description": "received, but not yet where it is safe"},
         **_errors(
+            _403="forbidden",
             _404="unknown_request",
+            _408="too_slow",
             _413="image_too_large, body_too_large",
             _422="unknown_label, unreadable_image, invalid_request",
             _429="rate_limited",
@@ -97,7 +102,9 @@ _TAKE_BACK: dict[str, Any] = {
     "response_description": "it is deleted",
     "status_code": 204,
     "responses": _errors(
+        _403="forbidden",
         _404="unknown_request",
+        _408="too_slow",
         _413="body_too_large",
         _422="invalid_request",
         _429="rate_limited",
@@ -168,9 +175,10 @@ class RestApi:
     ) -> PredictionAnswer:
         """Send a picture as the form field `file`, or name its address in the query."""
         if url is not None:
-            return PredictionAnswer.of(await self._service.classify_url(url))
+            return PredictionAnswer.of(await unless_gone(request, self._service.classify_url(url)))
         async with request.form(max_files=1, max_fields=1) as form:
-            return PredictionAnswer.of(await self._service.classify(_picture(form).file.read, Source.API))
+            classifying = self._service.classify(_picture(form).file.read, Source.API)
+            return PredictionAnswer.of(await unless_gone(request, classifying))
 
     async def feedback(self, request: Request, response: Response) -> FeedbackAnswer:
         """Correct or confirm a recent prediction by its `request_id`; later than that, send the picture again.

@@ -7,6 +7,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from catdog.errors import SettingsError
+from web.slow_clients import PunctualProtocol
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +38,11 @@ def serve(app: FastAPI, listener: socket.socket) -> None:
     """Serve at the bound address until SIGINT or SIGTERM."""
     for library in ("uvicorn", "httpx"):  # httpx names every address that it fetches
         logging.getLogger(library).setLevel(logging.WARNING)
+    _raise_open_files()
     config = uvicorn.Config(
         app,
+        http=PunctualProtocol,
+        ws="none",  # the page needs none
         access_log=False,  # it would show addresses
         log_config=None,
         proxy_headers=False,  # the forwarding hops to believe are a setting of ours
@@ -50,3 +54,14 @@ def serve(app: FastAPI, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     log.info("Ready on http://%s:%d", "localhost" if host in _ANYWHERE else host, port)
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _raise_open_files() -> None:
+    """Allow as many open files as this process may have: idle connections must not keep others out."""
+    try:
+        import resource  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -3,16 +3,18 @@
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from tempfile import SpooledTemporaryFile
 
 from PIL import Image
 
 from catdog.errors import ModelError, RateLimitedError, UnknownRequestError, UnreadableImageError, UrlNotImageError
 from catdog.hub import LoadedModel
-from catdog.images import ImageLimits, decode_image, to_jpeg
+from catdog.images import ImageLimits, open_image, to_jpeg
 from catdog.model import Prediction
 from feedback.delivery import Delivery
 from feedback.journal import Journal, Pending
@@ -20,14 +22,17 @@ from feedback.row import RowStatus, Source, new_row
 from feedback.sync import SyncState
 from web.fetch import ImageFetcher
 from web.metrics import Metrics
+from web.pixel_budget import PixelBudget
 from web.recent import Recent
-from web.workers import Workers
+from web.web_page import not_a_picture
+from web.workers import Places, Workers
 
 log = logging.getLogger(__name__)
 
 KEPT_AS_SENT_BYTES = 200_000
 """Larger pictures are remembered as a JPEG of 512 pixels."""
 
+_FETCHED_IN_MEMORY_BYTES = 1_000_000  # what is larger waits on the disk, as uploads do
 _HOUR_S = 3600.0
 _KEPT_QUALITY = 95  # a stored row compresses once more
 
@@ -82,6 +87,7 @@ class Service:
         recent: Recent[Remembered],
         metrics: Metrics,
         fetcher: ImageFetcher,
+        fetches: Places,
         limits: ImageLimits,
         hash_client: Callable[[str], str],
         answers_per_day: int,
@@ -97,6 +103,7 @@ class Service:
             recent: Predictions that may still be corrected.
             metrics: What is counted.
             fetcher: Gets images by URL.
+            fetches: How many of them at a time.
             limits: How large one image may be.
             hash_client: From a client's address to the hint that is stored.
             answers_per_day: How many of one client are kept within 24 hours.
@@ -110,7 +117,9 @@ class Service:
         self._recent = recent
         self._metrics = metrics
         self._fetcher = fetcher
+        self._fetches = fetches
         self._limits = limits
+        self._decoding = PixelBudget(limits.max_decoded_pixels)
         self._hash_client = hash_client
         self._answers_per_day = answers_per_day
         self._pictures = pictures
@@ -140,7 +149,6 @@ class Service:
 
         Raises:
             ImageError: the picture cannot be read or is too large.
-            UrlNotImageError: the same, where the picture came by its URL.
             ModelError: no model is live.
             BusyError: too much work is waiting.
         """
@@ -153,8 +161,15 @@ class Service:
             UrlError, ImageTooLargeError: nothing usable is at this address; see `ImageFetcher.fetch`.
             ModelError, BusyError: see `classify`.
         """
-        data = await self._fetcher.fetch(url)
-        return await self.classify(lambda: data, Source.URL, preview=preview)
+        async with self._fetches.place():
+            with SpooledTemporaryFile(max_size=_FETCHED_IN_MEMORY_BYTES) as file:
+                await self._fetcher.fetch(url, file)
+                file.seek(0)
+                try:
+                    return await self.classify(file.read, Source.URL, preview=preview)
+                except UnreadableImageError:
+                    file.seek(0)
+                    raise UrlNotImageError(not_a_picture(file.read(), url)) from None
 
     async def correct(self, request_id: str, label: str, *, client: str, key: str | None = None) -> Correction:
         """Keep what a person says about a prediction. Saying the same again changes nothing; another label replaces.
@@ -211,37 +226,37 @@ class Service:
     def _classify(self, read: Reader, source: Source, preview: bool, started: float) -> Answer:
         model = self.live.model
         data = read()
-        image = self._decode(data, source)
-        prediction = model.predict(image)
-        seconds = time.perf_counter() - started
-        is_small = len(data) <= KEPT_AS_SENT_BYTES
-        jpeg = to_jpeg(image, quality=_KEPT_QUALITY) if preview or not is_small else b""
+        with self._decoded(data) as image:
+            prediction = model.predict(image)
+            seconds = time.perf_counter() - started
+            is_small = len(data) <= KEPT_AS_SENT_BYTES
+            jpeg = to_jpeg(image, quality=_KEPT_QUALITY) if preview or not is_small else b""
         request_id = uuid.uuid4().hex
         self._remember(request_id, Remembered(prediction, data if is_small else jpeg, source))
         self._metrics.predicted(prediction, source=source, seconds=seconds)
         log.info("%s: %s %.3f, %.1f ms", request_id, prediction.label, prediction.confidence, 1000 * seconds)
         return Answer(request_id, prediction, 1000 * seconds, jpeg if preview else None)
 
-    def _decode(self, data: bytes, source: Source) -> Image.Image:
-        try:
-            return decode_image(data, limits=self._limits)
-        except UnreadableImageError:
-            if source is Source.URL:
-                raise UrlNotImageError(_not_an_image(data)) from None
-            raise
+    @contextmanager
+    def _decoded(self, data: bytes) -> Iterator[Image.Image]:
+        """Decode a picture when there is room for it in memory."""
+        photo = open_image(data, limits=self._limits)
+        with self._decoding.hold(photo.pixels):
+            yield photo.decode()
 
     def _remember(self, request_id: str, remembered: Remembered) -> None:
         self._recent.put(request_id, remembered, size=len(remembered.picture))
 
     def _keep(self, request_id: str, remembered: Remembered, label: str, client: str, key: str | None) -> Correction:
-        row = new_row(
-            prediction=remembered.prediction,
-            picture=decode_image(remembered.picture, limits=self._limits),
-            corrected_label=label,
-            request_id=request_id,
-            source=remembered.source,
-            client=self._hash_client(client),
-        )
+        with self._decoded(remembered.picture) as image:
+            row = new_row(
+                prediction=remembered.prediction,
+                picture=image,
+                corrected_label=label,
+                request_id=request_id,
+                source=remembered.source,
+                client=self._hash_client(client),
+            )
         self._check_share(row.client)
         saved = self._journal.append(row, idempotency_key=key)
         if saved.created:
@@ -257,10 +272,3 @@ class Service:
                 "Yours was NOT saved; send it tomorrow.",
                 retry_after_s=_HOUR_S,
             )
-
-
-def _not_an_image(data: bytes) -> str:
-    """What to tell a person whose address leads to something else."""
-    if data.lstrip()[:1] == b"<":
-        return "This address is a web page, not a picture. Open the picture there and copy its own address."
-    return "What is at this address is no picture that can be read. Try another address, or send the picture itself."

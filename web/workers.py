@@ -1,6 +1,7 @@
-"""Worker threads for decoding and inference, so that the event loop never waits for a picture."""
+"""Places for costly work: so many at once, and a bounded queue before them."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import anyio
@@ -11,12 +12,38 @@ from catdog.errors import BusyError
 Result = TypeVar("Result")
 
 
+class Places:
+    """So many may work at a time, in the order in which they came; beyond a bounded queue, work is refused.
+
+    Whoever is cancelled, waiting or working, leaves its place to the next.
+    """
+
+    def __init__(self, places: int, *, max_waiting: int) -> None:
+        self._places = places
+        self._max_waiting = max_waiting
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Wait for a place and keep it while the block runs.
+
+        Raises:
+            BusyError: `max_waiting` others are waiting already.
+        """
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(self._places)  # needs a running event loop
+        if self._limiter.statistics().tasks_waiting >= self._max_waiting:
+            raise BusyError("Too many pictures are waiting. Try again in a few seconds.")
+        async with self._limiter:
+            yield
+
+
 class Workers:
-    """A few threads and a bounded queue before them: beyond it, work is refused rather than piled up."""
+    """A few threads for decoding and inference, so that the event loop never waits for a picture."""
 
     def __init__(self, *, threads: int, max_waiting: int) -> None:
+        self._places = Places(threads, max_waiting=max_waiting)
         self._threads = threads
-        self._max_waiting = max_waiting
         self._limiter: anyio.CapacityLimiter | None = None
 
     async def run(self, work: Callable[[], Result]) -> Result:
@@ -26,7 +53,6 @@ class Workers:
             BusyError: `max_waiting` others are waiting already.
         """
         if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(self._threads)  # needs a running event loop
-        if self._limiter.statistics().tasks_waiting >= self._max_waiting:
-            raise BusyError("Too many pictures are waiting. Try again in a few seconds.")
-        return await run_sync(work, limiter=self._limiter)
+            self._limiter = anyio.CapacityLimiter(self._threads)
+        async with self._places.place():
+            return await run_sync(work, limiter=self._limiter)

@@ -1,6 +1,7 @@
 """Real sockets on loopback; which addresses count as allowed is told to the fetcher."""
 
 import asyncio
+import io
 import shutil
 import ssl
 import subprocess
@@ -116,7 +117,13 @@ def this_host_only(address: IPAddress) -> bool:
 
 def fetch(url: str, **options: object) -> bytes:
     arguments = {"max_bytes": 1000, "is_allowed": this_host_only, "any_port": True, "total_timeout_s": 20.0} | options
-    return asyncio.run(ImageFetcher(**arguments).fetch(url))  # type: ignore[arg-type]
+    return fetched(ImageFetcher(**arguments), url)  # type: ignore[arg-type]
+
+
+def fetched(fetcher: ImageFetcher, url: str) -> bytes:
+    file = io.BytesIO()
+    asyncio.run(fetcher.fetch(url, file))
+    return file.getvalue()
 
 
 def resolver(*answers: Sequence[str]) -> tuple[Callable[[str, int], object], list[str]]:
@@ -261,7 +268,7 @@ def test_a_second_address_is_tried_when_nobody_answers_at_the_first(loopback: Lo
 )
 def test_what_is_no_public_address_is_refused_in_the_same_words(url: str) -> None:
     with pytest.raises(UrlRefusedError) as refused:
-        asyncio.run(ImageFetcher(max_bytes=1000).fetch(url))
+        fetched(ImageFetcher(max_bytes=1000), url)
     assert str(refused.value) == REFUSED
 
 

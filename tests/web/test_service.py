@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from catdog.errors import BusyError, ModelError, RateLimitedError, UnreadableImageError, UrlNotImageError
+from catdog.errors import BusyError, ModelError, RateLimitedError
 from catdog.hub import LoadedModel
 from catdog.model import Model
 from catdog.settings import Settings
@@ -59,13 +59,6 @@ def test_a_correction_is_judged_by_the_labels_of_the_model_that_answered(service
     assert correction.created
 
 
-def test_unreadable_bytes_are_called_by_where_they_came_from(service: Service) -> None:
-    with pytest.raises(UnreadableImageError):
-        asyncio.run(service.classify(lambda: b"text", Source.UPLOAD))
-    with pytest.raises(UrlNotImageError, match="web page"):
-        asyncio.run(service.classify(lambda: b"\n<html>", Source.URL))
-
-
 def test_expired_keys_of_client_hashes_are_destroyed_at_the_start(tmp_path: Path) -> None:
     old = tmp_path / KEYS_FOLDER / "2020-01.key"
     old.parent.mkdir()
@@ -97,6 +90,24 @@ def test_the_queue_is_open_again_when_the_work_is_done() -> None:
         return [await workers.run(lambda: 1), await workers.run(lambda: 2)]
 
     assert asyncio.run(twice()) == [1, 2]
+
+
+def test_who_leaves_while_waiting_frees_a_place_in_the_queue() -> None:
+    release = threading.Event()
+
+    async def leave() -> bool:
+        workers = Workers(threads=1, max_waiting=1)
+        working = asyncio.create_task(workers.run(release.wait))
+        waiting = asyncio.create_task(workers.run(release.wait))
+        await asyncio.sleep(0)  # let each begin
+        waiting.cancel()
+        await asyncio.wait((waiting,))
+        next_one = asyncio.create_task(workers.run(lambda: True))
+        await asyncio.sleep(0)
+        release.set()
+        return await next_one and await working
+
+    assert asyncio.run(leave())
 
 
 def test_a_client_has_a_share_of_the_day_that_survives_a_restart(tmp_path: Path, toy_folder: Path) -> None:

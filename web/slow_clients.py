@@ -1,0 +1,73 @@
+"""Clients that send or read so slowly that they only hold a connection: their time is over at some point."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class PunctualProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol with two deadlines that it lacks; slow bodies are the affair of `BodyLimit`.
+
+    A connection is closed when a request's headers are not complete in `headers_within_s`, counted from the opening
+    of the connection or from what follows the last answer, and when nothing was read of an answer for `read_within_s`.
+    """
+
+    headers_within_s = 15.0
+    read_within_s = 30.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._headers_due: asyncio.TimerHandle | None = None
+        self._reading_due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client connects."""
+        super().connection_made(transport)
+        self._expect_headers()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes come: of a request in progress, or of the next."""
+        if self.cycle is None or self.cycle.response_complete:
+            self._expect_headers()
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """The headers are there."""
+        self._stop_expecting()
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than the answer is written."""
+        super().pause_writing()
+        self._stop_watching()
+        self._reading_due = self.loop.call_later(self.read_within_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client has read most of what was written."""
+        super().resume_writing()
+        self._stop_watching()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is over, whoever ended it."""
+        self._stop_expecting()
+        self._stop_watching()
+        super().connection_lost(exc)
+
+    def _expect_headers(self) -> None:
+        if self._headers_due is None:
+            self._headers_due = self.loop.call_later(self.headers_within_s, self._headers_are_late)
+
+    def _stop_expecting(self) -> None:
+        if self._headers_due is not None:
+            self._headers_due.cancel()
+            self._headers_due = None
+
+    def _stop_watching(self) -> None:
+        if self._reading_due is not None:
+            self._reading_due.cancel()
+            self._reading_due = None
+
+    def _headers_are_late(self) -> None:
+        self._headers_due = None
+        self.transport.close()
