@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "",
         pattern=r"^(https?://[!-~]+)?$",
-        description="address of this service, named to web servers that pictures are fetched from; on a Space, its page",
+        description="address of this service, named to servers that pictures are fetched from; on a Space, its page",
     )
 
     test_allow_private_urls: bool = Field(
