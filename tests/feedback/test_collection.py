@@ -83,6 +83,26 @@ def test_stats_and_export_join_the_hub_and_what_only_this_journal_has(
     assert exported[rows[0].id]["image"]["bytes"] == rows[0].image
 
 
+def test_without_the_hub_review_and_stats_go_on_and_say_so_and_what_needs_all_rows_fails(
+    rows: list[FeedbackRow], hub: Running, data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Journal.open(data_dir) as journal:
+        journal.append(own := some_row())
+    hub.stop()
+    assert listed(capsys) == {own.id: "pending"}
+    assert run(main, ["review", "--accept", own.id, "--by", "me"]) == 0
+    assert "may be missing here. The Hub cannot be reached" in capsys.readouterr().err
+    assert run(main, ["stats"]) == 0
+    assert "may be missing" in capsys.readouterr().err
+    for command in (["export", "--out", str(tmp_path / "out")], ["forget", "--client", "aa"]):
+        assert run(main, command) == 1
+    hub.start()
+    assert listed(capsys) == {own.id: "accepted", rows[0].id: "accepted", rows[1].id: "pending", rows[2].id: "pending"}
+    hub.stop()
+    assert len(listed(capsys)) == 4, "copies of the Hub's rows are still there"
+    hub.start()
+
+
 @pytest.mark.parametrize(("option", "left"), [("--id", [1, 2]), ("--client", [2])])
 def test_forget_deletes_on_the_hub_from_a_fresh_machine(
     option: str, left: list[int], rows: list[FeedbackRow], api: HfApi, data_dir: Path

@@ -12,6 +12,7 @@ from catdog.settings import Settings
 from devhub.faults import Fault
 from devhub.server import Running
 from feedback.decisions import accept, reject, undo
+from feedback.journal import Journal
 from feedback.parquet import ROW_SCHEMA, write_parquet
 from feedback.row import FeedbackRow
 from feedback.shards import decisions_shard, rows_shard
@@ -89,6 +90,24 @@ def test_rows_and_decisions_on_the_hub_are_joined(dataset: HfApi, settings: Sett
     assert labels(feedback) == {kept.id: "dog", relabelled.id: "cat"}
     assert feedback.revision == dataset.dataset_info(REPO).sha
     assert feedback.rows[0].image == kept.image
+
+
+def test_what_the_journal_has_not_sent_counts_too(dataset: HfApi, settings: Settings, tmp_path: Path) -> None:
+    known, changed = some_row(client="aa"), some_row(client="bb")
+    upload(dataset, "data/1.parquet", rows_shard([known, changed]))
+    upload(dataset, "decisions/1.parquet", decisions_shard([accept(row, by="me") for row in (known, changed)]))
+    own, again = some_row(), dataclasses.replace(some_row(client="bb"), image_sha256=changed.image_sha256)
+    with Journal.open(tmp_path / "data") as journal:
+        for row in (own, again):
+            journal.append(row)
+        journal.decide([accept(own, by="me"), accept(known, by="me", label="cat")])
+    alone = open_feedback(REPO, settings)
+    assert labels(alone) == {known.id: "dog", changed.id: "dog"}
+    joined = open_feedback(REPO, settings.model_copy(update={"feedback_repo": REPO, "data_dir": tmp_path / "data"}))
+    assert labels(joined) == {known.id: "cat", own.id: "dog"}, "the newest answer about a picture is pending"
+    assert joined.revision == f"{alone.revision}+local"
+    elsewhere = settings.model_copy(update={"feedback_repo": "me/other", "data_dir": tmp_path / "data"})
+    assert labels(open_feedback(REPO, elsewhere)) == labels(alone)
 
 
 def test_an_empty_data_set_has_no_accepted_rows(dataset: HfApi, settings: Settings) -> None:

@@ -14,13 +14,13 @@ from feedback.journal import Journal
 from feedback.row import FeedbackRow, Source
 from tests.feedback.rows import some_row
 from tests.toy import COLOURS, textured
+from tests.web.admin import TOKEN, csrf, log_in
 from tests.web.conftest import Server, running, wait_for
 from tests.web.test_page import FLAGS, TIMEOUT_MS, find_chromium
 from web.admin import COOKIE
 from web.admin_sessions import Sessions
 from web.admin_view import Query
 
-TOKEN = "a token that nobody guesses"
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
 
 
@@ -64,25 +64,11 @@ def visitor(server: Server) -> httpx.Client:
     return httpx.Client(base_url=server.url, timeout=30, headers=headers)
 
 
-def log_in(http: httpx.Client, token: str = TOKEN, name: str = "Ann") -> httpx.Response:
-    """Log in as a browser on https does; a secure cookie is then carried by hand."""
-    answer = http.post("/admin/login", data={"token": token, "name": name})
-    if COOKIE in answer.headers.get("Set-Cookie", ""):
-        http.headers["Cookie"] = answer.headers["Set-Cookie"].partition(";")[0]
-    return answer
-
-
 @pytest.fixture
 def maintainer(admin_server: Server) -> Iterator[httpx.Client]:
     with visitor(admin_server) as http:
         assert log_in(http).status_code == 303
         yield http
-
-
-def csrf(http: httpx.Client) -> str:
-    found = re.search(r'name="csrf" value="([^"]+)"', http.get("/admin").text)
-    assert found
-    return found[1]
 
 
 def decided(server: Server) -> dict[str, tuple[str, str | None, str, str]]:

@@ -13,6 +13,7 @@ from devhub.faults import Fault
 from devhub.server import Running
 from tests.feedback.hub_rows import hub_records
 from tests.toy import encoded, picture
+from tests.web.admin import TOKEN, csrf, log_in
 from tests.web.conftest import Server, running, wait_for
 
 REPO = "me/feedback"
@@ -91,6 +92,28 @@ def test_the_app_starts_without_a_hub_that_works_and_says_so(
         assert metric(server, "catdog_sync_failures_total") >= 1
     assert len(server.rows()) == 1
     assert hub.token not in server.log.read_text()
+
+
+def test_the_review_page_goes_on_without_the_hub_and_says_so(hub: Running, tmp_path: Path, toy_folder: Path) -> None:
+    hub.stop()
+    with (
+        running(tmp_path, toy_folder, **settings(hub, admin_token=TOKEN)) as server,
+        httpx.Client(base_url=server.url, timeout=30) as http,
+    ):
+        row_id = correct(server).json()["id"]
+        assert log_in(http).status_code == 303
+        page = http.get("/admin")
+        assert page.status_code == 200
+        assert row_id in page.text
+        assert "cannot be reached" in page.text
+        assert http.get(f"/admin/picture/{row_id}").status_code == 200
+        said = http.post("/admin/decide", data={"csrf": csrf(http), "do": f"accept:{row_id}"})
+        assert said.status_code == 303
+        hub.start()
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(30)
+    (decision,) = hub_records(HfApi(endpoint=hub.url, token=hub.token), REPO, "decisions")
+    assert (decision["row_id"], decision["status"]) == (row_id, "accepted")
 
 
 def test_without_a_data_set_nothing_is_sent_and_nothing_is_wrong(server: Server) -> None:
