@@ -41,5 +41,5 @@ VOLUME /data
 EXPOSE 7860
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 \
-    CMD python3 -c "import sys, urllib.request as u; u.urlopen(f'http://127.0.0.1:{sys.argv[1]}/health', timeout=4)" "${CATDOG_PORT:-7860}"
+    CMD ["sh", "-c", "python3 -c \"import urllib.request as u; u.urlopen('http://127.0.0.1:${CATDOG_PORT:-7860}/health', timeout=4)\""]
 ENTRYPOINT ["python3", "app.py"]

@@ -18,6 +18,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy", description="Bring the app to where it runs; check it.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_smoke(commands.add_parser("smoke", help="check a running service: health, prediction, feedback, metrics"))
+    _add_evaluate(commands.add_parser("evaluate", help="how good is the deployed model? Ask it as clients do"))
     _add_space(commands.add_parser("space", help="create or update the Space that the Spacefile describes"))
     arguments = parser.parse_args(argv)
     return int(arguments.run(arguments))
@@ -36,6 +37,23 @@ def _add_smoke(parser: argparse.ArgumentParser) -> None:
     add("--image", type=Path, metavar="FILE", help="the picture to send; without, a random one")
     add("--label", help="what the service must see in --image")
     parser.set_defaults(run=_smoke)
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    parser.description = (
+        "Send labelled pictures to a service and write what it says to a JSON list: image, true_label, "
+        "predicted_label, confidence, model_revision. On stdout: the live accuracy with its 95 % interval, whether the "
+        "same model says the same on this machine, and what feedback says (of CATDOG_FEEDBACK_REPO, and of the journal "
+        "in CATDOG_DATA_DIR). Use pictures that the model was not trained with."
+    )
+    _add_service(parser)
+    add("--data", required=True, help="a folder with a sub-folder of pictures per label, or with Parquet; or USER/NAME")
+    add("--out", type=Path, default=Path("deployment_results.json"), metavar="FILE", help="(default: %(default)s)")
+    add("--limit", type=int, metavar="N", help="send N pictures, chosen at random")
+    add("--seed", type=int, default=0, help="of that choice (default: %(default)s)")
+    add("--model", type=Path, metavar="DIR", help="the same model on this machine; else it is looked for on the Hub")
+    parser.set_defaults(run=_evaluate)
 
 
 def _add_space(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +94,12 @@ def _smoke(arguments: argparse.Namespace) -> int:
         done = smoke(service, expected, deadline_s=arguments.timeout, picture=picture)
     print(*done, sep="\n")
     return 0
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from deploy.evaluate_command import run_evaluate  # noqa: PLC0415 - ONNX Runtime
+
+    return run_evaluate(arguments, load_settings(), token=_token(arguments))
 
 
 def _space(arguments: argparse.Namespace) -> int:

@@ -101,6 +101,7 @@ class Collection:
         answers = Counter(
             (row.predicted_label, row.corrected_label, row.model_id, row.model_revision)
             for row in counting(rows).values()
+            if not row.is_audit
         )
         times = [row.created_at for row in rows]
         return Stats(

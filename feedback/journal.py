@@ -16,7 +16,7 @@ from feedback.database import connect, empty_log, open_database, reason, reopen,
 from feedback.decisions import SELECT_DECISIONS, Decision, decision_from, insert_decision
 from feedback.row import FeedbackRow, RowStatus
 from feedback.stats import AnswerCount, Stats
-from feedback.table import SELECT_ROWS, SELECT_ROWS_ALONE, Saved, delete_request, insert, row_from, text
+from feedback.table import NOT_AUDIT, SELECT_ROWS, SELECT_ROWS_ALONE, Saved, delete_request, insert, row_from, text
 
 log = logging.getLogger(__name__)
 
@@ -138,8 +138,8 @@ class Journal:
     def stats(self) -> Stats:
         """Count rows and answers. It reads every row, but no picture."""
         answers = self.query(
-            "SELECT predicted_label, corrected_label, model_id, model_revision, count(*) "
-            "FROM rows WHERE NOT superseded GROUP BY 1, 2, 3, 4 ORDER BY 3, 4, 1, 2"
+            "SELECT predicted_label, corrected_label, model_id, model_revision, count(*) "  # noqa: S608
+            f"FROM rows WHERE NOT superseded AND {NOT_AUDIT} GROUP BY 1, 2, 3, 4 ORDER BY 3, 4, 1, 2"
         )
         ((rows, first_at, last_at),) = self.query("SELECT count(*), min(created_at), max(created_at) FROM rows")
         return Stats(

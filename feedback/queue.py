@@ -74,6 +74,8 @@ class Filter:
     source: str | None = None
     since: datetime | None = None
     """Rows made then or later."""
+    audit: bool = False
+    """Only the audit sample."""
 
     def matches(self, entry: Entry) -> bool:
         """Whether an entry is to be shown."""
@@ -84,6 +86,7 @@ class Filter:
             and self.predicted in (None, row.predicted_label)
             and self.source in (None, row.source)
             and (self.since is None or row.created_at >= self.since)
+            and (row.is_audit or not self.audit)
         )
 
 
@@ -113,7 +116,7 @@ def _entry(reviewed: ReviewedRow, group: str, said: Counter[str], novelty: Mappi
         agreeing=agreeing,
         voters=voters,
         signals=Signals(
-            sure_but_corrected=0.0 if row.is_confirmation else max(row.probabilities),
+            sure_but_corrected=0.0 if row.is_confirmation or row.is_audit else max(row.probabilities),
             disagreement=2 * min(agreeing, voters - agreeing) / voters if voters else 0.0,
             low_confidence=_low_confidence(row.probabilities),
             unlike_training=novelty[row.id],
@@ -134,9 +137,10 @@ def _group(ids: tuple[str, ...], hashes: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def _count(rows: Iterable[ReviewedRow], groups: Mapping[str, str]) -> defaultdict[str, Counter[str]]:
-    """What people say of each group; rejected rows have no vote."""
+    """What people say of each group; rejected rows have no vote, nor has the audit sample, which nobody answered."""
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for row in votes((each.row for each in rows if each.status is not Status.REJECTED), lambda row: groups[row.id]):
+    said = (each.row for each in rows if each.status is not Status.REJECTED and not each.row.is_audit)
+    for row in votes(said, lambda row: groups[row.id]):
         counts[groups[row.id]][row.corrected_label] += 1
     return counts
 

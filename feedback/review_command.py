@@ -27,6 +27,7 @@ def add_review_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--predicted", metavar="LABEL", help="what the model said")
     show.add_argument("--source", choices=tuple(Source), help="how the picture came")
     show.add_argument("--since", type=_time, metavar="DATE", help="rows made then or later, as 2026-01-31")
+    show.add_argument("--audit", action="store_true", help="only the random sample that measures accuracy")
     show.add_argument("--limit", type=int, metavar="N", help="the first N; useful ones come first")
     show.add_argument("--format", choices=("text", "json"), default="text", help="(default: %(default)s)")
     decide = parser.add_argument_group("what to decide", "Any of these, all recorded in one step or not at all.")
@@ -112,6 +113,7 @@ def _filter(arguments: argparse.Namespace) -> Filter:
         predicted=arguments.predicted,
         source=arguments.source,
         since=arguments.since,
+        audit=arguments.audit,
     )
 
 

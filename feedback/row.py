@@ -24,6 +24,9 @@ SCHEMA_VERSION = 1
 NEITHER_SCORE = "neither_score"
 """In `extra`: the model's own score for "none of the labels", if it has one."""
 
+AUDIT = "audit"
+"""In `extra`: true for a picture of the audit sample, about which nobody has said anything; see `feedback.audit`."""
+
 
 class Source(StrEnum):
     """How the picture came."""
@@ -83,6 +86,11 @@ class FeedbackRow:
     def is_confirmation(self) -> bool:
         """Whether the person agrees with the model."""
         return self.corrected_label == self.predicted_label
+
+    @property
+    def is_audit(self) -> bool:
+        """Whether it was kept at random, without an answer, to learn how often the model is right."""
+        return json.loads(self.extra).get(AUDIT) is True
 
 
 def new_row(  # noqa: PLR0913 - the columns that cannot be derived, all by name

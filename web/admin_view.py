@@ -180,7 +180,7 @@ def _card(entry: Entry) -> _Card:
         counts_as=reviewed.label,
         agreement=_agreement(entry),
         is_disputed=entry.agreeing < entry.voters,
-        why=_why(entry.signals),
+        why=(*(("random sample",) if row.is_audit else ()), *_why(entry.signals)),
         labels=(*row.labels, *sorted(RESERVED_LABELS)),
         source=row.source.value,
         made_at=row.created_at,

@@ -1,0 +1,145 @@
+"""Labelled pictures to send to a service: a folder with a sub-folder per label, or Parquet, here or on the Hub."""
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from catdog.errors import DataError, HubError, SettingsError
+
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp", ".heic", ".heif"})
+_LABEL_COLUMNS = ("label", "labels")
+_IMAGE = "image"
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One picture and what it shows."""
+
+    name: str
+    """Its path, or its Parquet file and row."""
+    label: str
+    data: bytes
+    """Encoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    file: Path
+    name: str
+    label: str = ""
+    row: int | None = None
+    """Within a Parquet file."""
+
+
+def read_labelled(data: str, *, limit: int | None, seed: int, endpoint: str, token: str | None) -> Iterator[Labelled]:
+    """Labelled pictures of a folder or a Hub data set, read one after another.
+
+    Args:
+        data: A folder, or USER/NAME on the Hub.
+        limit: At most so many, chosen at random; None is all.
+        seed: Of that choice.
+        endpoint: The Hub.
+        token: For the Hub.
+
+    Raises:
+        SettingsError: there is no such folder, and it is no name of a data set.
+        DataError: nothing that can be used is in there.
+        HubError: the Hub cannot be reached or refuses.
+    """
+    folder = Path(data) if Path(data).is_dir() else _fetch(data, endpoint, token)
+    parquet = sorted(folder.rglob("*.parquet"))
+    found = _rows(folder, parquet) if parquet else _files(folder)
+    if not found:
+        raise DataError(f"{data} holds neither Parquet nor sub-folders with pictures, one per label.")
+    if limit is not None and limit < len(found):
+        chosen = random.Random(seed).sample(range(len(found)), limit)  # noqa: S311 - a sample, no secret
+        found = [found[index] for index in sorted(chosen)]
+    return _read_rows(found) if parquet else _read_files(found)
+
+
+def _fetch(data: str, endpoint: str, token: str | None) -> Path:
+    """A local copy of a data set's Parquet files."""
+    import httpx2  # noqa: PLC0415
+    from huggingface_hub import errors, snapshot_download  # noqa: PLC0415 - a second, which folders do without
+
+    if data.count("/") != 1 or data.startswith(("/", ".")):
+        raise SettingsError(f"--data {data}: there is no such folder, and it is no data set on the Hub (USER/NAME).")
+    try:
+        return Path(
+            snapshot_download(
+                data, repo_type="dataset", allow_patterns="**/*.parquet", endpoint=endpoint, token=token or False
+            )
+        )
+    except errors.HFValidationError:
+        raise SettingsError(f"--data {data} is no name of a data set on the Hub.") from None
+    except (httpx2.HTTPError, OSError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise HubError(f"{data} could not be fetched from {endpoint}: {reason}") from None
+
+
+def _files(folder: Path) -> list[_Reference]:
+    return [
+        _Reference(path, path.relative_to(folder).as_posix(), path.parent.name)
+        for label in sorted(path for path in folder.iterdir() if path.is_dir())
+        for path in sorted(label.iterdir())
+        if path.suffix.lower() in _SUFFIXES
+    ]
+
+
+def _read_files(found: Sequence[_Reference]) -> Iterator[Labelled]:
+    for each in found:
+        yield Labelled(each.name, each.label, each.file.read_bytes())
+
+
+def _rows(folder: Path, files: Sequence[Path]) -> list[_Reference]:
+    import pyarrow.parquet as pq  # noqa: PLC0415 - large, and folders of pictures do without
+
+    return [
+        _Reference(path, f"{path.relative_to(folder).as_posix()}#{row}", row=row)
+        for path in files
+        for row in range(pq.read_metadata(path).num_rows)
+    ]
+
+
+def _read_rows(found: Sequence[_Reference]) -> Iterator[Labelled]:
+    """Rows in the order of their files, a row group at a time in memory."""
+    for path in dict.fromkeys(each.file for each in found):
+        wanted = {each.row: each.name for each in found if each.file == path}
+        yield from _read_parquet(path, wanted)
+
+
+def _read_parquet(path: Path, wanted: dict[int | None, str]) -> Iterator[Labelled]:
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    with pq.ParquetFile(path) as file:
+        schema = file.schema_arrow
+        column = next((name for name in _LABEL_COLUMNS if name in schema.names), None)
+        if column is None or _IMAGE not in schema.names:
+            raise DataError(f"{path.name} needs the columns `image` and `label`; it has {', '.join(schema.names)}.")
+        names = _label_names(schema.metadata, column)
+        first = 0
+        for group in range(file.num_row_groups):
+            count = file.metadata.row_group(group).num_rows
+            rows = [row for row in range(first, first + count) if row in wanted]
+            if rows:
+                table = file.read_row_group(group, columns=[_IMAGE, column])
+                for row in rows:
+                    yield _labelled(wanted[row], table.slice(row - first, 1).to_pylist()[0], column, names)
+            first += count
+
+
+def _labelled(name: str, record: dict[str, Any], column: str, names: Sequence[str]) -> Labelled:
+    label, image = record[column], record[_IMAGE]
+    if label is None or not isinstance(image, dict) or not image.get("bytes"):
+        raise DataError(f"{name} has no picture or no label. Use a data set that holds both in every row.")
+    return Labelled(name, names[label] if names else str(label), image["bytes"])
+
+
+def _label_names(metadata: dict[bytes, bytes] | None, column: str) -> Sequence[str]:
+    """The names behind numbers, as the data set's features tell; none where labels are strings."""
+    told = json.loads((metadata or {}).get(b"huggingface", b"{}"))
+    names: Sequence[str] = told.get("info", {}).get("features", {}).get(column, {}).get("names", ())
+    return names
