@@ -8,6 +8,7 @@ from pathlib import Path
 from catdog.cli import run
 from catdog.errors import SettingsError
 from catdog.settings import PROJECT_ROOT, load_settings
+from deploy.static_command import add_static_arguments
 
 _HEALTHY_WITHIN_S = 120.0
 _BUILT_WITHIN_S = 900.0
@@ -20,6 +21,7 @@ def main(argv: Sequence[str]) -> int:
     _add_smoke(commands.add_parser("smoke", help="check a running service: health, prediction, feedback, metrics"))
     _add_evaluate(commands.add_parser("evaluate", help="how good is the deployed model? Ask it as clients do"))
     _add_space(commands.add_parser("space", help="create or update the Space that the Spacefile describes"))
+    add_static_arguments(commands.add_parser("static", help="build the classifier as a static page; publish it"))
     arguments = parser.parse_args(argv)
     return int(arguments.run(arguments))
 

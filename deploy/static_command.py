@@ -5,10 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from catdog.errors import SettingsError
-from catdog.settings import load_settings
-from deploy.static_build import BROWSER, Built, build_static
-from deploy.static_model import StaticModel, find_static_model
-from deploy.static_runtime import find_runtime
+from catdog.settings import Settings, load_settings
 
 
 def add_static_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,19 +27,25 @@ def run_static(arguments: argparse.Namespace) -> int:
     """Build, and publish if asked to."""
     if arguments.out is None and arguments.space is None:
         raise SettingsError("Name a folder with --out, or a Space with --space.")
-    model, runtime = find_static_model(load_settings()), find_runtime(BROWSER)
+    settings = load_settings()
     if arguments.out is not None:
-        _finish(arguments, model, build_static(model, runtime, arguments.out, feedback=arguments.feedback))
-        return 0
+        return _make(arguments, settings, arguments.out)
     with TemporaryDirectory() as folder:
-        _finish(arguments, model, build_static(model, runtime, Path(folder) / "page", feedback=arguments.feedback))
+        return _make(arguments, settings, Path(folder) / "page")
+
+
+def _make(arguments: argparse.Namespace, settings: Settings, out: Path) -> int:
+    from deploy.static_build import BROWSER, build_static  # noqa: PLC0415 - the Hub's client and ONNX Runtime, for
+    from deploy.static_model import find_static_model  # noqa: PLC0415       this command alone
+    from deploy.static_runtime import find_runtime  # noqa: PLC0415
+    from deploy.static_space import publish_static  # noqa: PLC0415
+
+    model = find_static_model(settings)
+    built = build_static(model, find_runtime(BROWSER), out, feedback=arguments.feedback)
+    size = f"{built.first_load / 1e6:.1f} MB on a first visit"
+    print(f"{model.network} of {model.model_id} ({model.revision}): {size}")  # noqa: T201
+    if arguments.space is None:
+        print(built.folder)  # noqa: T201
+    else:
+        print(publish_static(built.folder, arguments.space, settings, private=arguments.private))  # noqa: T201
     return 0
-
-
-def _finish(arguments: argparse.Namespace, model: StaticModel, built: Built) -> None:
-    megabytes = built.first_load / 1e6
-    print(f"{built.folder}: {model.network} of {model.model_id}; {megabytes:.1f} MB on a first visit")  # noqa: T201
-    if arguments.space is not None:
-        from deploy.static_space import publish_static  # noqa: PLC0415 - the Hub's client, for this alone
-
-        print(publish_static(built.folder, arguments.space, load_settings(), private=arguments.private))  # noqa: T201
