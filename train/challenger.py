@@ -17,6 +17,7 @@ from torch import nn
 
 from catdog.errors import DataError
 from catdog.metadata import WEIGHTS_FILE, Metadata
+from train.augment import Augmentation
 from train.corrections import Correction
 from train.examples import Examples, read_examples
 from train.finetune import Schedule, TrainingSet, create_accelerator, finetune
@@ -26,8 +27,15 @@ from train.network import create_network, fold_temperature
 from train.source import Source, source_of
 from train.splits import Divided
 
-RETRAIN_SCHEDULE = Schedule(epochs=4, rate=3e-4, average_decay=0.99)
-"""Gentler and shorter than a first training: the network is good already."""
+RETRAIN_SCHEDULE = Schedule(
+    epochs=4,
+    rate=3e-4,
+    body_factor=0.5,
+    average_decay=0.99,
+    smoothing=0.0,
+    augmentation=Augmentation(mix_share=0.0),
+)
+"""Short: the network is good already. What decides how much it learns is set here, whatever a first training does."""
 
 _LEAST_BATCH = 8
 _LEAST_STEPS = 16

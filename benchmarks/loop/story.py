@@ -25,8 +25,9 @@ _BY_BROWSER = 24
 _LEAST_GAIN = 0.01
 _REFUSED = CatdogError.exit_code + 2
 _RELOAD_S = 2
-_SYNC_S = 3600
-"""Rows are sent when the story asks for it, not in the middle of a chapter."""
+_SYNC_S = 5
+_COMMITS_PER_HOUR = 1000
+"""A story has no time for twelve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +133,8 @@ class Story:
                 "app", "app.py", ready=r"Ready on (http://\S+)",
                 CATDOG_HOST="127.0.0.1", CATDOG_PORT="0", CATDOG_MODEL=MODEL, CATDOG_FEEDBACK_REPO=FEEDBACK,
                 CATDOG_DATA_DIR=str(self._plan.work / "app"), CATDOG_RELOAD_SECONDS=str(_RELOAD_S),
-                CATDOG_SYNC_SECONDS=str(_SYNC_S), CATDOG_RATE_LIMIT="6000/minute", CATDOG_FEEDBACK_LIMIT="6000/minute",
-                CATDOG_FEEDBACK_PER_DAY="6000",
+                CATDOG_SYNC_SECONDS=str(_SYNC_S), CATDOG_COMMITS_PER_HOUR=str(_COMMITS_PER_HOUR),
+                CATDOG_RATE_LIMIT="6000/minute", CATDOG_FEEDBACK_LIMIT="6000/minute", CATDOG_FEEDBACK_PER_DAY="6000",
             )
         )  # fmt: skip
         self._tell.tell(f"{app.url}; the limits are raised because all its visitors have one address here")
@@ -182,15 +183,14 @@ class Story:
 
     def _sync(self, program: Program, shell: Shell, rows: int) -> None:
         self._tell.step("The rows go to the hub")
-        self._tell.tell(f"every CATDOG_SYNC_SECONDS the app sends them by itself; {_SYNC_S} s are too long for a story")
-        self._push(program, shell)
+        self._wait_until_sent(program)
         folder = self._plan.work / "stats"
         self._tell.tell(f"{rows} answers were given; what a machine with an empty folder sees:")
         self._tell.tell(shell.run("feedback", "stats", "--data-dir", folder, CATDOG_FEEDBACK_REPO=FEEDBACK))
 
-    def _push(self, program: Program, shell: Shell) -> None:
-        """Send what the app's journal holds."""
-        shell.run("feedback", "push", "--data-dir", self._plan.work / "app", CATDOG_FEEDBACK_REPO=FEEDBACK)
+    def _wait_until_sent(self, program: Program) -> None:
+        self._tell.tell(f"the app sends them by itself, every {_SYNC_S} s here")
+        wait_for(lambda: not program.health()["feedback"]["pending"], "the rows to be on the hub")
         self._tell.claim("/health says that no row waits", held=not program.health()["feedback"]["pending"])
 
     def _review(self, shell: Shell, expected: int, name: str, *, look: bool = True) -> None:
@@ -260,7 +260,7 @@ class Story:
         for photo in photos:
             program.say(program.classify(photo)["request_id"], following[photo.label])
         self._tell.tell(f"{len(photos)} pictures, each called by another label than its own")
-        self._push(program, shell)
+        self._wait_until_sent(program)
         self._review(shell, len(photos), "second", look=False)
 
     def _refuse(self, shell: Shell, program: Program, commit: str) -> None:
