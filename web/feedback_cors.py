@@ -26,7 +26,7 @@ class FeedbackCors:
 
 def is_feedback(scope: Scope) -> bool:
     """Whether a request is about corrections."""
-    return scope["type"] == "http" and (scope["path"] == _PATH or scope["path"].startswith(f"{_PATH}/"))
+    return scope["type"] == "http" and f"{scope['path']}/".startswith(f"{_PATH}/")
 
 
 def is_correction_from(scope: Scope, origins: Collection[str]) -> bool:
