@@ -5,6 +5,7 @@
     ├── ModelError                a model folder is missing or damaged (exit 2)
     ├── HubError                  the Hub cannot be reached or refuses
     ├── DataError                 training data that cannot be used
+    ├── StoppedError              a command was interrupted; the message says how to go on
     ├── GateRefusedError          a new model is not good enough to be published (exit 3)
     ├── ServiceError              a deployed service does not answer as it must
     ├── ImageError
@@ -62,6 +63,12 @@ class DataError(CatdogError):
     """Training or evaluation data that cannot be used."""
 
     code = "bad_data"
+
+
+class StoppedError(CatdogError):
+    """A command was interrupted, by its user or by the system."""
+
+    code = "stopped"
 
 
 class GateRefusedError(CatdogError):

@@ -8,7 +8,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,7 @@ def finetune(  # noqa: PLR0913 - each is one thing
     accelerator: Accelerator,
     folder: Path,
     options: str,
+    on_epoch: Callable[[Mapping[str, float]], None] | None = None,
 ) -> list[dict[str, float]]:
     """Train the whole network; it ends with the averaged weights of the epoch with the lowest validation log loss.
 
@@ -115,6 +116,7 @@ def finetune(  # noqa: PLR0913 - each is one thing
         accelerator: From `create_accelerator`.
         folder: For checkpoints; a run found there goes on.
         options: What the run was asked to do; see `Checkpoint`.
+        on_epoch: Called with each new entry of the history, by the main process.
 
     Returns:
         One entry an epoch: epoch, train_loss, accuracy, auc, log_loss, seconds.
@@ -143,6 +145,8 @@ def finetune(  # noqa: PLR0913 - each is one thing
             if accelerator.is_main_process:
                 bar.write(_line(history[-1]), file=sys.stderr)
                 save_checkpoint(folder, run.checkpoint(options, best, history))
+                if on_epoch is not None:
+                    on_epoch(history[-1])
     network.load_state_dict(best)
     return history
 

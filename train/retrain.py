@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from catdog.errors import DataError, GateRefusedError, SettingsError
+from catdog.errors import GateRefusedError, SettingsError
 from catdog.metadata import SPLITS_FILE, WEIGHTS_FILE, load_metadata
 from catdog.model import Model
 from catdog.phash import pack
@@ -25,8 +25,9 @@ from train.folder import Origin, finish_model_folder, write_model_folder
 from train.gate import GATE_FILE, GateReport, Rules, judge, write_report
 from train.publish import Published, publish
 from train.repository import ModelRepository
+from train.rule import MakeRule, next_rule
 from train.source import open_source
-from train.splits import Divided, Manifest, Split, seen_splits, write_manifest
+from train.splits import Divided, Manifest, Split, restore, write_manifest
 
 RECIPE = "retrain"
 _log = logging.getLogger(__name__)
@@ -125,9 +126,11 @@ def _make(options: RetrainOptions, base: Base, feedback: Feedback, corrections: 
         network, data, corrections.training, base.metadata,
         schedule=schedule, replay=options.replay, folder=work / "checkpoints",
     )  # fmt: skip
-    origin = Origin(options.data, base.name, base.metadata.positive_label, RECIPE, schedule.seed, settings)
+    origin = Origin(base.name, base.metadata.positive_label, RECIPE, schedule.seed, settings)
     folder = work / "model"
-    write_model_folder(folder, network.to("cpu"), data, base.metadata.preprocessing, origin)
+    others = [each.image for each in corrections.neither]
+    rule: MakeRule = lambda classifier: next_rule(classifier, base.folder, data, others)  # noqa: E731 - typed
+    write_model_folder(folder, network.to("cpu"), data, base.metadata.preprocessing, origin, rule)
     report = _judge(base.model, Model.load(folder), data, corrections, options.rules)
     write_report(folder / GATE_FILE, report)
     manifest = _extended(base.manifest, data, corrections)
@@ -143,15 +146,7 @@ def _make(options: RetrainOptions, base: Base, feedback: Feedback, corrections: 
 def _divide(options: RetrainOptions, base: Base) -> Divided:
     """The original data, each picture in the split that it had; pictures that are new go to training."""
     source = open_source(options.data, revision=options.revision).with_labels(base.metadata.labels)
-    examples = read_examples(source)
-    seen = seen_splits(examples.hashes, base.manifest)
-    data = Divided(examples, np.where(seen == "", "train", seen))
-    if missing := [split for split, count in data.counts.items() if not count]:
-        raise DataError(
-            f"{options.data} has no picture of the model's split {', '.join(missing)}. Use the data that it was "
-            "trained with."
-        )
-    return data
+    return restore(read_examples(source), base.manifest)
 
 
 def _judge(champion: Model, challenger: Model, data: Divided, corrections: Corrections, rules: Rules) -> GateReport:
