@@ -20,6 +20,7 @@ def main(argv: Sequence[str]) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_smoke(commands.add_parser("smoke", help="check a running service: health, prediction, feedback, metrics"))
     _add_evaluate(commands.add_parser("evaluate", help="how good is the deployed model? Ask it as clients do"))
+    _add_rollout(commands.add_parser("rollout", help="another image for compose.yaml; one that fails is taken back"))
     _add_space(commands.add_parser("space", help="create or update the Space that the Spacefile describes"))
     add_static_arguments(commands.add_parser("static", help="build the classifier as a static page; publish it"))
     arguments = parser.parse_args(argv)
@@ -56,6 +57,20 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, help="of that choice (default: %(default)s)")
     add("--model", type=Path, metavar="DIR", help="the same model on this machine; else it is looked for on the Hub")
     parser.set_defaults(run=_evaluate)
+
+
+def _add_rollout(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    parser.description = (
+        "Run another image with docker compose on this machine, wait until it is healthy, and smoke it. If anything "
+        "fails, the image that ran before runs again, and the exit code is 1."
+    )
+    add("image", metavar="IMAGE", help="a reference, best one with a digest")
+    add("--env-file", type=Path, default=PROJECT_ROOT / ".env", metavar="FILE", help="the settings of compose.yaml")
+    add("--url", default="http://127.0.0.1:7860", help="where the app answers (default: %(default)s)")
+    add("--timeout", type=float, default=_HEALTHY_WITHIN_S, metavar="SECONDS",
+        help="how long it may take to become healthy (default: %(default)s)")  # fmt: skip
+    parser.set_defaults(run=_rollout)
 
 
 def _add_space(parser: argparse.ArgumentParser) -> None:
@@ -102,6 +117,19 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from deploy.evaluate_command import run_evaluate  # noqa: PLC0415 - ONNX Runtime
 
     return run_evaluate(arguments, load_settings(), token=_token(arguments))
+
+
+def _rollout(arguments: argparse.Namespace) -> int:
+    from deploy.rollout import Compose, roll_out  # noqa: PLC0415
+    from deploy.service import Service  # noqa: PLC0415
+    from deploy.smoke import Expected, smoke  # noqa: PLC0415
+
+    with Service(arguments.url) as service:
+        compose = Compose(PROJECT_ROOT, arguments.env_file, deadline_s=arguments.timeout)
+        print(
+            roll_out(compose, arguments.image, check=lambda: smoke(service, Expected(), deadline_s=arguments.timeout))
+        )
+    return 0
 
 
 def _space(arguments: argparse.Namespace) -> int:
