@@ -7,6 +7,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from catdog.metadata import Metadata
 from catdog.settings import PROJECT_ROOT
+from train.comparison import as_markdown
 
 CARD_FILE = "README.md"
 TEMPLATE = PROJECT_ROOT / "model_card.md"
@@ -33,6 +34,7 @@ def render_card(metadata: Metadata, *, repo_id: str | None = None, template: Pat
         metric_names=_METRICS,
         value=_value,
         share=_share,
+        comparison=as_markdown(metadata.metrics.get("comparison", {}).get("rows", ())),
     )
     return f"{str(card).rstrip()}\n"
 

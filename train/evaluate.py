@@ -1,20 +1,23 @@
 """Score a model folder on a data set, with the network and the code that serve."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from catdog.errors import DataError
 from catdog.images import preprocess
-from catdog.metadata import SPLITS_FILE
+from catdog.metadata import NEITHER, SPLITS_FILE
 from catdog.model import Model, Prediction
 from train.examples import map_rows, read_examples
-from train.metrics import score
-from train.source import Source, open_source
+from train.metrics import Floats, Labels, score
+from train.overlay import Clean, Overlay, clean_labels
+from train.source import Row, Source, open_source
 from train.splits import read_manifest, seen_splits
 
 UNSEEN = "unseen"
@@ -23,8 +26,48 @@ _BATCH = 32
 _log = logging.getLogger(__name__)
 
 
-def evaluate(folder: Path, data: str, *, revision: str | None = None, split: str = UNSEEN) -> dict[str, Any]:
-    """Score a model folder.
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A model's answers to some pictures of a data set, n in all."""
+
+    model: Model
+    source: Source
+    """Its labels are numbered as the model's."""
+    rows: list[int]
+    labels: Labels
+    """Shape (n,): as the data has them."""
+    predictions: list[Prediction]
+    clean: Clean | None
+    """The labels as an overlay has them."""
+    about: Mapping[str, Any]
+    """Which model, which data, and what was left out."""
+
+    @property
+    def probabilities(self) -> Floats:
+        """Shape (n, labels)."""
+        return np.array([prediction.probabilities for prediction in self.predictions])
+
+    def as_dict(self) -> dict[str, Any]:
+        """The metrics, for JSON: raw, and under `clean` with the labels that the overlay corrects."""
+        result = {**self.about, "labels": list(self.model.labels), **_score(self.predictions, self.labels)}
+        if self.clean is None:
+            return result
+        kept = np.flatnonzero(self.clean.kept)
+        clean = _score([self.predictions[index] for index in kept], self.clean.labels[kept])
+        return {**result, "clean": {"overlay": self.clean.about, **clean}}
+
+
+def evaluate(
+    folder: Path, data: str, *, revision: str | None = None, split: str = UNSEEN, overlay: Overlay | None = None
+) -> dict[str, Any]:
+    """Score a model folder: the metrics of `answer`, with n, labels, where they come from, and what the verdicts do."""
+    return answer(folder, data, revision=revision, split=split, overlay=overlay).as_dict()
+
+
+def answer(
+    folder: Path, data: str, *, revision: str | None = None, split: str = UNSEEN, overlay: Overlay | None = None
+) -> Answered:
+    """Ask a model folder about the pictures of a data set.
 
     Args:
         folder: A model folder.
@@ -32,9 +75,7 @@ def evaluate(folder: Path, data: str, *, revision: str | None = None, split: str
         revision: The Hub revision of `data`.
         split: Which pictures: `unseen` is test and everything that the model's split manifest does not know, so
             the model's own data set gives its test split, and other data is used whole.
-
-    Returns:
-        The metrics with n, labels, where they come from, and what the verdicts do.
+        overlay: Corrections of the data's labels.
 
     Raises:
         DataError: a label that the model does not know, or no picture is left.
@@ -47,38 +88,42 @@ def evaluate(folder: Path, data: str, *, revision: str | None = None, split: str
     chosen = _choose(seen, split)
     if not chosen.any():
         raise DataError(f"{data} has no picture of the split `{split}`. Choose another --split.")
-    result = score_rows(model, source, examples.rows[chosen].tolist(), examples.labels[chosen])
-    return {
-        "model_id": model.model_id,
-        "model_revision": model.revision,
-        "data": {"name": source.name, "revision": source.revision, "split": split, "skipped": examples.skipped.total()},
-        "left_out": {str(name): int((seen[~chosen] == name).sum()) for name in np.unique(seen[~chosen])},
-        "labels": list(model.labels),
-        **result,
-    }
-
-
-def score_rows(model: Model, source: Source, rows: Sequence[int], labels: npt.NDArray[np.int64]) -> dict[str, Any]:
-    """Metrics and verdicts of a source's rows, all readable, against labels by the model's numbers."""
-    predictions = _predict(model, source, rows)
-    probabilities = np.array([prediction.probabilities for prediction in predictions])
-    verdicts = [prediction.verdict for prediction in predictions]
-    answered = np.array([verdict in model.labels for verdict in verdicts])
-    right = probabilities.argmax(axis=1) == labels
-    return {
-        **score(probabilities, labels).as_dict(),
-        "verdicts": {
-            "answered": float(answered.mean()),
-            "accuracy_when_answered": float(right[answered].mean()) if answered.any() else None,
+    rows: list[int] = examples.rows[chosen].tolist()
+    return Answered(
+        model=model,
+        source=source,
+        rows=rows,
+        labels=examples.labels[chosen],
+        predictions=predict_rows(model, source, rows),
+        clean=None if overlay is None else clean_labels(examples, overlay).at(chosen),
+        about={
+            "model_id": model.model_id,
+            "model_revision": model.revision,
+            "data": {
+                "name": source.name, "revision": source.revision, "split": split, "skipped": examples.skipped.total()
+            },
+            "left_out": {str(name): int((seen[~chosen] == name).sum()) for name in np.unique(seen[~chosen])},
         },
-    }
+    )  # fmt: skip
 
 
-def _predict(model: Model, source: Source, rows: Sequence[int]) -> list[Prediction]:
+def score_rows(model: Model, source: Source, rows: Sequence[int], labels: Labels) -> dict[str, Any]:
+    """Metrics and verdicts of a source's rows, all readable, against labels by the model's numbers."""
+    return _score(predict_rows(model, source, rows), labels)
+
+
+def predict_rows(
+    model: Model, source: Source, rows: Sequence[int], *, change: Callable[[Image.Image], Image.Image] | None = None
+) -> list[Prediction]:
+    """The model's answers to a source's rows, all readable, each changed by `change` before."""
     spec = model.metadata.preprocessing
     predictions: list[Prediction] = []
     batch: list[npt.NDArray[np.float32]] = []
-    for pixels in map_rows(source, lambda _, image: preprocess(image, spec), rows):
+
+    def prepare(_row: Row, image: Image.Image) -> npt.NDArray[np.float32]:
+        return preprocess(image if change is None else change(image), spec)
+
+    for pixels in map_rows(source, prepare, rows):
         if isinstance(pixels, str):
             raise DataError(f"A picture became unreadable while it was used: {pixels}")
         batch.append(pixels)
@@ -86,6 +131,23 @@ def _predict(model: Model, source: Source, rows: Sequence[int]) -> list[Predicti
             predictions += model.predict_batch(batch)
             batch.clear()
     return predictions + (model.predict_batch(batch) if batch else [])
+
+
+def _score(predictions: Sequence[Prediction], labels: Labels) -> dict[str, Any]:
+    if not predictions:
+        raise DataError("No picture is left to score.")
+    probabilities = np.array([prediction.probabilities for prediction in predictions])
+    verdicts = [prediction.verdict for prediction in predictions]
+    answered = np.array([verdict in predictions[0].labels for verdict in verdicts])
+    right = probabilities.argmax(axis=1) == labels
+    return {
+        **score(probabilities, labels).as_dict(),
+        "verdicts": {
+            "answered": float(answered.mean()),
+            "accuracy_when_answered": float(right[answered].mean()) if answered.any() else None,
+            NEITHER: verdicts.count(NEITHER) / len(verdicts),
+        },
+    }
 
 
 def _seen(folder: Path, hashes: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.str_]:

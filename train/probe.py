@@ -1,6 +1,7 @@
 """A linear head on the frozen network: minutes of work, and the start of every fine-tuning."""
 
 import logging
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +20,29 @@ _ITERATIONS = 300
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """A linear classifier."""
+
+    weight: Features
+    """Shape (labels, width)."""
+    bias: Features
+    """Shape (labels,)."""
+    strength: float
+    """The inverse regularisation `C` that it was fitted with."""
+    log_loss: float
+    """On validation."""
+
+    def logits(self, features: Features) -> Features:
+        """From (n, width) to (n, labels)."""
+        logits: Features = features @ self.weight.T + self.bias
+        return logits
+
+
 def fit_head(
     network: nn.Module, train: tuple[Features, Labels], validation: tuple[Features, Labels]
 ) -> dict[str, float]:
-    """Fit the last layer by logistic regression; the regularisation is the one with the lowest validation log loss.
+    """Fit the last layer; see `fit_linear`.
 
     Args:
         network: Its last layer is overwritten.
@@ -32,18 +52,23 @@ def fit_head(
     Returns:
         The chosen inverse strength `C`, and its validation log loss.
     """
+    linear = fit_linear(train, validation)
+    _set(classifier(network), linear.weight, linear.bias)
+    return {"C": linear.strength, "log_loss": linear.log_loss}
+
+
+def fit_linear(train: tuple[Features, Labels], validation: tuple[Features, Labels]) -> Linear:
+    """Logistic regression; the regularisation is the one with the lowest validation log loss."""
     scaler = StandardScaler().fit(train[0])
     scaled = scaler.transform(train[0])
-    best: dict[str, float] = {}
+    fitted = []
     for strength in _STRENGTHS:
         model = LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(scaled, train[1])
         weight, bias = _unscaled(model, scaler)
         loss = log_loss(softmax(validation[0] @ weight.T + bias), validation[1])
         _log.info("linear head, C %g: validation log loss %.4f", strength, loss)
-        if not best or loss < best["log_loss"]:
-            best = {"C": strength, "log_loss": loss}
-            _set(classifier(network), weight, bias)
-    return best
+        fitted.append(Linear(weight, bias, strength, loss))
+    return min(fitted, key=lambda each: each.log_loss)
 
 
 def _unscaled(model: LogisticRegression, scaler: StandardScaler) -> tuple[Features, Features]:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from catdog.errors import DataError, ModelError
 from catdog.phash import Hashes, group_near_duplicates, near_pairs, pack
 from train.examples import Examples
+from train.overlay import Clean, Overlay, clean_labels
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -29,10 +30,15 @@ class Divided:
     examples: Examples
     splits: npt.NDArray[np.str_]
     """Shape (n,)."""
+    clean: Clean | None = None
+    """What an overlay corrects, in training and validation; the test split stays as it was published."""
 
     def members(self, split: Split) -> npt.NDArray[np.int64]:
-        """Indices of the examples in one split."""
-        return np.flatnonzero(self.splits == split)
+        """Indices of the examples in one split; what the overlay drops is in none but test."""
+        chosen = self.splits == split
+        if self.clean is not None and split != "test":
+            chosen &= self.clean.kept
+        return np.flatnonzero(chosen)
 
     def rows(self, split: Split) -> list[int]:
         """Their rows in the source."""
@@ -41,7 +47,13 @@ class Divided:
 
     def labels(self, split: Split) -> npt.NDArray[np.int64]:
         """Their labels."""
-        return self.examples.labels[self.members(split)]
+        all_labels = self.examples.labels if split == "test" else self.training_labels
+        return all_labels[self.members(split)]
+
+    @property
+    def training_labels(self) -> npt.NDArray[np.int64]:
+        """Shape (n,): of all examples, as training and validation see them."""
+        return self.examples.labels if self.clean is None else self.clean.labels
 
     @property
     def counts(self) -> dict[str, int]:
@@ -49,19 +61,38 @@ class Divided:
         return {split: len(self.members(split)) for split in SPLITS}
 
 
-def divide(examples: Examples, *, seed: int, manifest: Manifest | None = None) -> Divided:
+def divide(
+    examples: Examples, *, seed: int, manifest: Manifest | None = None, overlay: Overlay | None = None
+) -> Divided:
     """Split examples; see `assign_splits`.
 
     Args:
         examples: What to split.
         seed: For pictures that the manifest does not know.
         manifest: An earlier model's split: its pictures, and their near-duplicates, keep theirs.
+        overlay: Corrections of the labels; they do not change who is in which split.
     """
     splits = assign_splits(examples.hashes, examples.labels, seed=seed)
     if manifest is not None:
         seen = seen_splits(examples.hashes, manifest)
         splits = np.where(seen == "", splits, seen)
-    return Divided(examples, splits)
+    return Divided(examples, splits, None if overlay is None else clean_labels(examples, overlay))
+
+
+def restore(examples: Examples, manifest: Manifest) -> Divided:
+    """Examples in the splits that a model's manifest says; those that it does not know go to training.
+
+    Raises:
+        DataError: a split is left with none, so these are not the pictures that the model was made with.
+    """
+    seen = seen_splits(examples.hashes, manifest)
+    data = Divided(examples, np.where(seen == "", "train", seen))
+    if missing := [split for split, count in data.counts.items() if not count]:
+        raise DataError(
+            f"{examples.source.name} has no picture of the model's split {', '.join(missing)}. Use the data that it "
+            "was trained with."
+        )
+    return data
 
 
 def assign_splits(hashes: Hashes, labels: npt.NDArray[np.int64], *, seed: int) -> npt.NDArray[np.str_]:
