@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock loop torture
+.PHONY: help run test check format lock loop soak torture
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ check: $(VENV)/.dev  ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+soak: $(VENV)/.dev  ## 100,000 mixed requests to the running app: nothing may grow, fail or be left
+	$(BIN)/python -m benchmarks.soak
 
 torture: $(VENV)/.dev  ## try to lose feedback: 1,000 faults, 10,000 rows
 	$(BIN)/python -m benchmarks.torture

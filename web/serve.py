@@ -7,6 +7,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from catdog.errors import SettingsError
+from web.allocator import return_memory_at_once
 from web.slow_clients import PunctualProtocol
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ def serve(app: FastAPI, listener: socket.socket) -> None:
     for library in ("uvicorn", "httpx"):  # httpx names every address that it fetches
         logging.getLogger(library).setLevel(logging.WARNING)
     _raise_open_files()
+    return_memory_at_once()
     config = uvicorn.Config(
         app,
         http=PunctualProtocol,
