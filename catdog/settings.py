@@ -58,6 +58,12 @@ class Settings(BaseSettings):
     rate_limit: str = Field("600/minute", description="predictions per client")
     feedback_limit: str = Field("30/minute", description="corrections per client")
     feedback_per_day: int = Field(200, gt=0, description="corrections per client within 24 hours, restarts included")
+    audit_share: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="share of pictures kept for review, of those whose senders agreed to it; 0 asks nobody",
+    )
     trusted_proxies: int = Field(0, ge=0, description="how many forwarding hops to believe")
     cors_origins: str = Field(
         "", description="origins whose pages may send corrections, such as the static page's; separated by commas"

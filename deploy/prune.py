@@ -18,10 +18,9 @@ _FOLDERS = (
     "gradio/templates/node",  # server-side rendering, which is off
 )
 _FILES = (
-    "pyarrow/libarrow_flight.so*",  # remote tables, cloud storage and query plans: the app reads and writes Parquet
+    "pyarrow/libarrow_flight.so*",  # remote tables and cloud storage: the app reads and writes Parquet files
+    "pyarrow/libarrow_python_flight.so*",
     "pyarrow/_flight*.so",
-    "pyarrow/libarrow_substrait.so*",
-    "pyarrow/_substrait*.so",
     "pyarrow/libarrow_s3.so*",
     "pyarrow/_s3fs*.so",
 )

@@ -29,6 +29,11 @@ class PredictionAnswer(_Body):
     request_id: str = Field(description="for POST /feedback, within 30 minutes")
     latency_ms: float
     model_revision: str
+    audit_receipt: str | None = Field(
+        None,
+        exclude_if=lambda receipt: receipt is None,
+        description="only where the picture was kept, with consent: the secret that DELETE /feedback takes",
+    )
 
     @classmethod
     def of(cls, answer: Answer) -> Self:
@@ -44,6 +49,7 @@ class PredictionAnswer(_Body):
             request_id=answer.request_id,
             latency_ms=round(answer.latency_ms, 3),
             model_revision=prediction.model_revision,
+            audit_receipt=answer.audit_receipt,
         )
 
 

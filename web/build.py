@@ -23,6 +23,7 @@ from feedback.keys import ClientKeys
 from feedback.review import Review
 from web.admin import AdminPages
 from web.admin_view import AdminView
+from web.audit import AuditSample
 from web.body_limit import BodyLimit
 from web.docs import docs_page
 from web.feedback_cors import FeedbackCors, is_correction_from
@@ -154,6 +155,7 @@ def create_service(
         fetches=Places(_FETCHES_AT_ONCE, max_waiting=_WAITING_PICTURES),
         limits=settings.image_limits,
         answers_per_day=settings.feedback_per_day,
+        audit=AuditSample(settings.audit_share),
         hash_client=lambda address: keys.client_hash(address, now=datetime.now(UTC)),
         pictures=Workers(threads=os.cpu_count() or 1, max_waiting=_WAITING_PICTURES),
         disk=Workers(threads=_DISK_THREADS, max_waiting=_WAITING_ANSWERS),

@@ -172,12 +172,17 @@ class RestApi:
         self,
         request: Request,
         url: Annotated[str | None, Query(description="address of a picture, instead of the form field `file`")] = None,
+        consent: Annotated[
+            bool,
+            Query(description="whether the picture may be kept, at random, to learn how often the answers are right"),
+        ] = False,
     ) -> PredictionAnswer:
         """Send a picture as the form field `file`, or name its address in the query."""
         if url is not None:
-            return PredictionAnswer.of(await unless_gone(request, self._service.classify_url(url)))
+            fetching = self._service.classify_url(url, consents=consent)
+            return PredictionAnswer.of(await unless_gone(request, fetching))
         async with request.form(max_files=1, max_fields=1) as form:
-            classifying = self._service.classify(_picture(form).file.read, Source.API)
+            classifying = self._service.classify(_picture(form).file.read, Source.API, consents=consent)
             return PredictionAnswer.of(await unless_gone(request, classifying))
 
     async def feedback(self, request: Request, response: Response) -> FeedbackAnswer:

@@ -5,22 +5,33 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from tempfile import SpooledTemporaryFile
 
 from PIL import Image
 
-from catdog.errors import ModelError, RateLimitedError, UnknownRequestError, UnreadableImageError, UrlNotImageError
+from catdog.errors import (
+    BusyError,
+    FeedbackError,
+    ModelError,
+    RateLimitedError,
+    UnknownRequestError,
+    UnreadableImageError,
+    UrlNotImageError,
+)
 from catdog.hub import LoadedModel
 from catdog.images import ImageLimits, open_image, to_jpeg
+from catdog.metadata import UNSURE
 from catdog.model import Prediction
 from feedback.delivery import Delivery
 from feedback.journal import Journal, Pending
-from feedback.row import RowStatus, Source, new_row
+from feedback.row import AUDIT, RowStatus, Source, new_row
 from feedback.sync import SyncState
+from web.audit import AuditSample
 from web.fetch import ImageFetcher
+from web.heat import overlay
 from web.metrics import Metrics
 from web.pixel_budget import PixelBudget
 from web.recent import Recent
@@ -50,6 +61,8 @@ class Answer:
     """From the picture in hand to the answer, waiting included."""
     preview: bytes | None = None
     """The picture as an upright JPEG of at most 512 pixels, where it was asked for."""
+    audit_receipt: str | None = None
+    """The secret that deletes the copy in the audit sample, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,16 @@ class Remembered:
     prediction: Prediction
     picture: bytes
     source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why the model said so."""
+
+    label: str
+    """The most probable one."""
+    layer: Image.Image
+    """A transparent picture of the photo's shape, brightest where most speaks for the label; see `web.heat`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +114,7 @@ class Service:
         limits: ImageLimits,
         hash_client: Callable[[str], str],
         answers_per_day: int,
+        audit: AuditSample,
         pictures: Workers,
         disk: Workers,
     ) -> None:
@@ -107,6 +131,7 @@ class Service:
             limits: How large one image may be.
             hash_client: From a client's address to the hint that is stored.
             answers_per_day: How many of one client are kept within 24 hours.
+            audit: Which pictures are kept to learn how often the model is right.
             pictures: Threads for decoding and inference.
             disk: Threads for the journal.
         """
@@ -122,6 +147,7 @@ class Service:
         self._decoding = PixelBudget(limits.max_decoded_pixels)
         self._hash_client = hash_client
         self._answers_per_day = answers_per_day
+        self._audit = audit
         self._pictures = pictures
         self._disk = disk
         if live:
@@ -144,17 +170,48 @@ class Service:
         model = loaded.model
         self._metrics.model_is_live(model_id=model.model_id, revision=model.revision, origin=loaded.origin)
 
-    async def classify(self, read: Reader, source: Source, *, preview: bool = False) -> Answer:
+    @property
+    def audits(self) -> bool:
+        """Whether a share of the pictures is kept for the audit sample, if their senders agree."""
+        return self._audit.is_open
+
+    async def classify(self, read: Reader, source: Source, *, preview: bool = False, consents: bool = False) -> Answer:
         """Classify one picture and remember the answer for a correction.
+
+        With the sender's consent it may be kept for the audit sample; see `feedback.audit`.
 
         Raises:
             ImageError: the picture cannot be read or is too large.
             ModelError: no model is live.
             BusyError: too much work is waiting.
         """
-        return await self._pictures.run(partial(self._classify, read, source, preview, time.perf_counter()))
+        answer = await self._pictures.run(partial(self._classify, read, source, preview, time.perf_counter()))
+        if consents and self._audit.chooses():
+            return replace(answer, audit_receipt=await self._keep_for_audit(answer.request_id))
+        return answer
 
-    async def classify_url(self, url: str, *, preview: bool = False) -> Answer:
+    async def classify_frame(self, data: bytes) -> Prediction:
+        """Classify one frame of a camera; nothing of it is kept.
+
+        Raises:
+            ImageError, ModelError, BusyError: see `classify`.
+        """
+        return await self._pictures.run(partial(self._glance, data, time.perf_counter()))
+
+    async def explain(self, request_id: str) -> Explanation:
+        """Draw which places of a picture speak for the answer that was given.
+
+        Raises:
+            UnknownRequestError: this server does not remember the prediction, or another model made it.
+            ModelError: the model does not explain.
+            BusyError: too much work is waiting.
+        """
+        remembered = self._recent.get(request_id)
+        if remembered is None:
+            raise UnknownRequestError("This photo is no longer here. Choose it again, then ask why.")
+        return await self._pictures.run(partial(self._explain, remembered))
+
+    async def classify_url(self, url: str, *, preview: bool = False, consents: bool = False) -> Answer:
         """Fetch a picture and classify it.
 
         Raises:
@@ -166,7 +223,7 @@ class Service:
                 await self._fetcher.fetch(url, file)
                 file.seek(0)
                 try:
-                    return await self.classify(file.read, Source.URL, preview=preview)
+                    return await self.classify(file.read, Source.URL, preview=preview, consents=consents)
                 except UnreadableImageError:
                     file.seek(0)
                     raise UrlNotImageError(not_a_picture(file.read(), url)) from None
@@ -237,6 +294,21 @@ class Service:
         log.info("%s: %s %.3f, %.1f ms", request_id, prediction.label, prediction.confidence, 1000 * seconds)
         return Answer(request_id, prediction, 1000 * seconds, jpeg if preview else None)
 
+    def _glance(self, data: bytes, started: float) -> Prediction:
+        model = self.live.model
+        with self._decoded(data) as image:
+            prediction = model.predict(image)
+        self._metrics.predicted(prediction, source=Source.WEBCAM, seconds=time.perf_counter() - started)
+        return prediction
+
+    def _explain(self, remembered: Remembered) -> Explanation:
+        model, prediction = self.live.model, remembered.prediction
+        if prediction.model_revision != model.revision:
+            raise UnknownRequestError("Another model answers by now. Choose the photo again, then ask why.")
+        with self._decoded(remembered.picture) as image:
+            heat = model.explain(image)[model.labels.index(prediction.label)]
+            return Explanation(prediction.label, overlay(heat, image.size, model.metadata.preprocessing))
+
     @contextmanager
     def _decoded(self, data: bytes) -> Iterator[Image.Image]:
         """Decode a picture when there is room for it in memory."""
@@ -263,6 +335,31 @@ class Service:
             self._metrics.corrected(confirmation=row.is_confirmation)
         status = self._delivery.acknowledge(saved.id)
         return Correction(saved.id, saved.receipt, saved.created, request_id, status)
+
+    async def _keep_for_audit(self, request_id: str) -> str | None:
+        """Add a picture to the audit sample; returns its receipt. The answer must not fail for it."""
+        remembered = self._recent.get(request_id)
+        if remembered is None:
+            return None
+        try:
+            return await self._disk.run(partial(self._audit_row, remembered))
+        except (FeedbackError, BusyError) as error:
+            log.warning("A picture of the audit sample was not kept: %s", error)
+            return None
+
+    def _audit_row(self, remembered: Remembered) -> str | None:
+        """A row of nobody's, with a request of its own: no answer of a person takes its place."""
+        with self._decoded(remembered.picture) as image:
+            row = new_row(
+                prediction=remembered.prediction,
+                picture=image,
+                corrected_label=UNSURE,
+                request_id=uuid.uuid4().hex,
+                source=remembered.source,
+                client="",
+                extra={AUDIT: True},
+            )
+        return self._journal.append(row).receipt
 
     def _check_share(self, client: str) -> None:
         """Refuse a client that has sent enough for a day: one alone must not shape the next model."""
