@@ -230,5 +230,5 @@ export class Ask {
  */
 export function problemText(error, { app, own }) {
   if (!(error instanceof Problem)) console.error(error);
-  return (error instanceof Problem && own[error.message]) || app.unexpected;
+  return (error instanceof Problem && (own[error.message] ?? app[error.message])) || app.unexpected;
 }

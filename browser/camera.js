@@ -17,11 +17,12 @@ export class Camera {
   }
 
   async start() {
-    if (!window.isSecureContext) throw new Problem("insecure");
+    if (!window.isSecureContext) throw new Problem("camera_insecure");
     try {
       this.stream = await navigator.mediaDevices.getUserMedia(REAR);
-    } catch {
-      throw new Problem("no_camera");
+    } catch (error) {
+      const refused = error instanceof DOMException && error.name === "NotAllowedError";
+      throw new Problem(refused ? "camera_refused" : "camera_missing");
     }
     this.video.srcObject = this.stream;
     await this.video.play();
@@ -39,7 +40,7 @@ export class Camera {
     [canvas.width, canvas.height] = [this.video.videoWidth, this.video.videoHeight];
     canvas.getContext("2d")?.drawImage(this.video, 0, 0);
     const blob = await new Promise((/** @type {BlobCallback} */ done) => canvas.toBlob(done));
-    if (!blob) throw new Problem("no_camera");
+    if (!blob) throw new Problem("camera_missing");
     return blob;
   }
 

@@ -48,11 +48,12 @@ export const elements = {
 export function nameElements({ app, own }) {
   const { paste, preview, file, address } = elements;
   document.title = app.title;
+  document.documentElement.lang = app.language;
   for (const heading of document.querySelectorAll("h1")) heading.textContent = app.title;
   const words = /** @type {const} */ ([
-    [elements.tagline, app.tagline], [elements.dropText, app.drop], [elements.choose, own.choose_photo],
-    [elements.startCamera, own.camera], [elements.snap, own.snap], [elements.stopCamera, own.stop_camera],
-    [paste, own.paste], [elements.why, own.why], [elements.question, app.question], [elements.right, app.right],
+    [elements.tagline, app.tagline], [elements.dropText, own.drop], [elements.choose, own.choose_photo],
+    [elements.startCamera, app.camera], [elements.snap, app.camera_snap], [elements.stopCamera, app.camera_close],
+    [paste, app.paste], [elements.why, app.why], [elements.question, app.question], [elements.right, app.right],
     [elements.wrong, app.wrong], [elements.takeBack, app.take_back], [elements.export, own.export],
     [elements.delete, own.delete],
   ]); // prettier-ignore

@@ -10,6 +10,12 @@ export class Engine {
     this.asked = 0;
     /** @type {Promise<import("./classifier.js").Backend>} what runs the network, once it is there */
     this.ready = this.expect(0);
+    /** @type {Worker | null} */
+    this.worker = null;
+  }
+
+  /** Load the network; questions may come before. */
+  start() {
     this.worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     this.worker.addEventListener("message", ({ data }) => this.take(data));
     this.worker.addEventListener("error", () => this.take({ id: 0, problem: "not_loaded" }));
@@ -19,8 +25,7 @@ export class Engine {
    * @param {Blob | ImageBitmap} picture
    * @returns {Promise<import("./classifier.js").Answer>}
    */
-  async classify(picture) {
-    await this.ready;
+  classify(picture) {
     return this.ask("classify", picture);
   }
 
@@ -37,10 +42,11 @@ export class Engine {
    * @param {Blob | ImageBitmap} picture
    * @returns {Promise<any>}
    */
-  ask(task, picture) {
+  async ask(task, picture) {
+    await this.ready;
     const id = ++this.asked;
     const reply = this.expect(id);
-    this.worker.postMessage({ id, task, picture }, picture instanceof Blob ? [] : [picture]);
+    this.worker?.postMessage({ id, task, picture }, picture instanceof Blob ? [] : [picture]);
     return reply;
   }
 

@@ -1,8 +1,9 @@
 // The heat map over the photo: where the network found reasons for its label.
 
 const LONGER_SIDE = 512;
-const COLOUR = [249, 115, 22]; // the page's own orange
-const STRONGEST = 190; // of 255: the photo must stay visible
+const STRONGEST_ALPHA = 200; // of 255: the photo must stay visible
+// As in web/heat.py: dark violet to bright yellow, readable with any colour vision and on light and dark photos.
+const RAMP = [[48, 10, 90], [150, 30, 110], [235, 100, 50], [255, 230, 90]];
 
 /**
  * Draw a heat map on a canvas of the photo's shape.
@@ -17,7 +18,8 @@ export function drawHeatmap(canvas, { values, rows, columns, box }, aspect) {
   const cells = new ImageData(columns, rows);
   const strongest = Math.max(...values, Number.EPSILON);
   values.forEach((value, index) => {
-    cells.data.set([...COLOUR, STRONGEST * Math.max(0, value / strongest)], index * 4);
+    const strength = Math.max(0, value / strongest);
+    cells.data.set([...colour(strength), STRONGEST_ALPHA * strength], index * 4);
   });
   small.getContext("2d")?.putImageData(cells, 0, 0);
   const context = canvas.getContext("2d");
@@ -25,4 +27,11 @@ export function drawHeatmap(canvas, { values, rows, columns, box }, aspect) {
   context.imageSmoothingQuality = "high";
   const [left, top, right, bottom] = [box[0] * canvas.width, box[1] * canvas.height, box[2] * canvas.width, box[3] * canvas.height];
   context.drawImage(small, left, top, right - left, bottom - top);
+}
+
+/** @param {number} strength in [0, 1] */
+function colour(strength) {
+  const at = strength * (RAMP.length - 1);
+  const below = Math.min(Math.floor(at), RAMP.length - 2);
+  return RAMP[below].map((level, channel) => level + (at - below) * (RAMP[below + 1][channel] - level));
 }

@@ -7,7 +7,7 @@ import { elements, nameElements } from "./elements.js";
 import { Engine, Problem } from "./engine.js";
 import { drawHeatmap } from "./heat.js";
 import { fetchPicture, readClipboard, takeDrops, takeFiles, takePastes } from "./pictures.js";
-import { fill } from "./texts.js";
+import { chooseLanguage, fill } from "./texts.js";
 
 const WORKER_WITHIN_MS = 3000;
 
@@ -237,7 +237,10 @@ async function load(path) {
 }
 
 followColours();
-const [texts, page] = await Promise.all([load("texts.json"), load("page.json")]);
+const [languages, page] = await Promise.all([load("texts.json"), load("page.json")]);
+const texts = chooseLanguage(languages, navigator.languages);
 nameElements(texts);
+const here = new Page(texts, page);
+here.connect();
 await register();
-new Page(texts, page).connect();
+here.engine.start();

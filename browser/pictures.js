@@ -59,7 +59,7 @@ export async function readClipboard() {
     const type = item.types.find((each) => each.startsWith("image/"));
     if (type) return item.getType(type);
   }
-  throw new Problem("nothing_to_paste");
+  throw new Problem("paste_nothing");
 }
 
 /**

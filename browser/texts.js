@@ -12,6 +12,16 @@
  */
 
 /**
+ * The page's languages, and the first of them that the visitor likes; English if there is none.
+ * @param {Record<string, Texts>} languages
+ * @param {readonly string[]} wanted as browsers name them, best first
+ */
+export function chooseLanguage(languages, wanted) {
+  const known = wanted.map((each) => each.split("-")[0].toLowerCase()).find((each) => each in languages);
+  return languages[known ?? "en"];
+}
+
+/**
  * @param {string} template
  * @param {Record<string, string | number>} values
  */
@@ -24,10 +34,10 @@ export function fill(template, values) {
  * @param {number} probability
  * @param {Texts} texts
  */
-export function formatPercent(probability, { percent }) {
+export function formatPercent(probability, { app, percent }) {
   const value = 100 * probability;
   if (value > percent.highest) return percent.above;
-  return value < percent.lowest ? percent.below : fill(percent.other, { percent: value.toFixed(1) });
+  return value < percent.lowest ? percent.below : fill(percent.other, { percent: value.toFixed(1).replace(".", app.decimal_point) });
 }
 
 /**

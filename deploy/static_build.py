@@ -14,11 +14,11 @@ from catdog import __version__
 from catdog.errors import CatdogError, SettingsError
 from catdog.metadata import METADATA_FILE
 from catdog.settings import PROJECT_ROOT
-from deploy.static_icons import icon_png
 from deploy.static_model import StaticModel
 from deploy.static_runtime import RUNTIME_FILES
 from deploy.static_texts import page_texts
-from web.texts import ENGLISH
+from web.icon import icon_png
+from web.texts import ENGLISH, LANGUAGES
 
 BROWSER = PROJECT_ROOT / "browser"
 LIST_FILE = "files.js"
@@ -80,7 +80,8 @@ def _fill(folder: Path, model: StaticModel, runtime: Path, page: dict[str, Any])
     shutil.copyfile(_LOOK, folder / "look.css")
     labels = model.metadata.labels
     own = json.loads((BROWSER / _OWN_TEXTS).read_text(encoding="utf-8"))
-    _write_json(folder / _OWN_TEXTS, {**page_texts(ENGLISH, labels), "own": own})
+    texts = {each.language: {**page_texts(each, labels), "own": own[each.language]} for each in LANGUAGES}
+    _write_json(folder / _OWN_TEXTS, texts)
     _write_json(folder / "page.json", page)
     _write_json(folder / "manifest.webmanifest", _manifest(ENGLISH.title(labels), ENGLISH.tagline))
     for side in _SIDES:

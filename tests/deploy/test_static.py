@@ -24,7 +24,7 @@ from deploy.static_space import publish_static
 from deploy.static_texts import page_texts
 from devhub.server import Running
 from tests.toy import toy_model
-from web.texts import ENGLISH
+from web.texts import ENGLISH, GERMAN, LANGUAGES
 
 
 @pytest.fixture
@@ -104,6 +104,12 @@ def test_the_page_can_be_installed(toy: Path, runtime: Path, tmp_path: Path) -> 
         assert "x".join(map(str, image.size)) == icon["sizes"]
 
 
+def test_the_page_speaks_every_language_of_the_app() -> None:
+    own = json.loads((BROWSER / "texts.json").read_text())
+    assert list(own) == [texts.language for texts in LANGUAGES]
+    assert len({tuple(sentences) for sentences in own.values()}) == 1
+
+
 def test_the_sentences_are_those_of_the_app() -> None:
     texts = page_texts(ENGLISH, ("cat", "dog"))
     assert texts["app"]["wrong"] == ENGLISH.wrong
@@ -114,6 +120,8 @@ def test_the_sentences_are_those_of_the_app() -> None:
     assert (texts["percent"]["highest"], texts["percent"]["lowest"], texts["percent"]["other"]) == (
         99.9, 0.1, "{percent} %",
     )  # fmt: skip
+    german = page_texts(GERMAN, ("cat", "dog"))["percent"]
+    assert (german["above"], german["highest"], german["other"]) == ("> 99,9 %", 99.9, "{percent} %")
 
 
 def test_without_npm_it_says_what_to_install(
