@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock loop soak torture
+.PHONY: help run test check format lock loop soak torture pipeline promote mlflow
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -41,6 +41,25 @@ torture: $(VENV)/.dev  ## try to lose feedback: 1,000 faults, 10,000 rows
 
 loop: $(VENV)/.dev  ## the whole loop against a hub on this machine, narrated
 	$(BIN)/python -m benchmarks.loop $(LOOP)
+
+pipeline: $(VENV)/.dev  ## data to model folder, by the stages of dvc.yaml that have changed
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dvc repro
+
+RUN ?= runs/pipeline/release
+promote: $(VENV)/.dev  ## check a run and copy it to model/: make promote RUN=runs/mine
+	$(BIN)/python -m train promote $(RUN)
+
+# MLflow's UI wants other versions of packages than the app, so it has an environment of its own; its version is that
+# of the library that keeps the record.
+$(VENV)/mlflow/.done: requirements-train.txt | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/mlflow
+	$(VENV)/mlflow/bin/python -m pip install --quiet $$(sed -n 's/^mlflow-skinny==/mlflow==/p' requirements-train.txt)
+	touch $@
+
+mlflow: $(VENV)/mlflow/.done  ## the record of all training runs, on http://localhost:5000
+	mkdir -p runs
+	MLFLOW_DISABLE_TELEMETRY=true $(VENV)/mlflow/bin/mlflow ui \
+		--backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///runs/mlflow.db}"
 
 format: $(VENV)/.dev  ## put the code into its format
 	$(BIN)/ruff check --fix .

@@ -31,12 +31,13 @@ def shared() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the developer's shell reaches a test, and no test reaches the real Hub."""
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No setting of the developer's shell reaches a test, and no test reaches the real Hub or the developer's record."""
     for name in os.environ:
         if name.startswith("CATDOG_") or name in ("HF_TOKEN", "HF_ENDPOINT", "SPACE_ID"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path_factory.getbasetemp() / 'mlflow.db'}")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from catdog.errors import DataError
+from catdog.errors import DataError, SettingsError
 from catdog.metadata import Preprocessing
 from catdog.model import softmax
 from train import metrics
@@ -84,13 +84,20 @@ class TrainingSet:
 
 
 def create_accelerator(*, precision: str = "no", accumulate: int = 1) -> Accelerator:
-    """The devices of this run: one, or what `accelerate launch` set up."""
-    return Accelerator(
-        cpu=not torch.accelerator.is_available(),  # else several processes without a GPU would each train alone
-        mixed_precision=precision,
-        gradient_accumulation_steps=accumulate,
-        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),
-    )
+    """The devices of this run: one, or what `accelerate launch` set up.
+
+    Raises:
+        SettingsError: the devices cannot compute with this precision.
+    """
+    try:
+        return Accelerator(
+            cpu=not torch.accelerator.is_available(),  # else several processes without a GPU would each train alone
+            mixed_precision=precision,
+            gradient_accumulation_steps=accumulate,
+            dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),
+        )
+    except ValueError as error:
+        raise SettingsError(f"--precision {precision} does not work here: {error}. Choose another.") from None
 
 
 def finetune(  # noqa: PLR0913 - each is one thing

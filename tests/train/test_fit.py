@@ -1,7 +1,9 @@
 import csv
 import json
 import logging
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from catdog.errors import DataError, ModelError, SettingsError
+from catdog.errors import DataError, ModelError, SettingsError, StoppedError
 from catdog.images import preprocess
 from catdog.metadata import hash_file, load_metadata
 from catdog.model import Model, softmax
@@ -25,6 +27,7 @@ def test_a_run_becomes_a_complete_model_folder(trained: Path) -> None:
     found = {path.relative_to(trained).as_posix() for path in trained.rglob("*") if path.is_file()}
     assert found == {
         "README.md", "config.json", "metadata.json", "model.safetensors", "onnx/model.onnx", "splits.csv",
+        load_metadata(trained).metrics["small"]["file"],
     }  # fmt: skip
     metadata = load_metadata(trained)
     assert {file.path for file in metadata.files} == found - {"metadata.json"}
@@ -94,11 +97,6 @@ def test_an_existing_folder_is_not_overwritten(tmp_path: Path, options: FitOptio
         fit(replace(options, out=tmp_path / "run"))
 
 
-def test_resume_without_a_checkpoint_is_refused(tmp_path: Path, options: FitOptions) -> None:
-    with pytest.raises(SettingsError, match="no interrupted run"):
-        fit(replace(options, out=tmp_path / "run", resume=True))
-
-
 @pytest.mark.parametrize(
     ("change", "error", "words"),
     [
@@ -107,6 +105,7 @@ def test_resume_without_a_checkpoint_is_refused(tmp_path: Path, options: FitOpti
         ({"init": "missing.safetensors"}, SettingsError, "no such file"),
         ({"init": "mobilenetv9_huge"}, SettingsError, "--init"),
         ({"data": "./missing"}, SettingsError, "no such folder"),
+        ({"precision": "fp16"}, SettingsError, "--precision"),
     ],
 )
 def test_a_wrong_option_is_named(
@@ -158,7 +157,7 @@ def test_all_files_unreadable_is_an_error(
 def test_an_interrupted_run_goes_on(tmp_path: Path, options: FitOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     run = replace(options, out=tmp_path / "run")
     monkeypatch.setattr("train.fit.write_model_folder", interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(StoppedError, match="--resume"):
         fit(run)
     assert not run.out.exists()
     history = (run.checkpoints / "history.jsonl").read_text().splitlines()
@@ -167,13 +166,41 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, options: FitOptions, monkeyp
         fit(run)
     with pytest.raises(SettingsError, match="other options"):
         fit(replace(run, resume=True, schedule=replace(run.schedule, epochs=3)))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(StoppedError):
         fit(replace(run, resume=True))
+    assert (run.checkpoints / "history.jsonl").read_text().splitlines() == history, "no epoch was repeated"
     shutil.rmtree(run.work)
 
 
 def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_run_with_advice_and_no_model_folder(number: signal.Signals, tmp_path: Path) -> None:
+    """It comes as soon as the first checkpoint is there."""
+    folder = write_folder(tmp_path / "data", LABELS[:2], count=12)
+    command = [
+        sys.executable, "-m", "train", "fit", "--data", str(folder), "--init", "random", "--no-tracking",
+        "--arch", "mobilenetv3_small_050", "--epochs", "10000", "--out", str(tmp_path / "run"),
+        "--img-size", "32", "--train-size", "32", "--batch-size", "8",
+    ]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # several threads on busy cores wait for each other
+    process = subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment
+    )
+    try:
+        for line in process.stderr:
+            if line.startswith("epoch 2:"):  # after the checkpoint of the first
+                process.send_signal(number)
+                break
+        _, rest = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert rest.strip().splitlines()[-1].startswith("error: Interrupted. With --resume the same command goes on")
+    assert "Traceback" not in rest
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("limit", [100_000, 1_000_000])
