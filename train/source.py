@@ -1,5 +1,6 @@
 """Labelled pictures from a Hub data set or a folder, still encoded."""
 
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,9 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from catdog.errors import DataError, HubError, SettingsError
 
 _LABEL_COLUMNS = ("label", "labels")
+_KIND_COLUMNS = ("name", *_LABEL_COLUMNS)
+ORIGIN_FILE = "origin.json"
+"""In a folder that is a copy of a data set: `name`, and `revision` or null."""
 _BATCH = 256
 _log = logging.getLogger(__name__)
 
@@ -37,8 +41,11 @@ class Source:
     """A data set with one picture and one label a row."""
 
     name: str
+    """The Hub id or the folder, as it was asked for."""
+    title: str
+    """What a record calls it: the Hub id, or a folder's name without where it lies."""
     revision: str | None
-    """The Hub commit, None for a folder."""
+    """The Hub commit, None for a folder that did not come from the Hub."""
     labels: tuple[str, ...]
     _positions: dict[int | str, int]
     _rows: datasets.Dataset
@@ -89,10 +96,7 @@ def open_source(data: str, *, revision: str | None = None) -> Source:
         DataError: it has no column of pictures, no column of labels, or fewer than two labels.
         HubError: the Hub cannot be reached, or refuses.
     """
-    if not Path(data).is_dir():
-        revision = _resolve_commit(data, revision)
-    rows = _load(data, revision)
-    image = _image_column(rows.features, data)
+    rows, image, revision = _open(data, revision)
     label = next((name for name in _LABEL_COLUMNS if name in rows.features), None)
     if label is None:
         raise DataError(
@@ -100,10 +104,29 @@ def open_source(data: str, *, revision: str | None = None) -> Source:
             "holds the labels, or use a folder with one sub-folder of pictures per label."
         )
     names = _label_names(rows, label)
+    if len(names) < 2:  # noqa: PLR2004
+        raise DataError(f"The column `{label}` has {len(names)} label(s); two are needed at least.")
     _log.info("%s: %d rows, labels %s", data, len(rows), ", ".join(names.values()))
-    positions = {value: position for position, value in enumerate(names)}
-    rows = rows.select_columns([image, label]).cast_column(image, datasets.Image(decode=False))
-    return Source(data, revision, tuple(names.values()), positions, rows, image, label)
+    return _source(data, revision, rows, image, label, names)
+
+
+def open_outliers(data: str, *, revision: str | None = None) -> Source:
+    """Open pictures of other things than the labels; the label of each row is its kind, such as `fox`.
+
+    The kind is in the column `name`, `label` or `labels`, or is the sub-folder's name. Without any, all are one kind.
+
+    Raises:
+        SettingsError, HubError: see `open_source`.
+        DataError: it has no column of pictures.
+    """
+    rows, image, revision = _open(data, revision)
+    column = next((name for name in _KIND_COLUMNS if name in rows.features), None)
+    if column is None:
+        column = "name"
+        rows = rows.add_column(column, ["other"] * len(rows))
+    names = _label_names(rows, column)
+    _log.info("%s: %d rows of %d kinds", data, len(rows), len(names))
+    return _source(data, revision, rows, image, column, names)
 
 
 def source_of(name: str, pictures: Sequence[bytes], labels: Sequence[int], names: tuple[str, ...]) -> Source:
@@ -118,17 +141,48 @@ def source_of(name: str, pictures: Sequence[bytes], labels: Sequence[int], names
     columns = {"image": [{"bytes": data, "path": None} for data in pictures], "label": list(labels)}
     features = datasets.Features({"image": datasets.Image(decode=False), "label": datasets.Value("int64")})
     rows = datasets.Dataset.from_dict(columns, features=features)
-    return Source(name, None, names, {index: index for index in range(len(names))}, rows, "image", "label")
+    return Source(name, name, None, names, {index: index for index in range(len(names))}, rows, "image", "label")
+
+
+def _open(data: str, revision: str | None) -> tuple[datasets.Dataset, str, str | None]:
+    """The rows, their column of pictures, and the commit."""
+    if not Path(data).is_dir():
+        revision = _resolve_commit(data, revision)
+    rows = _load(data, revision)
+    return rows, _image_column(rows.features, data), revision
+
+
+def _source(  # noqa: PLR0913, PLR0917 - each is one thing
+    data: str, revision: str | None, rows: datasets.Dataset, image: str, label: str, names: dict[int | str, str]
+) -> Source:
+    positions = {value: position for position, value in enumerate(names)}
+    rows = rows.select_columns([image, label]).cast_column(image, datasets.Image(decode=False))
+    title, revision = _origin(data, revision)
+    return Source(data, title, revision, tuple(names.values()), positions, rows, image, label)
+
+
+def _origin(data: str, revision: str | None) -> tuple[str, str | None]:
+    """The title and the Hub commit; a copy of a data set notes whose."""
+    folder = Path(data)
+    if not folder.is_dir():
+        return data, revision
+    if not (folder / ORIGIN_FILE).is_file():
+        return folder.resolve().name, None
+    try:
+        origin = json.loads((folder / ORIGIN_FILE).read_text(encoding="utf-8"))
+        return origin["name"], origin["revision"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder / ORIGIN_FILE} is damaged ({error}). Prepare the data again.") from None
 
 
 def _resolve_commit(data: str, revision: str | None) -> str | None:
     """The commit behind a branch or tag; without a network `datasets` may still have a copy, then it stays unknown."""
     if data.startswith((".", "/")) or data.count("/") > 1:
-        raise SettingsError(f"--data {data}: there is no such folder. Name a folder, or a Hub data set as USER/NAME.")
+        raise SettingsError(f"{data}: there is no such folder. Name a folder, or a Hub data set as USER/NAME.")
     try:
         return HfApi().dataset_info(data, revision=revision).sha
     except HFValidationError:
-        raise SettingsError(f"--data {data} is neither a folder nor the name of a Hub data set.") from None
+        raise SettingsError(f"{data} is neither a folder nor the name of a Hub data set.") from None
     except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
         _log.warning("The Hub did not answer for %s (%s); looking for a cached copy", data, type(error).__name__)
         return revision
@@ -164,8 +218,6 @@ def _label_names(rows: datasets.Dataset, column: str) -> dict[int | str, str]:
         names: dict[int | str, str] = dict(enumerate(feature.names))
     else:
         names = {value: str(value) for value in sorted(value for value in rows.unique(column) if value is not None)}
-    if len(names) < 2:  # noqa: PLR2004
-        raise DataError(f"The column `{column}` has {len(names)} label(s); two are needed at least.")
     return names
 
 
