@@ -34,7 +34,7 @@ from train.retrain import RetrainOptions, retrain
 
 SHARED = ROOT.parent / "shared"
 SIDE = 96
-COUNTS = Counts(data=2000, stream=700, fresh=500, ordinary=1000)
+COUNTS = Counts(data=1500, stream=700, fresh=500, ordinary=750)
 QUICK = Counts(data=300, stream=200, fresh=60, ordinary=60)
 DAY = Schedule(epochs=4, rate=4e-4, train_size=80)
 CORRECTIONS = (40, 80, 160)
@@ -118,7 +118,7 @@ def _measure(photos: str, init: str, counts: Counts, work: Path) -> Iterator[Poi
         for wrong in (*WRONG, RANDOM):
             kept = work / f"{wrong}-{corrections}.json"
             if not kept.exists():
-                found = _point(work, judge, _first(told, corrections), wrong, corrections)
+                found = _point(work, judge, first(told, corrections), wrong, corrections)
                 kept.write_text(json.dumps(asdict(found)))
             yield Point(**json.loads(kept.read_text()))
 
@@ -158,7 +158,7 @@ def _stream(model: Model, photos: Sequence[Photo]) -> list[Told]:
     return told
 
 
-def _first(told: Sequence[Told], corrections: int) -> list[Told]:
+def first(told: Sequence[Told], corrections: int) -> list[Told]:
     """The answers up to a number of corrections; all of them if there are fewer."""
     found, count = [], 0
     for photo, prediction in told:
@@ -191,7 +191,7 @@ def _reviewed(photo: Photo, prediction: Prediction, wrong: float) -> ReviewedRow
     row = new_row(
         prediction=prediction,
         picture=decode_image(photo.data),
-        corrected_label=_said(photo, prediction.labels, wrong),
+        corrected_label=said(photo, prediction.labels, wrong),
         request_id=photo.name,
         source=Source.UPLOAD,
         client=photo.name,
@@ -199,7 +199,7 @@ def _reviewed(photo: Photo, prediction: Prediction, wrong: float) -> ReviewedRow
     return ReviewedRow(row, accept(row, by="maintainer"))
 
 
-def _said(photo: Photo, labels: Sequence[str], wrong: float) -> str:
+def said(photo: Photo, labels: Sequence[str], wrong: float) -> str:
     chance = random.Random(photo.name)
     if wrong == RANDOM:
         return chance.choice(labels)
