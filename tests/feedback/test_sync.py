@@ -12,11 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import HfApi
 
+from catdog.settings import Settings
 from devhub.faults import Fault
 from devhub.server import Running
 from devhub.tokens import Token
 from feedback import decisions
 from feedback.dataset import FeedbackDataset, HubRequestError
+from feedback.delivery import create_syncer
 from feedback.journal import JOURNAL_FILE, Journal
 from feedback.row import FeedbackRow
 from feedback.sync import Syncer
@@ -197,6 +199,17 @@ def test_the_limit_of_commits_survives_a_restart(
     assert 3500 < done.wait_s <= 3600
     assert commits(api) == 2
     assert journal.pending().rows == 1
+
+
+def test_the_limit_of_commits_is_a_setting(hub: Running, journal: Journal, data_dir: Path) -> None:
+    settings = Settings(
+        feedback_repo=REPO, hf_endpoint=hub.url, hf_token=hub.token, data_dir=data_dir, commits_per_hour=2
+    )
+    rounds = []
+    for _ in range(3):
+        appended(journal, 1)
+        rounds.append(create_syncer(journal, settings).sync())
+    assert [(done.commits, done.wait_s > 0) for done in rounds] == [(1, False), (1, False), (0, True)]
 
 
 def test_a_refused_commit_does_not_count(hub: Running, journal: Journal, make_syncer: Callable[..., Syncer]) -> None:
