@@ -21,6 +21,7 @@
 const CHANNELS = 3;
 const FRACTION_BITS = 22;
 const ONE = 2 ** FRACTION_BITS;
+const HALF = ONE / 2;
 
 /** @type {Record<Exclude<Interpolation, "nearest">, { support: number, weight: (x: number) => number }>} */
 const FILTERS = {
@@ -63,6 +64,7 @@ export function resize(source, width, height, box, interpolation) {
 export function reduce(rgba, width, height, factor) {
   const [across, down] = [Math.ceil(width / factor), Math.ceil(height / factor)];
   const data = new Uint8Array(across * down * CHANNELS);
+  if (factor === 1) return { width, height, data: withoutAlpha(rgba, data) };
   for (let y = 0, out = 0; y < down; y++) {
     const rows = Math.min(factor, height - y * factor);
     for (let x = 0; x < across; x++) {
@@ -78,6 +80,19 @@ export function reduce(rgba, width, height, factor) {
     }
   }
   return { width: across, height: down, data };
+}
+
+/**
+ * @param {Uint8ClampedArray} rgba
+ * @param {Uint8Array} rgb what is filled
+ */
+function withoutAlpha(rgba, rgb) {
+  for (let from = 0, to = 0; to < rgb.length; from++) {
+    rgb[to++] = rgba[from++];
+    rgb[to++] = rgba[from++];
+    rgb[to++] = rgba[from++];
+  }
+  return rgb;
 }
 
 /**
@@ -126,17 +141,24 @@ function asIntegers(weights) {
  * @param {Taps[]} columns
  * @returns {Rgb}
  */
-function alongRows(source, columns) {
-  const data = new Uint8ClampedArray(columns.length * source.height * CHANNELS);
-  for (let y = 0, out = 0; y < source.height; y++) {
-    const row = y * source.width * CHANNELS;
+function alongRows({ width, height, data: pixels }, columns) {
+  const data = new Uint8ClampedArray(columns.length * height * CHANNELS);
+  for (let y = 0, out = 0; y < height; y++) {
     for (const { first, weights } of columns) {
-      for (let c = 0; c < CHANNELS; c++) {
-        data[out++] = weigh(source.data, row + first * CHANNELS + c, CHANNELS, weights);
+      // Sums stay below 2^31, and a clamped array takes care of its bounds.
+      let [red, green, blue] = [HALF, HALF, HALF];
+      for (let i = 0, at = (y * width + first) * CHANNELS; i < weights.length; i++, at += CHANNELS) {
+        const weight = weights[i];
+        red = (red + pixels[at] * weight) | 0;
+        green = (green + pixels[at + 1] * weight) | 0;
+        blue = (blue + pixels[at + 2] * weight) | 0;
       }
+      data[out++] = red >> FRACTION_BITS;
+      data[out++] = green >> FRACTION_BITS;
+      data[out++] = blue >> FRACTION_BITS;
     }
   }
-  return { width: columns.length, height: source.height, data };
+  return { width: columns.length, height, data };
 }
 
 /**
@@ -144,27 +166,19 @@ function alongRows(source, columns) {
  * @param {Taps[]} rows
  * @returns {Rgb}
  */
-function alongColumns(source, rows) {
-  const stride = source.width * CHANNELS;
+function alongColumns({ width, data: pixels }, rows) {
+  const stride = width * CHANNELS;
   const data = new Uint8ClampedArray(rows.length * stride);
-  let out = 0;
-  for (const { first, weights } of rows) {
-    for (let x = 0; x < stride; x++) data[out++] = weigh(source.data, first * stride + x, stride, weights);
-  }
-  return { width: source.width, height: rows.length, data };
-}
-
-/**
- * @param {Uint8Array | Uint8ClampedArray} data
- * @param {number} start
- * @param {number} step
- * @param {Int32Array} weights
- * @returns {number} the weighted mean, rounded; a clamped array takes care of its bounds
- */
-function weigh(data, start, step, weights) {
-  let sum = ONE / 2;
-  for (let i = 0, at = start; i < weights.length; i++, at += step) sum += data[at] * weights[i];
-  return Math.floor(sum / ONE);
+  const sums = new Int32Array(stride);
+  rows.forEach(({ first, weights }, row) => {
+    sums.fill(HALF);
+    for (let i = 0, at = first * stride; i < weights.length; i++) {
+      const weight = weights[i];
+      for (let x = 0; x < stride; x++) sums[x] += pixels[at++] * weight;
+    }
+    for (let x = 0, out = row * stride; x < stride; x++) data[out++] = sums[x] >> FRACTION_BITS;
+  });
+  return { width, height: rows.length, data };
 }
 
 /**
