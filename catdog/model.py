@@ -60,6 +60,8 @@ class Model:
         self.metadata = metadata
         self.model_id = model_id
         self.revision = revision
+        self.folder: Path | None = None
+        """Where it was loaded from, with its card and plots; None if it was not."""
         self._session = session
         self._has = frozenset(output.name for output in session.get_outputs())
         # The others cost time, and are asked for when they are needed.
@@ -86,6 +88,7 @@ class Model:
             model_id=model_id or folder.resolve().name,
             revision=revision or f"local-{weights_hash:.12}",
         )
+        model.folder = folder
         model._check()
         return model
 
@@ -125,7 +128,8 @@ class Model:
         Raises:
             ModelError: the network has no heat map.
         """
-        return self._output("heatmap", [preprocess(image, self.metadata.preprocessing)])[0]
+        maps = self._output("heatmap", [preprocess(image, self.metadata.preprocessing)])
+        return maps.reshape(maps.shape[1:])
 
     def features(self, inputs: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
         """What the network sees before it decides, for preprocessed images, each of shape (3, side, side).

@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError
 from timm.models import save_for_hf
 from torch import nn
+from torch.nn import functional
 
 from catdog.errors import DataError, SettingsError
 from catdog.metadata import ONNX_FILE, FileHash, Preprocessing, hash_file
@@ -83,11 +84,14 @@ class Served(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The outputs, in the order of their names."""
-        maps = self.network.forward_features(pixels)  # type: ignore[operator]
-        features = self.network.forward_head(maps, pre_logits=True)  # type: ignore[operator]
-        logits = self.network.get_classifier()(features)  # type: ignore[operator]
-        explained = (heatmap.hirescam(self.network, maps),) if heatmap.OUTPUT in self.outputs else ()
-        return (logits, features, *explained)
+        network = self.network
+        maps = network.forward_features(pixels)  # type: ignore[operator]
+        if heatmap.OUTPUT not in self.outputs:
+            features = network.forward_head(maps, pre_logits=True)  # type: ignore[operator]
+            return network.get_classifier()(features), features  # type: ignore[operator]
+        hidden = heatmap.hidden_features(network, maps)  # computed once, for the logits and for the heat map
+        features = functional.hardswish(hidden)  # the network's own would overwrite what the heat map needs
+        return network.classifier(features), features, heatmap.hirescam(network, maps, hidden)  # type: ignore[operator]
 
 
 def export_onnx(network: nn.Module, path: Path, *, side: int, outputs: tuple[str, ...] = ("logits",)) -> None:

@@ -19,10 +19,14 @@ from train.export import clear_disk_errors
 from train.finetune import Schedule, TrainingSet, create_accelerator, finetune
 from train.folder import Origin, write_model_folder
 from train.inference import pixel_batches, pooled_features, run
+from train.interruption import clear_interruption
 from train.network import RANDOM, create_network, preprocessing
+from train.overlay import read_overlay
 from train.probe import fit_head
+from train.rule import RuleOptions, make_rule
 from train.source import open_source
 from train.splits import Divided, divide, read_manifest
+from train.tracking import RunInputs, TrackedRun, Tracker, Untracked
 
 PROBE = "probe"
 FINETUNE = "finetune"
@@ -44,9 +48,14 @@ class FitOptions:
     positive_label: str | None = None
     splits: Path | None = None
     """An earlier model's `splits.csv`, whose split is kept."""
+    overlay: Path | None = None
+    """Corrected labels to train and validate with; the test split stays as it is."""
     precision: str = "no"
     resume: bool = False
+    """Go on with an interrupted run, if there is one: the same command can be repeated until it is done."""
     schedule: Schedule = field(default_factory=Schedule)
+    rule: RuleOptions | None = None
+    """How to learn when to say "neither"; None is never."""
 
     @property
     def work(self) -> Path:
@@ -58,19 +67,39 @@ class FitOptions:
         """The folder of the checkpoint and the metrics per epoch."""
         return self.work / "checkpoints"
 
+    @property
+    def started(self) -> bool:
+        """Whether an interrupted run can be gone on with."""
+        return (self.checkpoints / CHECKPOINT_FILE).is_file()
 
-def fit(options: FitOptions) -> Path:
+
+def fit(options: FitOptions, tracker: Tracker | None = None) -> Path:
     """Train, calibrate, export and score a model.
+
+    Args:
+        options: What to do.
+        tracker: Keeps a record of the run; none by default.
 
     Returns:
         The complete model folder, `options.out`. Until it is complete there is none.
 
     Raises:
         SettingsError: an option is wrong, or the folder exists already.
+        StoppedError: it was interrupted; a checkpoint may be there.
         DataError: the data cannot be used, or the disk is full.
         ModelError, HubError: see `open_source` and `create_network`.
     """
+    with clear_interruption(lambda: _how_to_go_on(options)):
+        _fit(options, tracker or Untracked())
+    return options.out
+
+
+def _fit(options: FitOptions, tracker: Tracker) -> None:
     _check_folders(options)
+    accelerator = create_accelerator(precision=options.precision, accumulate=options.schedule.accumulate)
+    if not accelerator.is_main_process:
+        tracker = Untracked()
+    tracker.connect()
     torch.manual_seed(options.schedule.seed)
     source = open_source(options.data, revision=options.revision)
     positive_label = _positive_label(source.labels, options.positive_label)
@@ -79,35 +108,37 @@ def fit(options: FitOptions) -> Path:
     manifest = read_manifest(options.splits) if options.splits else None
     examples = read_examples(source, side=_square_side(options))
     require_every_label(examples)
-    data = divide(examples, seed=options.schedule.seed, manifest=manifest)
+    overlay = read_overlay(options.overlay) if options.overlay else None
+    data = divide(examples, seed=options.schedule.seed, manifest=manifest, overlay=overlay)
     _log.info("split: %s", ", ".join(f"{count} {split}" for split, count in data.counts.items()))
-    try:
-        with clear_disk_errors(options.out):
-            _train_and_write(options, network, data, spec, positive_label)
-    except KeyboardInterrupt:
-        if (options.checkpoints / CHECKPOINT_FILE).is_file():
-            _log.warning("Interrupted. With --resume the same command goes on after the last complete epoch.")
-        raise
-    return options.out
-
-
-def _train_and_write(
-    options: FitOptions, network: nn.Module, data: Divided, spec: Preprocessing, positive_label: str | None
-) -> None:
-    accelerator = create_accelerator(precision=options.precision, accumulate=options.schedule.accumulate)
-    options.checkpoints.mkdir(parents=True, exist_ok=True)
-    settings = _train(options, network, data, spec, accelerator=accelerator)
-    if accelerator.is_main_process:
-        seed = options.schedule.seed
-        origin = Origin(options.data, options.init, positive_label, options.recipe, seed, settings)
-        write_model_folder(options.work / "model", network.to("cpu"), data, spec, origin)
-        (options.work / "model").rename(options.out)
-        shutil.rmtree(options.work)
+    with clear_disk_errors(options.out):
+        options.checkpoints.mkdir(parents=True, exist_ok=True)
+        with tracker.run(_inputs(options, data)) as tracked:
+            settings = _train(options, network, data, spec, accelerator=accelerator, tracked=tracked)
+            if accelerator.is_main_process:
+                seed = options.schedule.seed
+                origin = Origin(options.init, positive_label, options.recipe, seed, settings)
+                _write(options, network, data, spec, origin)
+                tracked.finish(options.out)
     accelerator.wait_for_everyone()
 
 
-def _train(
-    options: FitOptions, network: nn.Module, data: Divided, spec: Preprocessing, *, accelerator: Accelerator
+def _write(options: FitOptions, network: nn.Module, data: Divided, spec: Preprocessing, origin: Origin) -> None:
+    """The model folder: made aside, and named when it is complete."""
+    rule = make_rule(data, spec, options.rule) if options.rule else None
+    write_model_folder(options.work / "model", network.to("cpu"), data, spec, origin, rule)
+    (options.work / "model").rename(options.out)
+    shutil.rmtree(options.work)
+
+
+def _train(  # noqa: PLR0913 - each is one thing
+    options: FitOptions,
+    network: nn.Module,
+    data: Divided,
+    spec: Preprocessing,
+    *,
+    accelerator: Accelerator,
+    tracked: TrackedRun,
 ) -> dict[str, Any]:
     """Head first, then, unless the recipe ends there, everything. Returns settings and history for the metadata."""
     network.to(accelerator.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
@@ -115,19 +146,20 @@ def _train(
     settings: dict[str, Any] = {}
     # Features of random weights say nothing, and their scale would throw the fine-tuning off.
     worthwhile = options.init != RANDOM or options.recipe == PROBE
-    if worthwhile and not options.resume:
+    if worthwhile and not options.started:
         settings["head"] = _fit_head(network, data, validation, spec, device=accelerator.device)
     if options.recipe == FINETUNE:
         settings["schedule"] = asdict(options.schedule)
         settings["history"] = finetune(
             network,
-            TrainingSet(data.examples.squares, data.examples.aspects, data.examples.labels, data.members("train")),
+            TrainingSet(data.examples.squares, data.examples.aspects, data.training_labels, data.members("train")),
             lambda candidate: (run(candidate, validation, spec, device=accelerator.device), data.labels("validation")),
             spec,
             options.schedule,
             accelerator=accelerator,
             folder=options.checkpoints,
             options=_identity(options, data),
+            on_epoch=tracked.epoch,
         )
     return settings
 
@@ -147,21 +179,53 @@ def _fit_head(
 def _identity(options: FitOptions, data: Divided) -> str:
     """What must be equal for one run to go on from another's checkpoint."""
     return json.dumps(
-        [asdict(options.schedule), options.init, options.img_size, options.crop_pct, data.examples.digest]
+        [
+            asdict(options.schedule),
+            options.init,
+            options.img_size,
+            options.crop_pct,
+            data.examples.digest,
+            data.clean and data.clean.sha256,
+        ]
     )
+
+
+def _inputs(options: FitOptions, data: Divided) -> RunInputs:
+    """For the record of the run."""
+    parameters = {
+        name: getattr(options, name) for name in ("init", "recipe", "architecture", "img_size", "crop_pct", "precision")
+    }
+    source = data.examples.source
+    return RunInputs(
+        name=options.out.name,
+        command="python -m train fit",
+        parameters={
+            **parameters,
+            "schedule": asdict(options.schedule),
+            "splits": data.counts,
+            "overlay": data.clean and data.clean.about,
+        },
+        data=source.title,
+        data_revision=source.revision,
+        data_sha256=data.examples.digest,
+        note=options.checkpoints / "tracked_run",
+    )
+
+
+def _how_to_go_on(options: FitOptions) -> str:
+    if options.started:
+        return "With --resume the same command goes on after the last complete epoch."
+    return "No epoch was complete; the same command starts again."
 
 
 def _check_folders(options: FitOptions) -> None:
     """Nothing that exists is overwritten."""
     if options.out.exists():
         raise SettingsError(f"{options.out} exists already. Choose another --out, or delete it.")
-    started = (options.checkpoints / CHECKPOINT_FILE).is_file()
-    if started and not options.resume:
+    if options.started and not options.resume:
         raise SettingsError(
             f"{options.work} holds an interrupted run. Add --resume to go on with it, or delete it to start again."
         )
-    if options.resume and not started:
-        raise SettingsError(f"--resume: {options.work} holds no interrupted run. Leave --resume out.")
 
 
 def _square_side(options: FitOptions) -> int:

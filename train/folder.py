@@ -12,6 +12,7 @@ from torch import nn
 
 from catdog.metadata import (
     METADATA_FILE,
+    ONNX_FILE,
     SCHEMA_VERSION,
     SPLITS_FILE,
     Metadata,
@@ -28,6 +29,8 @@ from train.evaluate import score_rows
 from train.export import export_network, hash_files, library_versions, sync_folder
 from train.inference import pixel_batches, run
 from train.network import fold_temperature
+from train.quantize import write_small
+from train.rule import Rule
 from train.splits import Divided, Split, write_manifest
 
 _log = logging.getLogger(__name__)
@@ -38,8 +41,6 @@ _SCORED: tuple[Split, ...] = ("validation", "test")
 class Origin:
     """Where a network comes from."""
 
-    data: str
-    """A Hub data set id or a folder."""
     init: str
     """The starting weights: a file or a Hub name."""
     positive_label: str | None
@@ -50,7 +51,9 @@ class Origin:
     """Of the recipe, for the record."""
 
 
-def write_model_folder(folder: Path, network: nn.Module, data: Divided, spec: Preprocessing, origin: Origin) -> None:
+def write_model_folder(  # noqa: PLR0913, PLR0917 - each is one thing
+    folder: Path, network: nn.Module, data: Divided, spec: Preprocessing, origin: Origin, rule: Rule | None = None
+) -> None:
     """Calibrate a trained network on validation, write everything, and score the ONNX file that was written.
 
     Args:
@@ -59,6 +62,7 @@ def write_model_folder(folder: Path, network: nn.Module, data: Divided, spec: Pr
         data: The pictures it was trained, and is to be calibrated and scored, on.
         spec: How pictures become its input.
         origin: For the record.
+        rule: When to say "neither"; None is never.
     """
     shutil.rmtree(folder, ignore_errors=True)
     temperature, rules = _calibrate(network, data, spec)
@@ -76,8 +80,20 @@ def write_model_folder(folder: Path, network: nn.Module, data: Divided, spec: Pr
     )
     export_network(network, folder, labels=metadata.labels, spec=spec)
     write_manifest(folder / SPLITS_FILE, data.examples.hashes, data.splits)
+    score_and_finish(folder, metadata, data, rule)
+
+
+def score_and_finish(folder: Path, metadata: Metadata, data: Divided, rule: Rule | None) -> None:
+    """Add the rule for "neither" to a folder's network, store it small too, score it, and finish the folder."""
+    if rule is not None:
+        rule.add_to(folder / ONNX_FILE)
+        metadata = rule.noted_in(metadata)
     write_metadata(folder, metadata.model_copy(update={"files": hash_files(folder)}))
-    finish_model_folder(folder, metadata.model_copy(update={"metrics": _score(folder, data)}))
+    metrics = {**metadata.metrics, **_score(folder, data)}
+    small = write_small(folder, metadata, data)
+    if small is not None:
+        metrics["small"] = small
+    finish_model_folder(folder, metadata.model_copy(update={"metrics": metrics}))
 
 
 def finish_model_folder(folder: Path, metadata: Metadata) -> None:
@@ -108,19 +124,25 @@ def _score(folder: Path, data: Divided) -> dict[str, dict[str, Any]]:
             "%s: accuracy %.4f, log loss %.4f, ECE %.4f",
             split, metrics[split]["accuracy"], metrics[split]["log_loss"], metrics[split]["ece"],
         )  # fmt: skip
+    if data.clean is not None:
+        members = data.members("test")
+        kept = members[data.clean.kept[members]]
+        rows = data.examples.rows[kept].tolist()
+        metrics["test_clean"] = score_rows(model, data.examples.source, rows, data.clean.labels[kept])
     return metrics
 
 
 def _describe(origin: Origin, data: Divided) -> dict[str, Any]:
-    folder, weights = Path(origin.data), Path(origin.init)
+    weights = Path(origin.init)
     return {
         "data": {
-            "name": folder.resolve().name if folder.is_dir() else origin.data,
+            "name": data.examples.source.title,
             "revision": data.examples.source.revision,
             "sha256": data.examples.digest,
             "n": len(data.examples),
             "skipped": data.examples.skipped.total(),
         },
+        "overlay": None if data.clean is None else data.clean.about,
         "splits": data.counts,
         "init": {
             "name": weights.name if weights.is_file() else origin.init,

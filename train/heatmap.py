@@ -2,7 +2,6 @@
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 OUTPUT = "heatmap"
 
@@ -21,7 +20,7 @@ def can_explain(network: nn.Module) -> bool:
     )
 
 
-def hirescam(network: nn.Module, maps: torch.Tensor) -> torch.Tensor:
+def hirescam(network: nn.Module, maps: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
     """What each place of the last feature map added to each logit (Draelos and Carin 2020, arXiv:2011.08891).
 
     The gradient of the logit times the feature map, summed over channels. The gradient of this head has a closed form:
@@ -30,17 +29,22 @@ def hirescam(network: nn.Module, maps: torch.Tensor) -> torch.Tensor:
     Args:
         network: One that `can_explain`.
         maps: Shape (n, channels, h, w): what `forward_features` gave.
+        hidden: Shape (n, features): what `hidden_features` gave.
 
     Returns:
         Shape (n, labels, h, w), in units of the logit; larger speaks more for the label.
     """
-    convolution, linear = network.conv_head, network.classifier
-    reduce = convolution.weight.flatten(1)  # type: ignore[operator, union-attr] # (features, channels)
-    hidden = functional.linear(maps.mean(dim=(2, 3)), reduce, convolution.bias)  # type: ignore[arg-type, union-attr]
-    through = linear.weight.unsqueeze(0) * _hardswish_gradient(hidden).unsqueeze(1)  # type: ignore[operator, union-attr]
-    gradient = through @ reduce  # (n, labels, channels), of the logit by the mean
+    reduce: torch.Tensor = network.conv_head.weight.flatten(1)  # type: ignore[operator, union-attr] # (features, channels)
+    labels: torch.Tensor = network.classifier.weight.unsqueeze(0)  # type: ignore[operator, union-attr]
+    gradient = (labels * _hardswish_gradient(hidden).unsqueeze(1)) @ reduce  # (n, labels, channels), by the mean
     height, width = maps.shape[2:]
     return (gradient @ maps.flatten(2)).unflatten(2, (height, width)) / (height * width)
+
+
+def hidden_features(network: nn.Module, maps: torch.Tensor) -> torch.Tensor:
+    """The features before the hard swish, shape (n, features), of a network that `can_explain`."""
+    hidden: torch.Tensor = network.conv_head(network.global_pool(maps)).flatten(1)  # type: ignore[operator]
+    return hidden
 
 
 def _hardswish_gradient(x: torch.Tensor) -> torch.Tensor:

@@ -111,12 +111,13 @@ def _bootstrap(probabilities: Floats, labels: Labels, seed: int) -> dict[str, In
         draws["ece"].append(ece(p, y))
         if (value := auc(p, y)) is not None:
             draws["auc"].append(value)
-    intervals = {name: _middle(values) for name, values in draws.items() if values}
+    intervals = {name: middle(values) for name, values in draws.items() if values}
     # Resampling adds noise, which this error counts as its own: its interval lies too high, never too low.
     intervals["ece"] = (min(intervals["ece"][0], ece(probabilities, labels)), intervals["ece"][1])
     return intervals
 
 
-def _middle(values: list[float]) -> Interval:
+def middle(values: list[float]) -> Interval:
+    """The middle 95 % of resampled values."""
     low, high = np.quantile(values, (0.025, 0.975))
     return float(low), float(high)

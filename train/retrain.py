@@ -25,7 +25,7 @@ from train.folder import Origin, finish_model_folder, write_model_folder
 from train.gate import GATE_FILE, GateReport, Rules, judge, write_report
 from train.publish import Published, publish
 from train.repository import ModelRepository
-from train.rule import MakeRule, next_rule
+from train.rule import next_rule
 from train.source import open_source
 from train.splits import Divided, Manifest, Split, restore, write_manifest
 
@@ -128,8 +128,7 @@ def _make(options: RetrainOptions, base: Base, feedback: Feedback, corrections: 
     )  # fmt: skip
     origin = Origin(base.name, base.metadata.positive_label, RECIPE, schedule.seed, settings)
     folder = work / "model"
-    others = [each.image for each in corrections.neither]
-    rule: MakeRule = lambda classifier: next_rule(classifier, base.folder, data, others)  # noqa: E731 - typed
+    rule = next_rule(base.folder, data, [each.image for each in corrections.neither])
     write_model_folder(folder, network.to("cpu"), data, base.metadata.preprocessing, origin, rule)
     report = _judge(base.model, Model.load(folder), data, corrections, options.rules)
     write_report(folder / GATE_FILE, report)

@@ -10,7 +10,7 @@ from PIL import Image
 from catdog.images import preprocess
 from catdog.model import Model
 from train.export import Served
-from train.heatmap import can_explain, hirescam
+from train.heatmap import can_explain, hidden_features, hirescam
 from train.network import timm
 
 
@@ -21,7 +21,7 @@ def test_the_closed_form_is_the_gradient_times_the_map() -> None:
     torch.nn.init.normal_(network.conv_head.bias, std=4.0)
     maps = torch.randn(2, network.num_features, 3, 2, requires_grad=True)
     logits = network.get_classifier()(network.forward_head(maps, pre_logits=True))
-    found = hirescam(network, maps)
+    found = hirescam(network, maps, hidden_features(network, maps))
     assert found.shape == (2, 3, 3, 2)
     for label in range(3):
         (gradient,) = torch.autograd.grad(logits[:, label].sum(), maps, retain_graph=True)

@@ -1,0 +1,205 @@
+"""The rule that says "neither", from pictures of other things to the folder, and on to the model that follows."""
+
+import io
+import shutil
+from pathlib import Path
+
+import datasets
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from catdog.errors import DataError, ModelError, SettingsError
+from catdog.metadata import NEITHER, ONNX_FILE, SPLITS_FILE, hash_file, load_metadata
+from catdog.model import Model
+from tests.train.pictures import picture
+from train.add_rule import add_rule
+from train.branch import branch_of, head_of, joined
+from train.examples import read_examples
+from train.network import timm
+from train.quantize import HALF_FILE, QUANTIZED_FILE
+from train.rule import RuleOptions, kinds_of, next_rule
+from train.source import open_outliers, open_source
+from train.splits import Divided, read_manifest, restore
+
+
+def stripes(seed: int, *, size: tuple[int, int] = (60, 44)) -> Image.Image:
+    """A grey picture of stripes: nothing like the tints."""
+    width, height = size
+    wave = np.sin(np.arange(width) * (0.4 + 0.15 * seed)) * 120 + 128
+    return Image.fromarray(np.tile(wave.astype(np.uint8), (height, 1))).convert("RGB")
+
+
+@pytest.fixture(scope="session")
+def outliers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty striped pictures of six kinds; one file is none."""
+    folder = tmp_path_factory.mktemp("outliers") / "things"
+    for kind in ("fox", "sofa", "train", "lamp", "harp", "lion"):
+        (folder / kind).mkdir(parents=True)
+        for seed in range(5):
+            stripes(seed + len(kind), size=(60, 40 + seed)).save(folder / kind / f"{seed}.png")
+    (folder / "sofa" / "broken.png").write_bytes((folder / "sofa" / "0.png").read_bytes()[:60])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backbone that need not know anything: stripes differ in what any filter makes of them."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "backbone.safetensors"
+    save_file(timm.create_model("mobilenetv3_small_050", num_classes=2).state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def rule_options(outliers: Path, weights: Path) -> RuleOptions:
+    return RuleOptions(outliers=str(outliers), init=str(weights), architecture="mobilenetv3_small_050", side=32)
+
+
+@pytest.fixture(scope="session")
+def ruled(trained: Path, folder: Path, rule_options: RuleOptions, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trained model with the rule."""
+    out = tmp_path_factory.mktemp("ruled") / "tints"
+    add_rule(trained, str(folder), rule_options, out=out)
+    assert [path.name for path in out.parent.iterdir()] == ["tints"]
+    return out
+
+
+@pytest.fixture(scope="session")
+def data(ruled: Path, folder: Path) -> Divided:
+    return restore(read_examples(open_source(str(folder))), read_manifest(ruled / SPLITS_FILE))
+
+
+def test_the_model_says_neither_and_still_knows_its_labels(ruled: Path, trained: Path) -> None:
+    model, before = Model.load(ruled), Model.load(trained)
+    assert model.predict(stripes(20)).verdict == NEITHER
+    tints = [picture("plum", seed) for seed in range(100, 120)]
+    answers = [model.predict(image) for image in tints]
+    assert [a.probabilities for a in answers] == [
+        pytest.approx(before.predict(image).probabilities, abs=1e-5) for image in tints
+    ]
+    assert sum(answer.verdict == NEITHER for answer in answers) <= 10
+    assert model.explain(tints[0]) == pytest.approx(before.explain(tints[0]), abs=1e-5)
+
+
+def test_the_folder_is_complete_and_tells_what_the_rule_is_worth(ruled: Path, trained: Path) -> None:
+    metadata = load_metadata(ruled)
+    assert all(file.sha256 == hash_file(ruled / file.path) for file in metadata.files)
+    rates = metadata.metrics[NEITHER]
+    assert (rates["near"]["n"], rates["near"]["kinds"]) == (10, 2)  # fox and lion
+    assert (rates["far"]["n"], rates["far"]["kinds"]) == (20, 4)
+    assert metadata.training[NEITHER]["data"] | {"sha256": ""} == {
+        "name": "things", "revision": None, "sha256": "", "n": 30, "kinds": 6,
+    }  # fmt: skip
+    assert "turned away" in (ruled / "README.md").read_text()
+    assert metadata.metrics["test"]["verdicts"][NEITHER] >= 0
+    assert metadata.training["data"] == load_metadata(trained).training["data"]
+
+
+def test_the_small_copy_gives_the_same_answers(ruled: Path) -> None:
+    metadata = load_metadata(ruled)
+    name = metadata.metrics["small"]["file"]
+    assert name in {QUANTIZED_FILE, HALF_FILE}
+    assert metadata.sha256(name) == hash_file(ruled / name)
+    assert (ruled / name).stat().st_size == metadata.metrics["small"]["bytes"] < (ruled / ONNX_FILE).stat().st_size
+    copy = ruled.parent / "copy"
+    shutil.copytree(ruled, copy)
+    shutil.copy(ruled / name, copy / ONNX_FILE)
+    files = [file.model_copy(update={"sha256": hash_file(copy / file.path)}) for file in metadata.files]
+    (copy / "metadata.json").write_text(metadata.model_copy(update={"files": files}).model_dump_json())
+    image = picture("jade", 50)
+    assert Model.load(copy).predict(image).probabilities == pytest.approx(
+        Model.load(ruled).predict(image).probabilities, abs=0.011
+    )
+    shutil.rmtree(copy)
+
+
+def test_the_rule_goes_on_to_the_next_model_without_the_backbones_weights(
+    ruled: Path, trained: Path, data: Divided
+) -> None:
+    rule = next_rule(ruled, data, [])
+    assert rule is not None
+    base = onnx.load(ruled / ONNX_FILE)
+    assert rule.head.weight.tolist() == head_of(base).weight.tolist()
+    assert rule.max_score == pytest.approx(load_metadata(ruled).verdict.neither.max_score, abs=1e-3)
+    again = ruled.parent / "again.onnx"
+    shutil.copy(trained / ONNX_FILE, again)
+    rule.add_to(again)
+    rule.add_to(again)  # once more changes nothing
+    scores = [score_of(path, stripes(3)) for path in (again, ruled / ONNX_FILE)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-3)
+    again.unlink()
+
+
+def score_of(path: Path, image: Image.Image) -> float:
+    session = onnxruntime.InferenceSession(path)
+    side = session.get_inputs()[0].shape[-1]
+    pixels = np.asarray(image.resize((side, side)), dtype=np.float32).transpose(2, 0, 1)[None] / 128 - 1
+    return float(session.run(["neither_score"], {"pixel_values": pixels})[0][0])
+
+
+def test_accepted_pictures_of_other_things_are_learned(ruled: Path, data: Divided) -> None:
+    def encoded(seed: int) -> bytes:
+        out = io.BytesIO()
+        noise = np.random.default_rng(seed).integers(0, 2, (44, 60), dtype=np.uint8) * 255
+        Image.fromarray(noise).convert("RGB").save(out, "PNG")
+        return out.getvalue()
+
+    before = next_rule(ruled, data, [])
+    after = next_rule(ruled, data, [encoded(seed) for seed in range(12)])
+    assert before is not None
+    assert after is not None
+    assert after.metrics["refitted_with"] == 12
+    assert after.metrics["far"] == before.metrics["far"]
+    assert not np.array_equal(after.head.weight, before.head.weight)
+
+
+def test_a_base_without_a_rule_keeps_none(trained: Path, data: Divided, caplog: pytest.LogCaptureFixture) -> None:
+    assert next_rule(trained, data, []) is None
+    assert not caplog.messages
+    assert next_rule(trained, data, [b"one"]) is None
+    assert "teach nothing" in caplog.text
+
+
+def test_a_branch_for_another_input_size_is_refused(ruled: Path) -> None:
+    base = onnx.load(ruled / ONNX_FILE)
+    branch = branch_of(base)
+    assert branch is not None
+    branch.graph.input[0].type.tensor_type.shape.dim[-1].dim_value = 99
+    with pytest.raises(ModelError, match="train neither"):
+        joined(base, branch, head_of(base))
+    with pytest.raises(ModelError, match="train neither"):
+        head_of(branch)
+
+
+def test_nothing_is_overwritten_or_begun_with_wrong_options(
+    trained: Path, folder: Path, rule_options: RuleOptions
+) -> None:
+    with pytest.raises(SettingsError, match="exists already"):
+        add_rule(trained, str(folder), rule_options, out=trained)
+    with pytest.raises(SettingsError, match="random weights"):
+        RuleOptions(outliers="things", init="random")
+
+
+def test_too_few_other_pictures_are_refused(tmp_path: Path) -> None:
+    for seed in range(2):
+        stripes(seed).save(tmp_path / f"{seed}.png")
+    with pytest.raises(DataError, match="10 are needed"):
+        kinds_of(open_outliers(str(tmp_path)), np.zeros(2, dtype=np.int64))
+
+
+def test_pictures_without_kinds_are_one_kind_and_columns_name_them(tmp_path: Path) -> None:
+    (tmp_path / "flat").mkdir()
+    for seed in range(3):
+        stripes(seed).save(tmp_path / "flat" / f"{seed}.png")
+    assert open_outliers(str(tmp_path / "flat")).labels == ("other",)
+    rows = datasets.Dataset.from_dict({"image": [stripes(seed) for seed in range(3)], "name": ["fox", "sofa", "fox"]})
+    (tmp_path / "table").mkdir()
+    rows.to_parquet(tmp_path / "table" / "train.parquet")
+    source = open_outliers(str(tmp_path / "table"))
+    assert source.labels == ("fox", "sofa")
+    assert [row.label for batch in source.batches() for row in batch] == [0, 1, 0]

@@ -1,0 +1,62 @@
+"""`python -m train neither`: a model folder becomes one that knows when a picture shows none of its labels."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from catdog.errors import SettingsError
+from catdog.metadata import NEITHER, ONNX_FILE, SPLITS_FILE, WEIGHTS_FILE, Metadata, load_metadata
+from catdog.model import Model
+from train.examples import read_examples
+from train.export import Served, clear_disk_errors, export_onnx
+from train.folder import score_and_finish
+from train.network import create_network
+from train.rule import RuleOptions, make_rule
+from train.source import open_source
+from train.splits import read_manifest, restore
+
+
+def add_rule(model: Path, data: str, options: RuleOptions, *, out: Path, revision: str | None = None) -> dict[str, Any]:
+    """Copy a model folder, with the rule for `neither` added or made anew.
+
+    Args:
+        model: The model folder; it stays as it is.
+        data: What it was trained with: a Hub data set or a folder.
+        options: How the rule is made.
+        out: The folder to make. Until it is complete there is none.
+        revision: Of `data`.
+
+    Returns:
+        Rates on kinds that the rule had not seen.
+
+    Raises:
+        SettingsError: an option is wrong, or `out` exists already.
+        DataError: the data cannot be used, or the disk is full.
+        ModelError, HubError: see `Model.load`, `open_source` and `create_network`.
+    """
+    if out.exists():
+        raise SettingsError(f"{out} exists already. Choose another --out, or delete it.")
+    metadata = Model.load(model).metadata
+    examples = read_examples(open_source(data, revision=revision).with_labels(metadata.labels))
+    divided = restore(examples, read_manifest(model / SPLITS_FILE))
+    work = out.with_name(f"{out.name}.partial")
+    shutil.rmtree(work, ignore_errors=True)
+    with clear_disk_errors(out):
+        shutil.copytree(model, work)
+        _export_anew(work, metadata)
+        rule = make_rule(divided, metadata.preprocessing, options)
+        score_and_finish(work, metadata, divided, rule)
+        work.rename(out)
+    rates: dict[str, Any] = load_metadata(out).metrics[NEITHER]
+    return rates
+
+
+def _export_anew(folder: Path, metadata: Metadata) -> None:
+    """Give the classifier every output that is exported today; the folder may be older than some of them."""
+    if any(output.name == "features" for output in onnx.load(folder / ONNX_FILE).graph.output):
+        return
+    network = create_network(metadata.architecture, labels=len(metadata.labels), init=str(folder / WEIGHTS_FILE))
+    served = Served(network.eval())
+    export_onnx(served, folder / ONNX_FILE, side=metadata.preprocessing.input_size, outputs=served.outputs)

@@ -1,0 +1,101 @@
+"""A small copy of the network for browsers, kept only if it is as good: constants as int8, or else as float16.
+
+It is never slower, which is checked: once ONNX Runtime has prepared it, the same operators are left as of the network.
+"""
+
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+from PIL import Image
+
+from catdog.images import preprocess
+from catdog.metadata import ONNX_FILE, Metadata
+from catdog.model import softmax
+from train.branch import PIXELS
+from train.examples import map_rows
+from train.metrics import Floats, Labels
+from train.source import Row
+from train.splits import Divided
+from train.weights import byte_weights, half_weights
+
+QUANTIZED_FILE = "onnx/model_quantized.onnx"
+HALF_FILE = "onnx/model_fp16.onnx"
+MOST_LOST = 0.001
+"""Accuracy on validation that a small copy may cost."""
+MOST_CHANGED = 0.01
+"""How far a probability may be from the network's: a browser must not contradict the server."""
+_WAYS: Mapping[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
+    QUANTIZED_FILE: byte_weights,
+    HALF_FILE: half_weights,
+}
+_log = logging.getLogger(__name__)
+
+
+def write_small(folder: Path, metadata: Metadata, data: Divided) -> dict[str, Any] | None:
+    """Write the first small copy that is good enough; there is at most one.
+
+    Returns:
+        What it costs, for the metadata: its file, bytes, accuracy lost on validation, and the largest change of a
+        probability. None if none is good enough.
+    """
+    for name in _WAYS:
+        (folder / name).unlink(missing_ok=True)
+    for name, way in _WAYS.items():
+        onnx.save(way(onnx.load(folder / ONNX_FILE)), folder / name)
+        cost = _compare(folder / ONNX_FILE, folder / name, metadata, data)
+        _log.info("%s: %s", name, ", ".join(f"{key} {value:.4g}" for key, value in cost.items()))
+        smaller = (folder / name).stat().st_size < (folder / ONNX_FILE).stat().st_size
+        same_work = _operators(folder / name) == _operators(folder / ONNX_FILE)
+        as_good = cost["accuracy_lost"] <= MOST_LOST and cost["largest_change"] <= MOST_CHANGED
+        if smaller and same_work and as_good:
+            return {"file": name, **cost}
+        (folder / name).unlink()
+    return None
+
+
+def _compare(full: Path, small: Path, metadata: Metadata, data: Divided) -> dict[str, float]:
+    sessions = [_open(path) for path in (full, small)]
+    spec = metadata.preprocessing
+
+    def ask(_row: Row, image: Image.Image) -> npt.NDArray[np.float32]:
+        pixels = preprocess(image, spec)[None]
+        return np.concatenate([session.run(["logits"], {PIXELS: pixels})[0] for session in sessions])
+
+    rows = data.rows("validation")
+    answers = [answer for answer in map_rows(data.examples.source, ask, rows) if not isinstance(answer, str)]
+    before, after = (softmax(np.stack([answer[index] for answer in answers])) for index in (0, 1))
+    labels = data.labels("validation")
+    return {
+        "bytes": small.stat().st_size,
+        "accuracy_lost": _accuracy(before, labels) - _accuracy(after, labels),
+        "largest_change": float(np.abs(before - after).max()),
+    }
+
+
+def _accuracy(probabilities: Floats, labels: Labels) -> float:
+    return float((probabilities.argmax(axis=1) == labels).mean())
+
+
+def _operators(path: Path) -> Counter[str]:
+    """What ONNX Runtime really runs: the operators that are left once it has prepared the network."""
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = str(Path(folder) / "prepared.onnx")
+        _open(path, prepared)
+        return Counter(node.op_type for node in onnx.load(prepared).graph.node)
+
+
+def _open(path: Path, prepared: str = "") -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = prepared
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
