@@ -148,7 +148,7 @@ def preprocess(image: Image.Image, spec: Preprocessing) -> npt.NDArray[np.float3
         Array of shape (3, side, side), where side is the specification's input size.
     """
     size = (spec.input_size, spec.input_size)
-    resized = image.resize(size, Image.Resampling[spec.interpolation.upper()], box=_crop_box(image.size, spec))
+    resized = image.resize(size, Image.Resampling[spec.interpolation.upper()], box=crop_box(image.size, spec))
     scale = 1.0 / (255.0 * np.asarray(spec.std, dtype=np.float32))
     offset = -np.asarray(spec.mean, dtype=np.float32) / np.asarray(spec.std, dtype=np.float32)
     pixels = np.asarray(resized, dtype=np.float32) * scale + offset  # (side, side, 3)
@@ -218,7 +218,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _crop_box(size: tuple[int, int], spec: Preprocessing) -> tuple[float, float, float, float]:
+def crop_box(size: tuple[int, int], spec: Preprocessing) -> tuple[float, float, float, float]:
     """The part of an image of `size` (width, height) that the network sees: left, top, right, bottom in its pixels.
 
     `center` scales the shorter side to the input size divided by `crop_pct` and cuts the middle out; `squash` takes

@@ -12,7 +12,7 @@ from web.problems import Problems
 MOST_AT_ONCE = 128
 """Requests with a body that are answered at a time. Each may hold a megabyte of memory, and a picture on the disk."""
 
-_PICTURE_PATHS = ("/predict", "/feedback", "/gradio_api/upload")
+_PICTURE_PATHS = ("/predict", "/feedback", "/gradio_api/upload", "/page/photo", "/page/frame")
 _FORM_OVERHEAD_BYTES = 64_000
 _OTHER_BYTES = 256_000  # events of the page and other JSON: no picture travels in these
 _BODILESS = ("GET", "HEAD", "OPTIONS")

@@ -26,10 +26,12 @@ from web.admin_view import AdminView
 from web.audit import AuditSample
 from web.body_limit import BodyLimit
 from web.docs import docs_page
+from web.examples import Examples
 from web.feedback_cors import FeedbackCors, is_correction_from
 from web.fetch import ImageFetcher
 from web.metrics import Metrics
 from web.mount import mount_page
+from web.page_api import PageApi
 from web.page_events import PageParts
 from web.problems import Problems
 from web.rate_limit import FEEDBACK, PREDICTIONS, UPLOADS, RateLimiter, RateLimits, client_of
@@ -121,6 +123,10 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
         ).router()
         app.include_router(admin)
         routes.extend(admin.routes)
+    examples = Examples()
+    page_router = PageApi(service, examples).router()
+    app.include_router(page_router)
+    routes.extend(page_router.routes)
     parts = PageParts(
         service=service,
         metrics=metrics,
@@ -129,6 +135,7 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
         uploads=Uploads(folder.path, max_bytes=settings.max_bytes),
         warnings=warnings,
         texts=ENGLISH,
+        examples=examples.names,
     )
     mount_page(app, parts, routes=routes, problems=problems, max_bytes=settings.max_bytes)
     return app

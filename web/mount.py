@@ -7,8 +7,10 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute, Mount
 
 from web.gradio_gate import GradioGate
-from web.page import SCRIPT, STYLE, build_page
+from web.i18n import create_i18n
+from web.page import STYLE, build_page
 from web.page_events import PageParts
+from web.page_head import PageHead
 from web.problems import Problems
 from web.theme import create_theme
 
@@ -40,9 +42,10 @@ def mount_page(
         mcp_server=False,
         theme=create_theme(),
         css_paths=[STYLE],
-        js=SCRIPT.read_text(encoding="utf-8"),
+        i18n=create_i18n(),
     )
     demo.has_launched = True  # else Gradio lets events name any file on this disk
     mount = app.router.routes[-1]
     assert isinstance(mount, Mount)
-    mount.app = GradioGate(mount.app, routes=routes, uploads=parts.uploads, problems=problems)
+    page = PageHead(mount.app, labels=lambda: parts.service.live.model.labels)
+    mount.app = GradioGate(page, routes=routes, uploads=parts.uploads, problems=problems)

@@ -12,12 +12,12 @@ from typing import Any
 import gradio as gr
 from gradio.events import Dependency, api
 
-from web.answer_view import footer_html, header_html, message_html
-from web.page_events import PageEvents, PageParts
+from web.answer_view import message_html
+from web.i18n import translated
+from web.page_events import PageEvents, PageParts, page_texts
 from web.texts import Texts
 
 STYLE = Path(__file__).with_name("page.css")
-SCRIPT = Path(__file__).with_name("page.js")
 
 _QUEUED_EVENTS = 64
 _EVENTS_AT_ONCE = 16
@@ -25,17 +25,18 @@ _UPLOADS_CHECKED_S = 60
 _SAVED_LOOKED_AT_S = 2.0
 _UPLOADS_KEPT_S = 600
 _SHOW = "() => ({__type__: 'update', visible: true})"  # in the browser: no need to ask the server for this
-_REAR_CAMERA = {"video": {"facingMode": "environment"}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Widgets:
-    """The components that events read or change; from `picture` to `memory`, what a new answer changes."""
+    """The components that events read or change; those from `picture` to `memory` are what a new answer changes."""
 
     picture: gr.Image
     answer: gr.HTML
+    heat: gr.HTML
     ask: gr.Column
     question: gr.HTML
+    why: gr.Button
     right: gr.Button
     wrong: gr.Button
     choices: gr.Radio
@@ -43,6 +44,7 @@ class _Widgets:
     take_back: gr.Button
     memory: gr.JSON
     url: gr.Textbox
+    audit: gr.Checkbox
 
 
 def build_page(parts: PageParts) -> gr.Blocks:
@@ -52,66 +54,79 @@ def build_page(parts: PageParts) -> gr.Blocks:
     labels = service.live.model.labels
     kept = (_UPLOADS_CHECKED_S, _UPLOADS_KEPT_S)
     blocks = gr.Blocks(title=texts.title(labels), analytics_enabled=False, delete_cache=kept)
+    words = page_texts(service.live.model, parts.examples, texts)
+    header_text, ways_text, examples_text, _, _, _, about_text, foot_text = words
     with blocks:
-        gr.HTML(header_html(labels, texts), elem_id="header")
+        header = gr.HTML(header_text, elem_id="header")
         for warning in parts.warnings:
             gr.HTML(message_html(warning, kind="notice"))
         with gr.Row(elem_id="stage"):
             with gr.Column(scale=6, min_width=280):
-                picture, url = _inputs(texts)
+                picture, heat, ways, url = _inputs(ways_text)
+                audit = gr.Checkbox(label=translated("audit"), visible=service.audits, container=False, elem_id="audit")
+                examples = gr.HTML(examples_text, elem_id="examples")
             with gr.Column(scale=5, min_width=280):
-                widgets = _Widgets(picture=picture, url=url, **_answer(texts))
-        foot = gr.HTML(footer_html(service.live.model, texts), elem_id="foot")
+                answer, consent = _answer(texts)
+        widgets = _Widgets(picture=picture, heat=heat, url=url, audit=audit, **answer)
+        gr.HTML("", elem_id="several")
+        about = gr.HTML(about_text, elem_id="about")
+        foot = gr.HTML(foot_text, elem_id="foot")
         pressed = _connect(widgets, events)
         if service.confirms_late:
             _connect_saving(widgets, events, pressed)
-        blocks.load(events.on_load, None, foot, show_progress="hidden", api_visibility="private")
+        worded = [header, ways, examples, widgets.answer, widgets.question, consent, about, foot]
+        blocks.load(events.on_load, None, worded, show_progress="hidden", api_visibility="private")
         api(events.classify, api_name="classify")
         api(events.wrong_label, api_name="wrong_label")
     blocks.queue(api_open=False, max_size=_QUEUED_EVENTS, default_concurrency_limit=_EVENTS_AT_ONCE)
     return blocks
 
 
-def _inputs(texts: Texts) -> tuple[gr.Image, gr.Textbox]:
-    """Where a picture comes in."""
-    picture = gr.Image(
-        label=texts.photo,
-        show_label=False,
-        sources=["upload", "webcam", "clipboard"],
-        type="filepath",
-        height=420,
-        placeholder=texts.drop,
-        buttons=[],
-        webcam_options=gr.WebcamOptions(mirror=False, constraints=_REAR_CAMERA),
-        elem_id="photo",
-    )
+def _inputs(ways_text: str) -> tuple[gr.Image, gr.HTML, gr.HTML, gr.Textbox]:
+    """Where a picture comes in: drop zone, the layer over it that says why, camera and clipboard, address."""
+    with gr.Column(elem_id="frame"):
+        picture = gr.Image(
+            label=translated("photo"),
+            show_label=False,
+            sources=["upload"],
+            type="filepath",
+            height=420,
+            placeholder=str(translated("drop")),
+            buttons=[],
+            elem_id="photo",
+        )
+        heat = gr.HTML("", elem_id="heat")
+    ways = gr.HTML(ways_text, elem_id="ways")
     url = gr.Textbox(
-        label=texts.url,
+        label=translated("url"),
         show_label=False,
-        placeholder=texts.url_placeholder,
+        placeholder=translated("url_placeholder"),
         max_lines=1,
         html_attributes=gr.InputHTMLAttributes(autocapitalize="off", autocomplete="off", enterkeyhint="go"),
         elem_id="url",
     )
-    return picture, url
+    return picture, heat, ways, url
 
 
-def _answer(texts: Texts) -> dict[str, Any]:
-    """Where the answer appears, and where the person answers in turn."""
+def _answer(texts: Texts) -> tuple[dict[str, Any], gr.HTML]:
+    """Where the answer appears, and where the person answers in turn; and what is told about keeping photos."""
     answer = gr.HTML(message_html(texts.waiting, kind="waiting"), elem_id="answer")
     with gr.Column(visible=False, elem_id="ask") as ask:
-        question = gr.HTML(texts.question, elem_id="question")
+        with gr.Row(elem_id="ask-line"):
+            question = gr.HTML(f"<p>{texts.question}</p>", elem_id="question")
+            why = gr.Button(translated("why"), visible=False, size="sm", elem_id="why")
         with gr.Row():
-            right = gr.Button(texts.right, elem_id="right", min_width=120)
-            wrong = gr.Button(texts.wrong, elem_id="wrong", min_width=120)
+            right = gr.Button(translated("right"), elem_id="right", min_width=120)
+            wrong = gr.Button(translated("wrong"), elem_id="wrong", min_width=120)
         choices = gr.Radio([], label=texts.choose, visible=False, elem_id="choices")
         thanks = gr.HTML("", elem_id="thanks")
-        take_back = gr.Button(texts.take_back, visible=False, size="sm", elem_id="take-back")
-        gr.HTML(f"<p>{texts.consent}</p>", elem_id="consent")
-    return {
+        take_back = gr.Button(translated("take_back"), visible=False, size="sm", elem_id="take-back")
+    consent = gr.HTML(f"<p>{texts.consent}</p>", elem_id="consent")
+    parts = {
         "answer": answer,
         "ask": ask,
         "question": question,
+        "why": why,
         "right": right,
         "wrong": wrong,
         "choices": choices,
@@ -119,16 +134,18 @@ def _answer(texts: Texts) -> dict[str, Any]:
         "take_back": take_back,
         "memory": gr.JSON(visible=False),
     }
+    return parts, consent
 
 
 def _connect(w: _Widgets, events: PageEvents) -> tuple[Dependency, ...]:
     """Say which event changes what; returns those by which a person answers."""
-    shown = [getattr(w, field.name) for field in fields(w) if field.name != "url"]
+    shown = [getattr(w, field.name) for field in fields(w) if field.name not in ("url", "audit")]
     said = [w.thanks, w.take_back, w.memory]
     on = partial(gr.on, preprocess=False, show_progress="hidden", api_visibility="private")
-    on(w.picture.input, events.on_photo, w.picture, shown, trigger_mode="always_last")
-    on(w.url.submit, events.on_url, w.url, shown, trigger_mode="always_last")
+    on(w.picture.input, events.on_photo, [w.picture, w.audit], shown, trigger_mode="always_last")
+    on(w.url.submit, events.on_url, [w.url, w.audit], shown, trigger_mode="always_last")
     on(w.wrong.click, None, None, w.choices, js=_SHOW)
+    on(w.why.click, events.on_why, w.memory, [w.heat, w.memory])
     agreed = on(w.right.click, events.on_right, [w.memory, w.picture], said)
     chosen = on(w.choices.input, events.on_choice, [w.memory, w.picture, w.choices], said, trigger_mode="always_last")
     on(w.take_back.click, events.on_take_back, w.memory, [*said, w.choices])

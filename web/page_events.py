@@ -1,21 +1,25 @@
 """What the page's events do with the service. Failures become a sentence on the page."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from html import escape
 from typing import Any
 
 import gradio as gr
 
 from catdog.errors import CatdogError, UnknownRequestError
+from catdog.model import Model
 from feedback.row import RowStatus, Source
-from web.answer_view import answer_html, footer_html, message_html
+from web.about import about_html
+from web.answer_view import answer_html, examples_html, footer_html, header_html, heat_html, message_html, ways_html
 from web.answers import FeedbackAnswer, PredictionAnswer
+from web.heat import as_data_url
 from web.metrics import Metrics
 from web.page_state import Memory, Updates, answer_updates, said_updates
 from web.rate_limit import FEEDBACK, RateLimiter
 from web.service import Answer, Correction, Reader, Service
-from web.texts import Texts
+from web.texts import Texts, choose_language
 from web.uploads import Uploads, needs_preview, source_of
 
 
@@ -30,6 +34,8 @@ class PageParts:
     uploads: Uploads
     warnings: tuple[str, ...]
     texts: Texts
+    """In the language of those whose browser names none."""
+    examples: tuple[str, ...] = ()
 
 
 class PageEvents:
@@ -40,23 +46,47 @@ class PageEvents:
         self._service = parts.service
         self._texts = parts.texts
 
-    async def on_load(self) -> str:
-        """The page was opened: the model may be another one than when the page was built."""
-        return footer_html(self._service.live.model, self._texts)
+    async def on_load(self, request: gr.Request | None = None) -> Updates:
+        """The page was opened, in some language; the model may be another one than when the page was built.
 
-    async def on_photo(self, file: Any) -> Updates:
+        Returns:
+            Values for: header, ways, examples, answer, question, consent, about, foot.
+        """
+        return page_texts(self._service.live.model, self._parts.examples, self._texts_of(request))
+
+    async def on_photo(self, file: Any, consents: Any, request: gr.Request | None = None) -> Updates:
         """A photo was dropped, chosen, pasted or snapped; None when it was removed."""
+        texts = self._texts_of(request)
         if not isinstance(file, Mapping):
-            return self._waiting()
+            return _waiting(texts)
         source = source_of(file)
-        answer = self._service.classify(self._reader(file), source, preview=needs_preview(file))
-        return await self._show(answer, source)
+        preview = needs_preview(file)
+        answer = self._service.classify(self._reader(file), source, preview=preview, consents=consents is True)
+        return await self._show(answer, source, texts)
 
-    async def on_url(self, url: Any) -> Updates:
+    async def on_url(self, url: Any, consents: Any, request: gr.Request | None = None) -> Updates:
         """An address was entered."""
+        texts = self._texts_of(request)
         if not isinstance(url, str) or not url.strip():
-            return self._waiting()
-        return await self._show(self._service.classify_url(url, preview=True), Source.URL)
+            return _waiting(texts)
+        answer = self._service.classify_url(url, preview=True, consents=consents is True)
+        return await self._show(answer, Source.URL, texts)
+
+    async def on_why(self, memory: Any, request: gr.Request | None = None) -> Updates:
+        """The person asks why, or has seen enough.
+
+        Returns:
+            Values for: heat, memory.
+        """
+        known, texts = Memory.of(memory), self._texts_of(request)
+        if known.explained:
+            return ["", replace(known, explained=False).sent()]
+        try:
+            explanation = await self._service.explain(known.request_id)
+        except CatdogError as error:
+            return [message_html(str(error), kind="problem"), known.sent()]
+        heat = heat_html(as_data_url(explanation.layer), explanation.label, texts)
+        return [heat, replace(known, explained=True).sent()]
 
     async def on_right(self, memory: Any, file: Any, request: gr.Request) -> Updates:
         """The person agrees."""
@@ -64,13 +94,14 @@ class PageEvents:
 
     async def on_choice(self, memory: Any, file: Any, label: Any, request: gr.Request) -> Updates:
         """The person says what it is."""
-        known = Memory.of(memory)
+        known, texts = Memory.of(memory), self._texts_of(request)
         try:
             correction = await self._correct(known, file, str(label), self._parts.client_of(request))
         except CatdogError as error:
             return said_updates(message_html(str(error), kind="problem"), known)
         receipt = correction.receipt or known.receipt
-        message = message_html(self._thanks(correction, known, str(label)), kind="thanks")
+        note = texts.receipt.format(receipt=receipt) if receipt else ""
+        message = message_html(self._thanks(correction, known, str(label), texts), kind="thanks", note=note)
         waits = correction.id if correction.status is RowStatus.RECEIVED else None
         told = replace(known, request_id=correction.request_id, receipt=receipt, row_id=waits)
         return said_updates(message, told)
@@ -79,13 +110,14 @@ class PageEvents:
         """The person's answer was taken: look from time to time, if it is not saved yet."""
         return gr.Timer(active=Memory.of(memory).row_id is not None)
 
-    async def on_look(self, memory: Any) -> Updates:
+    async def on_look(self, memory: Any, request: gr.Request | None = None) -> Updates:
         """It is time to look whether it is saved; nobody waits any more where another photo has come.
 
         Returns:
             Values for: thanks, timer.
         """
-        row_id = Memory.of(memory).row_id
+        known, texts = Memory.of(memory), self._texts_of(request)
+        row_id = known.row_id
         try:
             status = await self._service.feedback_status(row_id) if row_id is not None else None
         except CatdogError:
@@ -94,21 +126,25 @@ class PageEvents:
             case RowStatus.RECEIVED:
                 return [gr.skip(), gr.skip()]
             case RowStatus.SAVED:
-                return [message_html(self._texts.saved, kind="thanks"), gr.Timer(active=False)]
+                note = texts.receipt.format(receipt=known.receipt) if known.receipt else ""
+                return [message_html(texts.saved, kind="thanks", note=note), gr.Timer(active=False)]
             case RowStatus.FAILED:
-                return [message_html(self._texts.not_saved, kind="problem"), gr.Timer(active=False)]
+                return [message_html(texts.not_saved, kind="problem"), gr.Timer(active=False)]
         return [gr.skip(), gr.Timer(active=False)]
 
-    async def on_take_back(self, memory: Any) -> Updates:
+    async def on_take_back(self, memory: Any, request: gr.Request | None = None) -> Updates:
         """The person takes the answer back."""
-        known = Memory.of(memory)
+        known, texts = Memory.of(memory), self._texts_of(request)
         try:
-            if known.receipt is not None:
-                await self._service.take_back(known.receipt)
+            for receipt in known.receipts:
+                await self._service.take_back(receipt)
         except CatdogError as error:
             return [*said_updates(message_html(str(error), kind="problem"), known), gr.skip()]
-        message = message_html(self._texts.taken_back, kind="thanks")
-        return [*said_updates(message, replace(known, receipt=None, row_id=None)), gr.update(value=None)]
+        message = message_html(texts.taken_back, kind="thanks")
+        return [
+            *said_updates(message, replace(known, receipt=None, row_id=None, audit_receipt=None)),
+            gr.update(value=None),
+        ]
 
     async def classify(self, image: gr.FileData) -> dict[str, Any]:
         """Classify one picture: label, confidence, probability of each label, and a request_id for wrong_label."""
@@ -130,21 +166,24 @@ class PageEvents:
             raise gr.Error(str(error), print_exception=False) from None
         return FeedbackAnswer.of(correction).model_dump()
 
-    async def _show(self, answering: Awaitable[Answer], source: Source) -> Updates:
+    async def _show(self, answering: Awaitable[Answer], source: Source, texts: Texts) -> Updates:
         """The answer, or why there is none; and the server's own picture where the browser may have none."""
         try:
             answer = await answering
         except CatdogError as error:
             self._parts.metrics.failed(error.code)
-            return self._waiting(message_html(str(error), kind="problem"))
+            return _waiting(texts, message_html(str(error), kind="problem"))
         prediction = answer.prediction
-        memory = Memory(request_id=answer.request_id, verdict=prediction.verdict, source=source)
+        memory = Memory(
+            request_id=answer.request_id,
+            verdict=prediction.verdict,
+            source=source,
+            audit_receipt=answer.audit_receipt,
+        )
         picture = gr.skip() if answer.preview is None else self._parts.uploads.write(answer.preview)
-        return [picture, *answer_updates(answer_html(prediction, self._texts), prediction, memory, self._texts)]
-
-    def _waiting(self, card: str | None = None) -> Updates:
-        card = card or message_html(self._texts.waiting, kind="waiting")
-        return [gr.skip(), *answer_updates(card, None, Memory(), self._texts)]
+        explains = self._service.live.model.explains
+        card = answer_html(prediction, texts)
+        return [picture, *answer_updates(card, prediction, memory, texts, explains=explains)]
 
     async def _correct(self, known: Memory, file: Any, label: str, client: str) -> Correction:
         """Correct a prediction; one that is forgotten by now is made again from the picture on the page."""
@@ -159,11 +198,35 @@ class PageEvents:
     def _reader(self, file: Mapping[str, Any], refusal: str | None = None) -> Reader:
         return partial(self._parts.uploads.read, file, refusal=refusal or self._texts.not_uploaded)
 
-    def _thanks(self, correction: Correction, known: Memory, label: str) -> str:
+    def _thanks(self, correction: Correction, known: Memory, label: str, texts: Texts) -> str:
         if correction.status is RowStatus.RECEIVED:
-            return self._texts.being_saved
+            return texts.being_saved
         if not correction.created:
-            return self._texts.thanks_again
+            return texts.thanks_again
         if label == known.verdict:
-            return self._texts.thanks_right
-        return self._texts.thanks_wrong.format(label=self._texts.choice(label, self._service.live.model.labels))
+            return texts.thanks_right
+        return texts.thanks_wrong.format(label=texts.choice(label, self._service.live.model.labels))
+
+    def _texts_of(self, request: gr.Request | None) -> Texts:
+        """The visitor's language."""
+        origin = request.request if request else None
+        return choose_language(origin.headers.get("Accept-Language", "")) if origin else self._texts
+
+
+def page_texts(model: Model, examples: Sequence[str], texts: Texts) -> Updates:
+    """The parts of the page that are words alone; see `PageEvents.on_load`."""
+    return [
+        header_html(model.labels, texts),
+        ways_html(texts),
+        examples_html(examples, texts),
+        message_html(texts.waiting, kind="waiting"),
+        f"<p>{escape(texts.question)}</p>",
+        f"<p>{escape(texts.consent)}</p>",
+        about_html(model, texts),
+        footer_html(model, texts),
+    ]
+
+
+def _waiting(texts: Texts, card: str | None = None) -> Updates:
+    card = card or message_html(texts.waiting, kind="waiting")
+    return [gr.skip(), *answer_updates(card, None, Memory(), texts)]

@@ -9,6 +9,7 @@ import gradio as gr
 from catdog.metadata import NEITHER, UNSURE
 from catdog.model import Prediction
 from feedback.row import Source
+from web.answer_view import message_html
 from web.texts import Texts
 
 Updates = list[Any]
@@ -25,18 +26,30 @@ class Memory:
     receipt: str | None = None
     row_id: str | None = None
     """The correction that is received, but not saved yet."""
+    explained: bool = False
+    """Whether the heat map is shown."""
+    audit_receipt: str | None = None
+    """Deletes the copy in the audit sample, if there is one."""
+
+    @property
+    def receipts(self) -> tuple[str, ...]:
+        """What takes back everything that is kept of this photo."""
+        return tuple(receipt for receipt in (self.receipt, self.audit_receipt) if receipt is not None)
 
     @classmethod
     def of(cls, sent: Any) -> Self:
         """What a browser sent, whatever it is."""
         memory = sent if isinstance(sent, Mapping) else {}
         receipt, source, row_id = memory.get("receipt"), memory.get("source"), memory.get("row_id")
+        audit_receipt = memory.get("audit_receipt")
         return cls(
             request_id=str(memory.get("request_id", "")),
             verdict=str(memory.get("verdict", "")),
             source=Source(source) if source in tuple(Source) else Source.UPLOAD,
             receipt=receipt if isinstance(receipt, str) else None,
             row_id=row_id if isinstance(row_id, str) else None,
+            explained=memory.get("explained") is True,
+            audit_receipt=audit_receipt if isinstance(audit_receipt, str) else None,
         )
 
     def sent(self) -> dict[str, Any]:
@@ -44,17 +57,21 @@ class Memory:
         return asdict(self)
 
 
-def answer_updates(answer: str, prediction: Prediction | None, memory: Memory, texts: Texts) -> Updates:
+def answer_updates(
+    answer: str, prediction: Prediction | None, memory: Memory, texts: Texts, *, explains: bool = False
+) -> Updates:
     """A new card, and the question that belongs to it; without a prediction there is nothing to ask.
 
     Returns:
-        Values for: answer, ask, question, right, wrong, choices, thanks, take_back, memory.
+        Values for: answer, heat, ask, question, why, right, wrong, choices, thanks, take_back, memory.
     """
     unsure = prediction is not None and prediction.verdict == UNSURE
     return [
         answer,
+        "",
         gr.update(visible=prediction is not None),
         gr.update(visible=not unsure),
+        gr.update(visible=explains),
         gr.update(visible=not unsure),
         gr.update(visible=not unsure),
         gr.update(
@@ -63,8 +80,8 @@ def answer_updates(answer: str, prediction: Prediction | None, memory: Memory, t
             value=None,
             visible=unsure,
         ),
-        "",
-        gr.update(visible=False),
+        message_html(texts.audited, kind="thanks") if memory.receipts else "",
+        gr.update(visible=bool(memory.receipts)),
         memory.sent(),
     ]
 
@@ -75,7 +92,7 @@ def said_updates(message: str, memory: Memory) -> Updates:
     Returns:
         Values for: thanks, take_back, memory.
     """
-    return [message, gr.update(visible=memory.receipt is not None), memory.sent()]
+    return [message, gr.update(visible=bool(memory.receipts)), memory.sent()]
 
 
 def _choices(prediction: Prediction, texts: Texts) -> list[tuple[str, str]]:

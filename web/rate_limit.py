@@ -22,6 +22,8 @@ UPLOADS = "uploads"
 
 _COSTLY = {
     ("POST", "/predict"): PREDICTIONS,
+    ("POST", "/page/photo"): PREDICTIONS,
+    ("POST", "/page/frame"): PREDICTIONS,
     ("POST", "/gradio_api/queue/join"): PREDICTIONS,
     ("POST", "/gradio_api/upload"): UPLOADS,
     ("POST", "/feedback"): FEEDBACK,

@@ -9,9 +9,9 @@ from typing import Any
 from catdog.errors import UnreadableImageError
 from feedback.row import Source
 
-# The names that Gradio and page.js give to pictures that come from no file. Snapshots have no type either.
+# The names that the page's scripts give to pictures that come from no file.
 _PASTED = "clipboard.png"
-_SNAPSHOT = "image.png"
+_SNAPSHOT = "snapshot.jpg"
 _NOT_SHOWN_BY_BROWSERS = (".heic", ".heif")
 
 
@@ -61,7 +61,7 @@ def source_of(file: Mapping[str, Any]) -> Source:
     name = file.get("orig_name")
     if name == _PASTED:
         return Source.CLIPBOARD
-    return Source.WEBCAM if name == _SNAPSHOT and not file.get("mime_type") else Source.UPLOAD
+    return Source.WEBCAM if name == _SNAPSHOT else Source.UPLOAD
 
 
 def needs_preview(file: Mapping[str, Any]) -> bool:

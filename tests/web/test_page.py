@@ -10,8 +10,9 @@ from typing import Literal
 
 import pillow_heif
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, Route, expect, sync_playwright
 
 from devhub.server import Running
 from feedback.journal import Journal
@@ -34,6 +35,7 @@ FLAGS = (
     "--use-fake-device-for-media-stream",
 )
 TIMEOUT_MS = 30_000
+BAD = ("serious", "critical")
 DROP = """(zone, [name, type, data]) => {
   const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
   const dataTransfer = new DataTransfer();
@@ -128,17 +130,125 @@ def test_a_pasted_photo_is_answered_at_once(page: Page, server: Server) -> None:
 
 def test_the_clipboard_button_works_too(page: Page) -> None:
     page.evaluate(COPY, base64.b64encode(encoded(picture((0, 200, 0)), "PNG")).decode())
-    page.get_by_label("Paste from clipboard").click()
+    page.click("[data-way=paste]")
     expect(verdict(page)).to_have_text("Green")
 
 
 def test_a_snapshot_of_the_camera_is_answered_at_once(page: Page, server: Server) -> None:
-    page.get_by_label("Capture from camera").click()
-    page.get_by_text("Click to Access Webcam").click()
-    page.wait_for_function("document.querySelector('#photo video')?.videoWidth > 0")
-    page.get_by_label("capture photo").click()
+    page.click("[data-way=camera]")
+    expect(page.locator("#camera .live-answer b")).to_have_text("Blue")
+    page.click("[data-camera=snap]")
     expect(verdict(page)).to_have_text("Blue")
+    expect(page.locator("#camera")).to_have_count(0)
     assert kept(page, server, "Red").source == "webcam"
+
+
+def test_live_mode_goes_on_keeps_nothing_and_wrong_label_takes_a_photo_first(page: Page, server: Server) -> None:
+    before = len(server.rows())
+    page.click("[data-way=camera]")
+    page.wait_for_function("Number(document.getElementById('camera')?.dataset.frames) > 3")
+    assert len(server.rows()) == before
+    page.click("[data-camera=wrong]")
+    expect(verdict(page)).to_have_text("Blue")
+    page.locator("#choices").get_by_text("Red", exact=True).click()
+    expect(page.locator("#thanks .thanks")).to_be_visible()
+    row = server.rows()[-1]
+    assert (row.source, row.predicted_label, row.corrected_label) == ("webcam", "blue", "red")
+
+
+def test_live_mode_slows_down_where_the_server_has_a_limit(page: Page) -> None:
+    asked: list[str] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=429, headers={"Retry-After": "1"}, json={"error": "rate_limited", "detail": ""})
+
+    page.route("**/page/frame", refuse)
+    page.click("[data-way=camera]")
+    expect(page.locator("#camera .live-answer")).to_contain_text("more slowly")
+    gap = (
+        "performance.getEntriesByType('resource').filter((e) => e.name.endsWith('/page/frame')).map((e) => e.startTime)"
+    )
+    page.wait_for_function(f"({gap}).length >= 5")
+    times = page.evaluate(gap)[-5:]
+    page.click("[data-camera=close]")
+    page.unroute("**/page/frame")
+    assert times[-1] - times[-2] > times[1] - times[0]
+
+
+def test_without_https_the_page_says_why_there_is_no_camera(page: Page) -> None:
+    page.evaluate("Object.defineProperty(window, 'isSecureContext', { value: false })")
+    page.click("[data-way=camera]")
+    expect(page.locator("#told")).to_contain_text("https://")
+    expect(page.locator("#camera")).to_have_count(0)
+
+
+def test_several_photos_become_a_list_by_confidence_correctable_and_as_csv(page: Page, server: Server) -> None:
+    photos = {"red.jpg": "red", "grey.jpg": (150, 120, 100), "blue.jpg": "blue"}
+    payload = [
+        {"name": name, "mimeType": "image/jpeg", "buffer": encoded(picture(colour))} for name, colour in photos.items()
+    ]
+    broken = {"name": "=broken.jpg", "mimeType": "image/jpeg", "buffer": b"text"}
+    page.set_input_files("#photo input[type=file]", [*payload, broken])
+    csv = page.locator("#several a[download]")
+    expect(csv).to_be_visible()
+    expect(page.locator("#several [role=status]").first).to_have_text("4 of 4 photos")
+    assert page.locator("#several .file").all_inner_texts()[2:] == ["grey.jpg", "=broken.jpg"]
+    expect(page.locator("#several li.problem")).to_contain_text("no image that can be read")
+    page.get_by_label("Correct the label: grey.jpg").select_option("green")
+    expect(page.locator("#several .said").filter(has_text="Noted")).to_be_visible()
+    row = server.rows()[-1]
+    assert (row.source, row.corrected_label) == ("upload", "green")
+    with page.expect_download() as download:
+        csv.click()
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert lines[0] == "file,verdict,label,confidence,p_red,p_green,p_blue,corrected_label,problem"
+    assert len(lines) == 5
+    assert any(line.startswith("grey.jpg,") and line.endswith(",green,") for line in lines)
+    assert lines[-1].startswith("'=broken.jpg,")
+
+
+def test_why_lays_a_heat_map_over_the_photo_and_takes_it_away_again(page: Page) -> None:
+    choose(page, encoded(picture("red")))
+    expect(verdict(page)).to_have_text("Red")
+    page.click("#why")
+    expect(page.locator("#heat figcaption")).to_contain_text("“red”")
+    assert page.locator("#heat img").evaluate("(image) => image.naturalWidth / image.naturalHeight") == pytest.approx(
+        120 / 80, abs=0.02
+    )
+    page.click("#why")
+    expect(page.locator("#heat img")).to_have_count(0)
+
+
+def test_an_example_is_answered_at_once(page: Page) -> None:
+    expect(page.locator("#examples button")).to_have_count(5)
+    page.get_by_label("A cup").click()
+    expect(verdict(page)).to_have_text("Red")
+
+
+def test_the_page_speaks_german_to_germans(browser: Browser, server: Server) -> None:
+    context = browser.new_context(locale="de-DE")
+    page = opened(context, server)
+    expect(page.locator("h1")).to_have_text("Red, green oder blue?")
+    expect(page.locator("#photo")).to_contain_text("Fotos hier ablegen")
+    choose(page, encoded(picture("red")))
+    expect(page.locator("#answer .sureness")).to_have_text("zu > 99,9 % sicher")
+    expect(page.locator("#wrong")).to_have_text("Falsch")
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser: Browser, server: Server, scheme: Literal["light", "dark"]) -> None:
+    context = browser.new_context(color_scheme=scheme, reduced_motion="reduce", bypass_csp=True)
+    page = opened(context, server)
+    choose(page, encoded(picture("red")))
+    kept(page, server, "Green")
+    page.locator("#about summary").click()
+    found = Axe().run(page).response["violations"]
+    serious = [(each["id"], [node["html"] for node in each["nodes"]]) for each in found if each["impact"] in BAD]
+    context.close()
+    assert serious == []
 
 
 def test_an_address_is_answered_with_enter_and_its_picture_shown(page: Page, server: Server, web_site: str) -> None:
@@ -320,6 +430,6 @@ def test_with_remote_acknowledgement_it_is_sent_at_first_and_saved_when_the_hub_
         choose(page, encoded(picture("red")))
         page.get_by_role("button", name="Wrong label").click()
         page.get_by_label("Green").check()
-        expect(page.locator("#thanks")).to_have_text("Sent, being saved.")
-        expect(page.locator("#thanks")).to_have_text("Saved. Thank you!")
+        expect(page.locator("#thanks p")).to_have_text("Sent, being saved.")
+        expect(page.locator("#thanks p")).to_have_text("Saved. Thank you!")
         page.close()

@@ -141,7 +141,7 @@ def test_an_answer_that_could_not_be_kept_is_not_thanked_for(bench: Bench) -> No
     [
         ({"orig_name": "photo.jpg", "mime_type": "image/jpeg"}, Source.UPLOAD),
         ({"orig_name": "image.png", "mime_type": "image/png"}, Source.UPLOAD),
-        ({"orig_name": "image.png", "mime_type": ""}, Source.WEBCAM),
+        ({"orig_name": "snapshot.jpg", "mime_type": "image/jpeg"}, Source.WEBCAM),
         ({"orig_name": "clipboard.png", "mime_type": "image/png"}, Source.CLIPBOARD),
         ({}, Source.UPLOAD),
     ],

@@ -1,0 +1,155 @@
+// The camera: aim, see what the model says while aiming, take the photo.
+import { element, frameOf, show, tell, texts } from "./page_photo.js";
+
+const LIVE_SIDE = 320;
+const LIVE_QUALITY = 0.7;
+const SNAPSHOT_SIDE = 1600;
+const SHORTEST_GAP_MS = 110; // nine frames a second leave room in a limit of ten
+const LONGEST_GAP_MS = 4000;
+
+let camera = null;
+
+export async function openCamera() {
+  const words = await texts;
+  if (!window.isSecureContext || !navigator.mediaDevices) return tell(words.camera_insecure);
+  if (camera) return;
+  camera = new Camera(words);
+  await camera.start();
+}
+
+class Camera {
+  facing = "environment"; // the rear camera, where there are two
+  live = true;
+  gapMs = SHORTEST_GAP_MS;
+
+  constructor(words) {
+    this.words = words;
+    this.video = element("video", { playsinline: true, muted: true, "aria-label": words.camera });
+    this.video.muted = true;
+    this.answer = element("p", { class: "live-answer" });
+    this.bar = element("span");
+    const button = (name, press, text = words[`camera_${name}`]) =>
+      element("button", { type: "button", "data-camera": name, onclick: press, "aria-label": text, title: text });
+    this.liveButton = element(
+      "button",
+      { type: "button", "data-camera": "live", "aria-pressed": "true", onclick: () => this.toggleLive() },
+      words.camera_live,
+    );
+    this.panel = element(
+      "section",
+      { id: "camera", "aria-label": words.camera, onkeydown: (event) => event.key === "Escape" && this.close() },
+      this.video,
+      element("div", { class: "live" }, this.answer, element("span", { class: "track", "aria-hidden": "true" }, this.bar)),
+      button("close", () => this.close()),
+      element(
+        "div",
+        { class: "controls" },
+        button("switch", () => this.switch()),
+        button("snap", () => this.snap()),
+        element("div", { class: "right" }, this.liveButton, element(
+          "button", { type: "button", "data-camera": "wrong", onclick: () => this.snap(true) }, words.wrong,
+        )),
+      ),
+    );
+  }
+
+  async start() {
+    tell("");
+    const video = { facingMode: this.facing, width: { ideal: 1280 } };
+    try {
+      this.stream = await navigator.mediaDevices.getUserMedia({ video });
+    } catch (problem) {
+      if (!(problem instanceof DOMException)) throw problem;
+      this.close();
+      tell(problem.name === "NotAllowedError" ? this.words.camera_refused : this.words.camera_missing);
+      return;
+    }
+    document.getElementById("frame").append(this.panel);
+    this.video.srcObject = this.stream;
+    this.panel.classList.toggle("mirrored", this.stream.getVideoTracks()[0].getSettings().facingMode === "user");
+    await this.video.play();
+    this.panel.querySelector("[data-camera=snap]").focus();
+    this.watch();
+  }
+
+  /** One frame after another, never two at a time; slower where the server is busy or has a limit. */
+  async watch() {
+    const stream = this.stream;
+    while (camera === this && this.live && this.stream === stream) {
+      const began = performance.now();
+      if (!document.hidden && this.video.videoWidth) await this.look();
+      await new Promise((done) => setTimeout(done, Math.max(0, this.gapMs - (performance.now() - began))));
+    }
+  }
+
+  async look() {
+    let answer;
+    try {
+      const body = await frameOf(this.video, LIVE_SIDE, LIVE_QUALITY);
+      answer = await fetch("./page/frame", { method: "POST", body, headers: { "Content-Type": "image/jpeg" } });
+    } catch (problem) {
+      if (!(problem instanceof TypeError)) throw problem; // what fetch raises without a network
+    }
+    if (answer?.ok) {
+      this.gapMs = Math.max(SHORTEST_GAP_MS, this.gapMs * 0.9);
+      this.say(await answer.json());
+    } else {
+      this.gapMs = Math.min(LONGEST_GAP_MS, this.gapMs * 2);
+      this.answer.textContent = this.words.camera_slow;
+    }
+  }
+
+  say({ headline, percent, confidence }) {
+    if (!this.live) return;
+    this.frames = (this.frames ?? 0) + 1;
+    this.panel.dataset.frames = this.frames;
+    this.answer.replaceChildren(element("b", {}, headline), ` ${percent}`);
+    this.bar.style.width = `${100 * confidence}%`;
+  }
+
+  toggleLive() {
+    this.live = !this.live;
+    this.liveButton.setAttribute("aria-pressed", String(this.live));
+    this.panel.classList.toggle("still", !this.live);
+    if (this.live) this.watch();
+  }
+
+  async switch() {
+    this.facing = this.facing === "environment" ? "user" : "environment";
+    this.stop();
+    await this.start();
+  }
+
+  /** Take the photo; with `isWrong`, ask at once what it really is. */
+  async snap(isWrong = false) {
+    if (!this.video.videoWidth) return;
+    const blob = await frameOf(this.video, SNAPSHOT_SIDE, 0.92);
+    if (isWrong) askWhenAnswered();
+    this.close();
+    show(new File([blob], "snapshot.jpg", { type: "image/jpeg" }));
+  }
+
+  stop() {
+    for (const track of this.stream?.getTracks() ?? []) track.stop();
+  }
+
+  close() {
+    this.stop();
+    this.panel.remove();
+    camera = null;
+    document.querySelector("[data-way=camera]")?.focus();
+  }
+}
+
+/** Press "Wrong label" once the next answer is there. */
+function askWhenAnswered() {
+  const before = document.querySelector("#answer .answer");
+  const observer = new MutationObserver(() => {
+    const answer = document.querySelector("#answer .answer");
+    const wrong = document.getElementById("wrong");
+    if (!answer || answer === before || !wrong) return;
+    observer.disconnect();
+    if (!wrong.closest(".hidden")) wrong.click();
+  });
+  observer.observe(document.body, { childList: true, subtree: true });
+}
