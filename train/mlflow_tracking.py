@@ -82,7 +82,6 @@ class MlflowTracker:
         """The client, and the experiment's id."""
         if self._opened is None:
             os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when MLflow is imported
-            logging.getLogger("mlflow").setLevel(logging.WARNING)
             with _clear_errors(self.uri):
                 client = _client(self.uri)
                 self._opened = client, _experiment_id(client, self.uri)
@@ -123,6 +122,8 @@ class _MlflowRun:
 
 def _client(uri: str) -> "MlflowClient":
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds that other commands do without
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # the import sets another
 
     if uri.startswith(_SQLITE):
         Path(uri.removeprefix(_SQLITE)).resolve().parent.mkdir(parents=True, exist_ok=True)
