@@ -38,7 +38,8 @@ def hirescam(network: nn.Module, maps: torch.Tensor, hidden: torch.Tensor) -> to
     labels: torch.Tensor = network.classifier.weight.unsqueeze(0)  # type: ignore[operator, union-attr]
     gradient = (labels * _hardswish_gradient(hidden).unsqueeze(1)) @ reduce  # (n, labels, channels), by the mean
     height, width = maps.shape[2:]
-    return (gradient @ maps.flatten(2)).unflatten(2, (height, width)) / (height * width)
+    products = gradient @ maps.flatten(2)
+    return products.reshape(-1, gradient.shape[1], height, width) / (height * width)
 
 
 def hidden_features(network: nn.Module, maps: torch.Tensor) -> torch.Tensor:
