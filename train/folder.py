@@ -90,8 +90,8 @@ def score_and_finish(folder: Path, metadata: Metadata, data: Divided, rule: Rule
         metadata = rule.noted_in(metadata)
     write_metadata(folder, metadata.model_copy(update={"files": hash_files(folder)}))
     metrics = {**metadata.metrics, **_score(folder, data)}
-    small = write_small(folder, metadata, data)
-    if small is not None:
+    metrics.pop("small", None)
+    if (small := write_small(folder, metadata, data)) is not None:
         metrics["small"] = small
     finish_model_folder(folder, metadata.model_copy(update={"metrics": metrics}))
 

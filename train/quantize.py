@@ -46,37 +46,46 @@ def write_small(folder: Path, metadata: Metadata, data: Divided) -> dict[str, An
         What it costs, for the metadata: its file, bytes, accuracy lost on validation, and the largest change of a
         probability. None if none is good enough.
     """
-    for name in _WAYS:
-        (folder / name).unlink(missing_ok=True)
+    network = onnx.load(folder / ONNX_FILE)
     for name, way in _WAYS.items():
-        onnx.save(way(onnx.load(folder / ONNX_FILE)), folder / name)
-        cost = _compare(folder / ONNX_FILE, folder / name, metadata, data)
-        _log.info("%s: %s", name, ", ".join(f"{key} {value:.4g}" for key, value in cost.items()))
-        smaller = (folder / name).stat().st_size < (folder / ONNX_FILE).stat().st_size
-        same_work = _operators(folder / name) == _operators(folder / ONNX_FILE)
-        as_good = cost["accuracy_lost"] <= MOST_LOST and cost["largest_change"] <= MOST_CHANGED
-        if smaller and same_work and as_good:
-            return {"file": name, **cost}
-        (folder / name).unlink()
-    return None
+        onnx.save(way(network), folder / name)
+    costs = _compare(folder, metadata, data)
+    good = [name for name, cost in costs.items() if _good(folder, name, cost)]
+    for name in _WAYS:
+        if name not in good[:1]:
+            (folder / name).unlink()
+    return {"file": good[0], **costs[good[0]]} if good else None
 
 
-def _compare(full: Path, small: Path, metadata: Metadata, data: Divided) -> dict[str, float]:
-    sessions = [_open(path) for path in (full, small)]
+def _good(folder: Path, name: str, cost: Mapping[str, float]) -> bool:
+    _log.info("%s: %s", name, ", ".join(f"{key} {value:.4g}" for key, value in cost.items()))
+    return (
+        cost["bytes"] < (folder / ONNX_FILE).stat().st_size
+        and cost["accuracy_lost"] <= MOST_LOST
+        and cost["largest_change"] <= MOST_CHANGED
+        and _operators(folder / name) == _operators(folder / ONNX_FILE)
+    )
+
+
+def _compare(folder: Path, metadata: Metadata, data: Divided) -> dict[str, dict[str, float]]:
+    """What each small copy costs, on validation."""
+    sessions = {name: _open(folder / name) for name in (ONNX_FILE, *_WAYS)}
     spec = metadata.preprocessing
 
     def ask(_row: Row, image: Image.Image) -> npt.NDArray[np.float32]:
         pixels = preprocess(image, spec)[None]
-        return np.concatenate([session.run(["logits"], {PIXELS: pixels})[0] for session in sessions])
+        return np.concatenate([session.run(["logits"], {PIXELS: pixels})[0] for session in sessions.values()])
 
-    rows = data.rows("validation")
-    answers = [answer for answer in map_rows(data.examples.source, ask, rows) if not isinstance(answer, str)]
-    before, after = (softmax(np.stack([answer[index] for answer in answers])) for index in (0, 1))
-    labels = data.labels("validation")
+    rows, labels = data.rows("validation"), data.labels("validation")
+    found = [each for each in map_rows(data.examples.source, ask, rows) if not isinstance(each, str)]
+    full, *small = softmax(np.stack(found, axis=1))
     return {
-        "bytes": small.stat().st_size,
-        "accuracy_lost": _accuracy(before, labels) - _accuracy(after, labels),
-        "largest_change": float(np.abs(before - after).max()),
+        name: {
+            "bytes": (folder / name).stat().st_size,
+            "accuracy_lost": _accuracy(full, labels) - _accuracy(each, labels),
+            "largest_change": float(np.abs(full - each).max()),
+        }
+        for name, each in zip(_WAYS, small, strict=True)
     }
 
 

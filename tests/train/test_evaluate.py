@@ -49,7 +49,7 @@ def test_labels_are_matched_by_name(tmp_path: Path) -> None:
 
 def test_verdicts_are_counted(tmp_path: Path) -> None:
     metrics = evaluate(toy_model(tmp_path / "toy", unsure_below=1.0), str(coloured(tmp_path / "data")))
-    assert metrics["verdicts"] == {"answered": 0, "accuracy_when_answered": None}
+    assert metrics["verdicts"] == {"answered": 0, "accuracy_when_answered": None, "neither": 0}
 
 
 def test_a_label_that_the_model_does_not_know_is_named(tmp_path: Path) -> None:
