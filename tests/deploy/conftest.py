@@ -51,7 +51,7 @@ def model_commit(api: HfApi, tmp_path: Path) -> str:
     return str(api.upload_folder(repo_id=MODEL, folder_path=folder).oid)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The app with a toy model."""
     folder = tmp_path_factory.mktemp("deployed")
@@ -88,7 +88,7 @@ class Runner:
         httpx.post(url, json=told, headers={"Authorization": f"Bearer {self.api.token}"}).raise_for_status()
 
     def _run(self) -> None:
-        while not self._stopped.wait(0.05):
+        while not self._stopped.wait(0.5):
             if not self.api.repo_exists(SPACE, repo_type="space"):
                 continue
             head = str(self.api.space_info(SPACE).sha)
