@@ -1,0 +1,180 @@
+"""Clients that hold connections, over real sockets, with times so short that a test need not wait."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from starlette.types import ASGIApp
+
+from tests.web.conftest import wait_for
+from web.body_limit import BodyLimit
+from web.client_gone import unless_gone
+from web.metrics import Metrics
+from web.problems import Problems
+from web.slow_clients import PunctualProtocol
+
+GRACE_S = 0.3
+POST = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"
+
+
+class Hasty(PunctualProtocol):
+    headers_within_s = GRACE_S
+    read_within_s = GRACE_S
+
+
+@contextmanager
+def serving(app: ASGIApp) -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, http=Hasty, ws="none", log_config=None, timeout_keep_alive=60))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            wait_for(lambda: server.started, "the server")
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def app_with_limit(most_at_once: int = 10) -> FastAPI:
+    app, problems = FastAPI(), Problems(Metrics())
+    app.add_middleware(BodyLimit, max_bytes=1_000_000, problems=problems, grace_s=GRACE_S, most_at_once=most_at_once)
+    problems.install(app)
+
+    @app.post("/echo")
+    async def echo(request: Request) -> Response:
+        return Response(await request.body())
+
+    @app.get("/large")
+    def large() -> Response:
+        return Response(bytes(50_000_000))
+
+    return app
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with serving(app_with_limit()) as number:
+        yield number
+
+
+@contextmanager
+def connection(port: int) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+        yield client
+
+
+def everything(client: socket.socket) -> bytes:
+    """What the server still says until it closes the connection."""
+    received = bytearray()
+    try:
+        while part := client.recv(65_536):
+            received += part
+    except ConnectionResetError:
+        pass
+    return bytes(received)
+
+
+@pytest.mark.parametrize("start", [b"", b"GET /large HT", b"GET /large HTTP/1.1\r\nHost: a\r\nX-Slow: "])
+def test_headers_that_never_end_close_the_connection(port: int, start: bytes) -> None:
+    with connection(port) as client:
+        client.sendall(start)
+        assert everything(client) == b""
+
+
+def test_headers_that_drip_do_not_win_time_with_each_byte(port: int) -> None:
+    with connection(port) as client:
+        client.settimeout(GRACE_S / 10)
+        client.sendall(b"GET /large HTTP/1.1\r\nX-Slow: ")
+        closed = False
+        for _ in range(1000):
+            try:
+                client.sendall(b"a")
+                closed = client.recv(1) == b""
+            except TimeoutError:
+                continue
+            except OSError:
+                closed = True
+            if closed:
+                break
+        assert closed
+
+
+def test_what_follows_an_answer_is_timed_too(port: int) -> None:
+    with connection(port) as client:
+        client.sendall(POST.replace(b"1000", b"1") + b"x")
+        assert client.recv(65_536).startswith(b"HTTP/1.1 200")
+        client.sendall(b"\r\n")  # ends the idle time that a kept connection has, and begins no request
+        assert everything(client) in (b"", b"x")
+
+
+@pytest.mark.parametrize("start", [b"", b"half of it"])
+def test_a_body_that_never_ends_is_answered_with_408(port: int, start: bytes) -> None:
+    with connection(port) as client:
+        client.sendall(POST + start)
+        answer = everything(client)
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b'"error":"too_slow"' in answer
+
+
+def test_a_body_that_comes_at_a_fair_rate_may_take_longer(port: int) -> None:
+    with connection(port) as client:
+        client.sendall(POST.replace(b"1000", b"200000"))
+        for _ in range(20):
+            client.sendall(bytes(10_000))
+            threading.Event().wait(GRACE_S / 10)
+        assert client.recv(65_536).startswith(b"HTTP/1.1 200")
+
+
+def test_an_answer_that_nobody_reads_is_given_up(port: int) -> None:
+    with connection(port) as client:
+        client.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        threading.Event().wait(GRACE_S * 5)
+        assert len(everything(client)) < 50_000_000
+
+
+def test_beyond_the_most_at_once_requests_are_refused_and_a_place_is_free_again_afterwards() -> None:
+    with serving(app_with_limit(most_at_once=1)) as port:
+        with connection(port) as first, connection(port) as second:
+            first.sendall(POST)
+            wait_for(lambda: b"503" in answer_to(port, POST.replace(b"1000", b"0")), "the first to take its place")
+            second.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            assert second.recv(12) == b"HTTP/1.1 200"  # reading is not limited
+            assert everything(first).startswith(b"HTTP/1.1 408")
+        assert answer_to(port, POST.replace(b"1000", b"0")).startswith(b"HTTP/1.1 200")
+
+
+def answer_to(port: int, request: bytes) -> bytes:
+    with connection(port) as client:
+        client.sendall(request)
+        answer = client.recv(65_536)
+    assert b"503" not in answer or b"retry-after" in answer
+    return answer
+
+
+def test_work_for_a_client_that_leaves_is_given_up() -> None:
+    app, begun, ended = FastAPI(), threading.Event(), threading.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    @app.post("/echo")
+    async def echo(request: Request) -> None:
+        await request.body()
+        await unless_gone(request, work())
+
+    Problems(Metrics()).install(app)
+    with serving(app) as port:
+        with connection(port) as client:
+            client.sendall(POST + bytes(1000))
+            assert begun.wait(60)
+        assert ended.wait(60)
