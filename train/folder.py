@@ -29,7 +29,7 @@ from train.evaluate import score_rows
 from train.export import export_network, hash_files, library_versions, sync_folder
 from train.inference import pixel_batches, run
 from train.network import fold_temperature
-from train.quantize import write_small
+from train.quantize import make_small
 from train.rule import Rule
 from train.splits import Divided, Split, write_manifest
 
@@ -88,11 +88,9 @@ def score_and_finish(folder: Path, metadata: Metadata, data: Divided, rule: Rule
     if rule is not None:
         rule.add_to(folder / ONNX_FILE)
         metadata = rule.noted_in(metadata)
+    stored = make_small(folder, metadata, data)
     write_metadata(folder, metadata.model_copy(update={"files": hash_files(folder)}))
-    metrics = {**metadata.metrics, **_score(folder, data)}
-    metrics.pop("small", None)
-    if (small := write_small(folder, metadata, data)) is not None:
-        metrics["small"] = small
+    metrics = {**metadata.metrics, **_score(folder, data), "stored": stored}
     finish_model_folder(folder, metadata.model_copy(update={"metrics": metrics}))
 
 

@@ -1,6 +1,6 @@
-"""A small copy of the network for browsers, kept only if it is as good: constants as int8, or else as float16.
+"""A small ONNX file, for browsers: constants as float16 where that changes nothing, a copy with int8 if it is as good.
 
-It is never slower, which is checked: once ONNX Runtime has prepared it, the same operators are left as of the network.
+Neither is slower, which is checked: once ONNX Runtime has prepared the file, the same operators are left as before.
 """
 
 import logging
@@ -8,7 +8,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,34 +26,36 @@ from train.splits import Divided
 from train.weights import byte_weights, half_weights
 
 QUANTIZED_FILE = "onnx/model_quantized.onnx"
-HALF_FILE = "onnx/model_fp16.onnx"
 MOST_LOST = 0.001
-"""Accuracy on validation that a small copy may cost."""
+"""Accuracy on validation that int8 may cost."""
 MOST_CHANGED = 0.01
-"""How far a probability may be from the network's: a browser must not contradict the server."""
+"""How far a probability may be from what it was: a browser must not contradict the server."""
+_HALF_FILE = "onnx/model_fp16.onnx"
 _WAYS: Mapping[str, Callable[[onnx.ModelProto], onnx.ModelProto]] = {
+    _HALF_FILE: half_weights,
     QUANTIZED_FILE: byte_weights,
-    HALF_FILE: half_weights,
 }
 _log = logging.getLogger(__name__)
 
 
-def write_small(folder: Path, metadata: Metadata, data: Divided) -> dict[str, Any] | None:
-    """Write the first small copy that is good enough; there is at most one.
+def make_small(folder: Path, metadata: Metadata, data: Divided) -> dict[str, dict[str, float]]:
+    """Store the constants of a folder's network as float16, and write a copy with int8, each only if it is good enough.
 
     Returns:
-        What it costs, for the metadata: its file, bytes, accuracy lost on validation, and the largest change of a
-        probability. None if none is good enough.
+        By file, what was done and what it costs, for the metadata: bytes, accuracy lost on validation, and the largest
+        change of a probability.
     """
     network = onnx.load(folder / ONNX_FILE)
     for name, way in _WAYS.items():
         onnx.save(way(network), folder / name)
     costs = _compare(folder, metadata, data)
-    good = [name for name, cost in costs.items() if _good(folder, name, cost)]
-    for name in _WAYS:
-        if name not in good[:1]:
-            (folder / name).unlink()
-    return {"file": good[0], **costs[good[0]]} if good else None
+    good = {name: cost for name, cost in costs.items() if _good(folder, name, cost)}
+    for name in costs.keys() - good.keys():
+        (folder / name).unlink()
+    if _HALF_FILE in good:
+        (folder / _HALF_FILE).replace(folder / ONNX_FILE)
+        good[ONNX_FILE] = good.pop(_HALF_FILE)
+    return good
 
 
 def _good(folder: Path, name: str, cost: Mapping[str, float]) -> bool:

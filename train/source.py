@@ -188,9 +188,20 @@ def _resolve_commit(data: str, revision: str | None) -> str | None:
         return revision
 
 
+def _all_pictures(data: str) -> dict[str, list[str]] | None:
+    """For a folder with a sub-folder per label: all of them, whatever their names.
+
+    Left to itself, `datasets` takes a sub-folder named `train` or `test` for a split, and leaves the others out.
+    """
+    folder = Path(data)
+    described = (*folder.rglob("*.parquet"), *folder.glob("metadata.*"))
+    flat = folder.is_dir() and any(path.is_file() for path in folder.glob("*/*"))
+    return {"train": ["*/*"]} if flat and not described else None
+
+
 def _load(data: str, revision: str | None) -> datasets.Dataset:
     try:
-        splits = datasets.load_dataset(data, revision=revision)
+        splits = datasets.load_dataset(data, revision=revision, data_files=_all_pictures(data))
     except (HfHubHTTPError, httpx.HTTPError, ConnectionError) as error:
         raise HubError(f"The Hub did not give {data}: {error}. Check the name, the network and HF_TOKEN.") from None
     except (DatasetsError, OSError, ValueError, pa.ArrowException) as error:

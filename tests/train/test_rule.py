@@ -10,6 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from onnx import TensorProto
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -21,7 +22,7 @@ from train.add_rule import add_rule
 from train.branch import branch_of, head_of, joined
 from train.examples import read_examples
 from train.network import timm
-from train.quantize import HALF_FILE, QUANTIZED_FILE
+from train.quantize import QUANTIZED_FILE
 from train.rule import RuleOptions, kinds_of, next_rule
 from train.source import open_outliers, open_source
 from train.splits import Divided, read_manifest, restore
@@ -80,10 +81,10 @@ def test_the_model_says_neither_and_still_knows_its_labels(ruled: Path, trained:
     tints = [picture("plum", seed) for seed in range(100, 120)]
     answers = [model.predict(image) for image in tints]
     assert [a.probabilities for a in answers] == [
-        pytest.approx(before.predict(image).probabilities, abs=1e-5) for image in tints
+        pytest.approx(before.predict(image).probabilities, abs=0.01) for image in tints
     ]
     assert sum(answer.verdict == NEITHER for answer in answers) <= 10
-    assert model.explain(tints[0]) == pytest.approx(before.explain(tints[0]), abs=1e-5)
+    assert model.explain(tints[0]) == pytest.approx(before.explain(tints[0]), abs=0.01)
 
 
 def test_the_folder_is_complete_and_tells_what_the_rule_is_worth(ruled: Path, trained: Path) -> None:
@@ -100,22 +101,14 @@ def test_the_folder_is_complete_and_tells_what_the_rule_is_worth(ruled: Path, tr
     assert metadata.training["data"] == load_metadata(trained).training["data"]
 
 
-def test_the_small_copy_gives_the_same_answers(ruled: Path) -> None:
+def test_the_network_is_stored_small(ruled: Path) -> None:
     metadata = load_metadata(ruled)
-    name = metadata.metrics["small"]["file"]
-    assert name in {QUANTIZED_FILE, HALF_FILE}
-    assert metadata.sha256(name) == hash_file(ruled / name)
-    assert (ruled / name).stat().st_size == metadata.metrics["small"]["bytes"] < (ruled / ONNX_FILE).stat().st_size
-    copy = ruled.parent / "copy"
-    shutil.copytree(ruled, copy)
-    shutil.copy(ruled / name, copy / ONNX_FILE)
-    files = [file.model_copy(update={"sha256": hash_file(copy / file.path)}) for file in metadata.files]
-    (copy / "metadata.json").write_text(metadata.model_copy(update={"files": files}).model_dump_json())
-    image = picture("jade", 50)
-    assert Model.load(copy).predict(image).probabilities == pytest.approx(
-        Model.load(ruled).predict(image).probabilities, abs=0.011
-    )
-    shutil.rmtree(copy)
+    stored = metadata.metrics["stored"]
+    assert stored[ONNX_FILE]["bytes"] == (ruled / ONNX_FILE).stat().st_size
+    assert stored[ONNX_FILE]["largest_change"] <= 0.01
+    assert (ruled / QUANTIZED_FILE).is_file() == (QUANTIZED_FILE in stored)
+    tensors = onnx.load(ruled / ONNX_FILE).graph.initializer
+    assert not [each.name for each in tensors if each.data_type == TensorProto.FLOAT and np.prod(each.dims) > 1100]
 
 
 def test_the_rule_goes_on_to_the_next_model_without_the_backbones_weights(
@@ -131,7 +124,7 @@ def test_the_rule_goes_on_to_the_next_model_without_the_backbones_weights(
     rule.add_to(again)
     rule.add_to(again)  # once more changes nothing
     scores = [score_of(path, stripes(3)) for path in (again, ruled / ONNX_FILE)]
-    assert scores[0] == pytest.approx(scores[1], abs=1e-3)
+    assert scores[0] == pytest.approx(scores[1], abs=0.01)
     again.unlink()
 
 

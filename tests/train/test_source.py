@@ -42,6 +42,13 @@ def test_a_folder_per_label_is_read_with_sorted_labels(folder: Path) -> None:
     assert source.revision is None
 
 
+def test_a_sub_folder_may_be_named_like_a_split(tmp_path: Path) -> None:
+    for label in ("bus", "train"):
+        (tmp_path / label).mkdir()
+        picture("jade", 1).save(tmp_path / label / "1.png")
+    assert open_source(str(tmp_path)).labels == ("bus", "train")
+
+
 def test_parquet_of_the_hub_keeps_the_order_of_its_labels(tmp_path: Path) -> None:
     data = encoded(picture("jade", 1), "PNG")
     folder = write_parquet(
