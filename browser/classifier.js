@@ -29,6 +29,7 @@ import { softmax, verdictOf } from "./verdict.js";
 
 const OUTPUTS = ["logits", "neither_score", "heatmap"];
 const MAX_THREADS = 4;
+const GPU_WITHIN_MS = 30_000; // drivers may hang
 
 export class Classifier {
   /**
@@ -81,7 +82,7 @@ export class Classifier {
 export async function createClassifier(network, metadata) {
   if (await hasGpu()) {
     try {
-      return await start("webgpu", network, metadata);
+      return await within(GPU_WITHIN_MS, start("webgpu", network, metadata));
     } catch (error) {
       console.warn("WebGPU does not run this network; WebAssembly does it instead.", error);
     }
@@ -92,8 +93,21 @@ export async function createClassifier(network, metadata) {
 /** WebGPU comes with the build of ONNX Runtime that needs stack switching, which is the smaller one. */
 async function hasGpu() {
   if (!("gpu" in navigator) || !("Suspending" in WebAssembly)) return false;
-  const gpu = /** @type {{ requestAdapter(): Promise<unknown> }} */ (navigator.gpu);
-  return (await gpu.requestAdapter().catch(() => null)) !== null;
+  /** @typedef {{ info?: { isFallbackAdapter?: boolean } }} Adapter one in software is slower than WebAssembly */
+  const gpu = /** @type {{ requestAdapter(): Promise<Adapter | null> }} */ (navigator.gpu);
+  const adapter = await gpu.requestAdapter().catch(() => null);
+  return adapter !== null && !adapter.info?.isFallbackAdapter;
+}
+
+/**
+ * @template T
+ * @param {number} ms
+ * @param {Promise<T>} work
+ * @returns {Promise<T>}
+ */
+function within(ms, work) {
+  const late = new Promise((_, reject) => setTimeout(() => reject(new Error(`not ready within ${ms} ms`)), ms));
+  return /** @type {Promise<T>} */ (Promise.race([work, late]));
 }
 
 /**
