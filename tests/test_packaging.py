@@ -18,6 +18,7 @@ FORBIDDEN = {
     "web": ("train", "devhub", "deploy", "torch", "timm", "datasets"),
     "train": ("web", "devhub", "deploy", "gradio"),
     "devhub": ("train", "web", "deploy", "torch", "timm", "datasets", "gradio"),
+    "deploy": ("torch", "timm", "datasets", "gradio"),
 }
 SAFE_VERSIONS = {
     "gradio": "6.20.0",  # open redirect and server-side request forgery below
