@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 
 _SHUTDOWN_S = 10
 _IDLE_CONNECTION_S = 30
+_OUR_PACKAGES = ("catdog", "feedback", "web")
 _ANYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not listened on
 
 
@@ -37,8 +38,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 def serve(app: FastAPI, listener: socket.socket) -> None:
     """Serve at the bound address until SIGINT or SIGTERM."""
-    for library in ("uvicorn", "httpx"):  # httpx names every address that it fetches
-        logging.getLogger(library).setLevel(logging.WARNING)
+    _quieten_libraries()
     _raise_open_files()
     return_memory_at_once()
     config = uvicorn.Config(
@@ -56,6 +56,14 @@ def serve(app: FastAPI, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     log.info("Ready on http://%s:%d", "localhost" if host in _ANYWHERE else host, port)
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _quieten_libraries() -> None:
+    """Let only this project's packages log what is no warning: others name addresses, files and what was sent."""
+    root = logging.getLogger()
+    for ours in _OUR_PACKAGES:
+        logging.getLogger(ours).setLevel(root.level)
+    root.setLevel(max(root.level, logging.WARNING))
 
 
 def _raise_open_files() -> None:
