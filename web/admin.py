@@ -25,7 +25,7 @@ LOGINS_PER_CLIENT = "10/minute"
 _LOGINS = "logins"
 _MAX_NAME = 80
 _MAX_REASON = 300
-_HEADERS = {
+HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -152,13 +152,13 @@ class AdminPages:
             status = STATUS.get(error.code, HTTPStatus.INTERNAL_SERVER_ERROR)
             return self._queue_page(request, session, Query.of(form), str(error), status)
         if _is_script(request):
-            return JSONResponse({"decisions": [_as_json(each) for each in decisions]}, headers=_HEADERS)
+            return JSONResponse({"decisions": [_as_json(each) for each in decisions]}, headers=HEADERS)
         return _redirect(_base(request) + Query.of(form).address())
 
     def _picture(self, request: Request, row_id: str) -> Response:
         if self._session(request) is None:
             return self._refuse(request, "unauthorized", _OVER)
-        return Response(self._review.picture(row_id), media_type="image/jpeg", headers=_HEADERS)
+        return Response(self._review.picture(row_id), media_type="image/jpeg", headers=HEADERS)
 
     def _session(self, request: Request) -> Session | None:
         return self._sessions.find(request.cookies.get(COOKIE, ""))
@@ -169,7 +169,7 @@ class AdminPages:
         return self._login_page(request, detail, STATUS[code])
 
     def _login_page(self, request: Request, problem: str, status: int = HTTPStatus.OK) -> Response:
-        return HTMLResponse(self._view.login(base=_base(request), problem=problem), status, headers=_HEADERS)
+        return HTMLResponse(self._view.login(base=_base(request), problem=problem), status, headers=HEADERS)
 
     def _queue_page(
         self, request: Request, session: Session, query: Query, problem: str = "", status: int = HTTPStatus.OK
@@ -177,7 +177,7 @@ class AdminPages:
         entries = self._review.queue()
         notice = _MISSING.format(reason) if (reason := self._missing()) else ""
         page = self._view.queue(entries, query, session=session, base=_base(request), problem=problem, notice=notice)
-        return HTMLResponse(page, status, headers=_HEADERS)
+        return HTMLResponse(page, status, headers=HEADERS)
 
 
 def _choices(do: str, selected: list[str]) -> list[Choice]:
@@ -213,13 +213,13 @@ def _file(path: Path, kind: str) -> Callable[[], Response]:
     text = path.read_text(encoding="utf-8")
 
     def file() -> Response:
-        return Response(text, media_type=kind, headers={**_HEADERS, "Cache-Control": "no-cache"})
+        return Response(text, media_type=kind, headers={**HEADERS, "Cache-Control": "no-cache"})
 
     return file
 
 
 def _redirect(address: str) -> RedirectResponse:
-    return RedirectResponse(address, HTTPStatus.SEE_OTHER, headers=_HEADERS)
+    return RedirectResponse(address, HTTPStatus.SEE_OTHER, headers=HEADERS)
 
 
 def _base(request: Request) -> str:

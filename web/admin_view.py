@@ -87,7 +87,7 @@ class AdminView:
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._templates = Environment(
+        self.templates = Environment(
             loader=FileSystemLoader(_FOLDER),
             autoescape=True,
             undefined=StrictUndefined,
@@ -102,7 +102,7 @@ class AdminView:
             base: The address of the pages, without a slash at its end.
             problem: What is to be told first.
         """
-        template = self._templates.get_template("admin_login.html")
+        template = self.templates.get_template("admin_login.html")
         return template.render(base=base, title=self._title, problem=problem)
 
     def queue(  # noqa: PLR0913 - what a page shows
@@ -128,7 +128,7 @@ class AdminView:
         shown = [entry for entry in entries if query.filter.matches(entry)]
         pages = max(1, -(-len(shown) // PAGE_ROWS))
         page = min(query.page, pages)
-        return self._templates.get_template("admin.html").render(
+        return self.templates.get_template("admin.html").render(
             base=base,
             title=self._title,
             problem=problem,

@@ -22,9 +22,11 @@ from feedback.journal import Journal
 from feedback.keys import ClientKeys
 from feedback.review import Review
 from web.admin import AdminPages
+from web.admin_sessions import Sessions
 from web.admin_view import AdminView
 from web.audit import AuditSample
 from web.body_limit import BodyLimit
+from web.dashboard import Dashboard
 from web.docs import docs_page
 from web.examples import Examples
 from web.feedback_cors import FeedbackCors, is_correction_from
@@ -117,12 +119,20 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
     if token := settings.admin_token.get_secret_value():
         collection = create_collection(journal, settings, max_age_s=_HUB_LOOKED_AT_S, alone=True)
         review = Review(journal, load=partial(collection.reviewed, pictures=False), picture=collection.picture)
-        view = AdminView(ENGLISH.title(loaded.model.labels))
+        view, sessions = AdminView(ENGLISH.title(loaded.model.labels)), Sessions()
         admin = AdminPages(
-            review, token=token, view=view, problems=problems, client_of=client, missing=lambda: collection.problem
+            review,
+            token=token,
+            view=view,
+            problems=problems,
+            client_of=client,
+            missing=lambda: collection.problem,
+            sessions=sessions,
         ).router()
-        app.include_router(admin)
-        routes.extend(admin.routes)
+        dashboard = Dashboard(service, metrics, journal, sessions=sessions, templates=view.templates).router()
+        for maintainers in (admin, dashboard):
+            app.include_router(maintainers)
+            routes.extend(maintainers.routes)
     examples = Examples()
     page_router = PageApi(service, examples).router()
     app.include_router(page_router)

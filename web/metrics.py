@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0 as PROMETHEUS_TEXT
 
 from catdog.model import Prediction
+from web.history import History
 
 __all__ = ["PROMETHEUS_TEXT", "Metrics", "Summary"]
 
@@ -44,6 +45,7 @@ class Metrics:
         self._failed = 0
         self._latencies = _Latencies()
         self._last_at: datetime | None = None
+        self.history = History(clock=clock)
         self.registry = CollectorRegistry()
         self._predictions = Counter(
             "catdog_predictions", "Pictures classified", ["label", "verdict", "source"], registry=self.registry
@@ -85,6 +87,7 @@ class Metrics:
         """Count a picture that was classified."""
         self._predictions.labels(prediction.label, prediction.verdict, source).inc()
         self._seconds.observe(seconds)
+        self.history.predicted(prediction.verdict, latency_ms=1000 * seconds)
         with self._lock:
             self._labels[prediction.label] += 1
             self._latencies.add(1000 * seconds)
@@ -93,6 +96,7 @@ class Metrics:
     def failed(self, code: str) -> None:
         """Count a picture that was not classified, by error code."""
         self._failures.labels(code).inc()
+        self.history.failed()
         with self._lock:
             self._failed += 1
             self._last_at = self._clock()
