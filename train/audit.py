@@ -55,6 +55,8 @@ class Suspect:
     suggested: str
     probability: float
     """Of the given label, by a model that did not see the picture."""
+    confident: bool
+    """Whether confident learning counts it as wrong; the others are merely disputed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Audit:
             "contradictions": [asdict(group) for group in self.near if group.contradicts],
             "cross_validated_accuracy": self.accuracy,
             "suspects": len(self.suspects),
+            "confident_suspects": sum(suspect.confident for suspect in self.suspects),
         }
 
 
@@ -129,7 +132,7 @@ def audit(
     features = frozen_features(examples, frozen, cache=out / "features.npz")
     found = examine(examples, features)
     result = {
-        "data": {"name": source.name, "revision": source.revision, "sha256": examples.digest},
+        "data": {"name": source.title, "revision": source.revision, "sha256": examples.digest},
         **found.as_dict(),
         **({} if overlay is None else {"reviewed": precision(found.suspects, overlay)}),
     }
@@ -173,13 +176,14 @@ def cross_validate(features: Features, labels: Labels, groups: npt.NDArray[np.in
 
 def find_suspects(examples: Examples, probabilities: Floats) -> tuple[Suspect, ...]:
     """Likely wrong labels, most suspicious first; `probabilities` (n, labels) are of models that did not see them."""
-    ranked = find_label_issues(
+    disputed = find_label_issues(
         examples.labels,
         probabilities,
-        filter_by="confident_learning",
+        filter_by="predicted_neq_given",
         return_indices_ranked_by="self_confidence",
         n_jobs=1,
     )
+    confident = find_label_issues(examples.labels, probabilities, filter_by="confident_learning", n_jobs=1)
     names = examples.source.labels
     return tuple(
         Suspect(
@@ -190,8 +194,9 @@ def find_suspects(examples: Examples, probabilities: Floats) -> tuple[Suspect, .
             given=names[examples.labels[index]],
             suggested=names[probabilities[index].argmax()],
             probability=float(probabilities[index, examples.labels[index]]),
+            confident=bool(confident[index]),
         )
-        for rank, index in enumerate(ranked, start=1)
+        for rank, index in enumerate(disputed, start=1)
     )
 
 
@@ -250,7 +255,7 @@ def _write(out: Path, examples: Examples, found: Audit, result: dict[str, Any]) 
         for each in found.suspects[:_SHOWN]
     ]
     write_page(
-        out / "suspects.html", page(f"Suspicious labels of {examples.source.name}", gallery(examples.source, exhibits))
+        out / "suspects.html", page(f"Suspicious labels of {examples.source.title}", gallery(examples.source, exhibits))
     )
     _log.info("%s: see suspects.html, and suspects.csv for the hashes that an overlay needs", out)
 

@@ -153,10 +153,10 @@ def _pixels(data: Divided, test: npt.NDArray[np.int64], read_s: float) -> _Entry
 
 
 def _scaled(pixels: npt.NDArray[np.uint8]) -> Features:
-    return pixels.astype(np.float32) / 255.0
+    return pixels.astype(np.float32) / np.float32(255.0)
 
 
-def _predict_pixels(linear: Linear, image: Image.Image) -> Features:
+def _predict_pixels(linear: Linear, image: Image.Image) -> Floats:
     square = image.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC, reducing_gap=3.0)
     return softmax(linear.logits(_scaled(np.asarray(square).transpose(2, 0, 1).reshape(1, -1))))
 
@@ -246,7 +246,7 @@ def _report(
         for each, predict_ms in zip(entries, times, strict=True)
     ]
     return {
-        "data": {"name": Path(options.data).name, "revision": examples.source.revision, "sha256": examples.digest},
+        "data": {"name": examples.source.title, "revision": examples.source.revision, "sha256": examples.digest},
         "n": len(test),
         "rows": compare(rows),
     }

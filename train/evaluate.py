@@ -100,7 +100,7 @@ def answer(
             "model_id": model.model_id,
             "model_revision": model.revision,
             "data": {
-                "name": source.name, "revision": source.revision, "split": split, "skipped": examples.skipped.total()
+                "name": source.title, "revision": source.revision, "split": split, "skipped": examples.skipped.total()
             },
             "left_out": {str(name): int((seen[~chosen] == name).sum()) for name in np.unique(seen[~chosen])},
         },

@@ -43,7 +43,7 @@ def write_report(answered: Answered, folder: Path) -> dict[str, Any]:
     _check_folder(folder)
     probabilities, labels, names = answered.probabilities, answered.labels, answered.model.labels
     coverage = risk_coverage(probabilities, labels)
-    report = {
+    report: dict[str, Any] = {
         "metrics": answered.as_dict(),
         "reliability": [asdict(each) for each in reliability(probabilities, labels)],
         "roc": [asdict(each) for each in roc(probabilities, labels, names)],

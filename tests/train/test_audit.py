@@ -63,7 +63,7 @@ def test_a_picture_is_never_judged_by_a_model_that_saw_a_copy() -> None:
     groups = np.repeat(np.arange(40), 2)
     judged = cross_validate(features, labels, groups).argmax(axis=1) == labels
     leaking = cross_validate(features, labels, np.arange(80)).argmax(axis=1) == labels
-    assert leaking.mean() > 0.9
+    assert leaking.mean() > 0.8
     assert judged.mean() < 0.7
 
 
@@ -93,7 +93,7 @@ def test_too_few_pictures_of_a_label_are_explained(tmp_path: Path) -> None:
 def test_the_audit_writes_its_lists_and_keeps_the_features(data: Path, tmp_path: Path) -> None:
     frozen = Frozen("random", "mobilenetv3_small_050", 48)
     result = audit(str(data), frozen, tmp_path / "audit")
-    assert json.loads((tmp_path / "audit" / "audit.json").read_text()) == result
+    assert json.loads((tmp_path / "audit" / "audit.json").read_text()) == json.loads(json.dumps(result))
     assert result["n"] == 63
     assert result["unreadable"] == 1
     with (tmp_path / "audit" / "suspects.csv").open() as file:
@@ -101,7 +101,7 @@ def test_the_audit_writes_its_lists_and_keeps_the_features(data: Path, tmp_path:
     assert len(suspects) == result["suspects"]
     assert {each["given"] for each in suspects} <= set(LABELS)
     assert "<figure>" in (tmp_path / "audit" / "suspects.html").read_text() or not suspects
-    assert "cannot" in (tmp_path / "audit" / "unreadable.csv").read_text()
+    assert "no image that can be read" in (tmp_path / "audit" / "unreadable.csv").read_text()
     examples = read_examples(open_source(str(data)))
     first = frozen_features(examples, frozen, cache=tmp_path / "audit" / "features.npz")
     again = frozen_features(examples, frozen, cache=tmp_path / "audit" / "features.npz")

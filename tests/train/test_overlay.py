@@ -9,10 +9,12 @@ import pytest
 from PIL import Image
 
 from catdog.errors import DataError, SettingsError
+from catdog.metadata import load_metadata
 from tests.toy import toy_model
 from tests.train.pictures import LABELS, write_folder
 from train.evaluate import evaluate
 from train.examples import Examples, read_examples
+from train.fit import PROBE, FitOptions, fit
 from train.overlay import Reviewed, Verdict, clean_labels, read_overlay, write_overlay
 from train.source import open_source
 from train.splits import divide
@@ -129,3 +131,23 @@ def test_a_picture_that_stands_there_twice_is_refused(examples: Examples, tmp_pa
     write_overlay(tmp_path / "overlay.csv", rows)
     with pytest.raises(DataError, match="repeat"):
         read_overlay(tmp_path / "overlay.csv")
+
+
+def test_a_fit_notes_what_the_overlay_did_and_scores_the_test_split_both_ways(tmp_path: Path) -> None:
+    data = write_folder(tmp_path / "data", count=12)
+    examples = read_examples(open_source(str(data)))
+    splits = divide(examples, seed=0)
+    train, test = splits.members("train")[0], splits.members("test")[0]
+    write_overlay(
+        tmp_path / "overlay.csv", (reviewed(examples, train, "both"), reviewed(examples, test, "unanswerable"))
+    )
+    run = FitOptions(
+        data=str(data), init="random", out=tmp_path / "run", recipe=PROBE, architecture="mobilenetv3_small_050",
+        img_size=32, overlay=tmp_path / "overlay.csv",
+    )  # fmt: skip
+    metadata = load_metadata(fit(run))
+    assert metadata.training["overlay"]["dropped"] == 2
+    assert metadata.training["splits"]["train"] == len(splits.members("train")) - 1
+    assert metadata.metrics["test"]["n"] == len(splits.members("test"))
+    assert metadata.metrics["test_clean"]["n"] == len(splits.members("test")) - 1
+    assert "Labels corrected in training and validation by `overlay.csv`" in (run.out / "README.md").read_text()
