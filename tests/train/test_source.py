@@ -128,7 +128,7 @@ def test_an_empty_folder_is_explained(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", ["./nowhere", "/nowhere/at/all", "a/b/c", "what is this?"])
 def test_a_name_that_can_be_neither_folder_nor_repository_is_wrong_usage(data: str) -> None:
-    with pytest.raises(SettingsError, match="--data"):
+    with pytest.raises(SettingsError, match="Hub data set"):
         open_source(data)
 
 
