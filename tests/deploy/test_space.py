@@ -128,9 +128,9 @@ def test_the_deploying_token_never_becomes_the_spaces(
     hub: Running, api: HfApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CATDOG_SPACE_TOKEN", hub.token)
-    assert deploy(tmp_path) == 2
+    assert deploy(tmp_path, "--no-wait") == 2
     told = said(capsys)
-    assert deploy(tmp_path, secrets={"HF_TOKEN": "HF_TOKEN"}) == 2
+    assert deploy(tmp_path, "--no-wait", secrets={"HF_TOKEN": "HF_TOKEN"}) == 2
     told += said(capsys)
     assert told.count("would be the token that deploys") == 2
     assert hub.token not in told
@@ -141,7 +141,7 @@ def test_a_space_token_that_cannot_write_feedback_is_refused_before_anything_is_
     api: HfApi, model_commit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CATDOG_SPACE_TOKEN", READ_TOKEN)
-    assert deploy(tmp_path) == 2
+    assert deploy(tmp_path, "--no-wait") == 2
     assert f"cannot write to {FEEDBACK}" in said(capsys)
     assert not api.repo_exists(SPACE, repo_type="space")
 
