@@ -100,7 +100,7 @@ def baseline(options: BaselineOptions) -> dict[str, Any]:
         # Fine-tuning begins with what the frozen network takes.
         fit_s = None if schedule is None else probe_s + _finetuning_cpu(options, data, schedule)
         entries.append(_entry(name, folder, examples, test, fit_s))
-    report = _report(options, data, test, entries)
+    report = _report(data, test, entries)
     (options.out / "comparison.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     (options.out / "comparison.md").write_text(as_markdown(report["rows"]), encoding="utf-8")
     return report
@@ -230,9 +230,7 @@ def _finetuning_cpu(options: BaselineOptions, data: Divided, schedule: Schedule)
     return per_picture * len(members) * schedule.epochs
 
 
-def _report(
-    options: BaselineOptions, data: Divided, test: npt.NDArray[np.int64], entries: Sequence[_Entry]
-) -> dict[str, Any]:
+def _report(data: Divided, test: npt.NDArray[np.int64], entries: Sequence[_Entry]) -> dict[str, Any]:
     examples = data.examples
     times = _time_in_turns([each.predict for each in entries], _some_images(examples, test))
     rows = [

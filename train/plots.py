@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter
 
 from train.curves import Bin, Coverage, Roc
 from train.metrics import Interval
@@ -86,8 +86,8 @@ def plot_slices(path: Path, slices: Mapping[str, tuple[float, Interval]], overal
     axes.axvline(overall, color=_GREY, ls="--", lw=1)
     axes.set_yticks(range(len(slices)), list(slices))
     axes.invert_yaxis()
-    axes.set_xlabel(f"accuracy; dashed: all pictures ({overall:.2%}); squares: surely below")
-    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+    axes.set_xlabel(f"accuracy\ndashed: all, {overall:.2%}; squares: surely below")
+    axes.xaxis.set_major_formatter(FuncFormatter(_as_percent))
     _save(axes, path)
 
 
@@ -99,10 +99,15 @@ def _axes(width: float, height: float) -> Axes:
 
 
 def _percent(axes: Axes, *, both: bool = False) -> None:
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
-    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+    axes.yaxis.set_major_formatter(FuncFormatter(_as_percent))
+    axes.xaxis.set_major_formatter(FuncFormatter(_as_percent))
     axes.grid(color="#dddddd", lw=0.6, axis="both" if both else "y")
     axes.set_axisbelow(True)
+
+
+def _as_percent(share: float, _place: int | None) -> str:
+    """With as many digits as it has."""
+    return f"{100 * share:.4g}%"
 
 
 def _save(axes: Axes, path: Path) -> None:
