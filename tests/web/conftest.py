@@ -100,7 +100,9 @@ def web_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A web server on loopback with a picture, a page and a file that is too large."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "red.jpg").write_bytes(encoded(picture("red")))
-    (folder / "page.html").write_text("<!doctype html><title>No picture</title>")
+    (folder / "page.html").write_text(
+        "<!doctype html><title>No picture</title><meta property='og:image' content='named-by-the-page.jpg'>"
+    )
     (folder / "notes.bin").write_bytes(b"notes")
     (folder / "large.jpg").write_bytes(bytes(2_000_001))
 
