@@ -4,8 +4,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from catdog.errors import SettingsError
 from catdog.metadata import NEITHER, ONNX_FILE, SPLITS_FILE, WEIGHTS_FILE, Metadata, load_metadata
 from catdog.model import Model
@@ -54,9 +52,7 @@ def add_rule(model: Path, data: str, options: RuleOptions, *, out: Path, revisio
 
 
 def _export_anew(folder: Path, metadata: Metadata) -> None:
-    """Give the classifier every output that is exported today; the folder may be older than some of them."""
-    if any(output.name == "features" for output in onnx.load(folder / ONNX_FILE).graph.output):
-        return
+    """The classifier at full precision, with every output that is exported today."""
     network = create_network(metadata.architecture, labels=len(metadata.labels), init=str(folder / WEIGHTS_FILE))
     served = Served(network.eval())
     export_onnx(served, folder / ONNX_FILE, side=metadata.preprocessing.input_size, outputs=served.outputs)
