@@ -48,7 +48,7 @@ def examples_html(names: Sequence[str], texts: Texts) -> str:
     words = dict(texts.example_names)
     buttons = "".join(
         f'<button type="button" data-example="{escape(name)}" aria-label="{escape(words.get(name, name))}">'
-        f'<img src="./page/example/{escape(name)}" alt="" width="72" height="72" loading="lazy"></button>'
+        f'<img src="./page/thumbnail/{escape(name)}" alt="" width="72" height="72" loading="lazy"></button>'
         for name in names
     )
     return f"<p>{escape(texts.examples)}</p><div>{buttons}</div>" if names else ""

@@ -5,9 +5,10 @@ from importlib.resources import as_file, files
 
 from PIL import Image, ImageDraw
 
-from catdog.images import read_image, to_jpeg
+from catdog.images import decode_image, read_image, to_jpeg
 
 _SIDE = 320
+_THUMBNAIL_SIDE = 144  # shown at half of it: sharp on phones
 _FROM_GRADIO = {"lion": "lion.jpg", "cheetah": "cheetah1.jpg"}
 
 
@@ -27,6 +28,12 @@ class Examples:
     def names(self) -> tuple[str, ...]:
         """In the order of the page."""
         return (*self._drawn, *self._shipped)
+
+    @functools.cache  # noqa: B019 - lives as long as the app
+    def thumbnail(self, name: str) -> bytes | None:
+        """An example as a small JPEG, None if there is none of that name."""
+        picture = self.picture(name)
+        return to_jpeg(decode_image(picture), max_side=_THUMBNAIL_SIDE, quality=75) if picture else None
 
     @functools.cache  # noqa: B019 - lives as long as the app
     def picture(self, name: str) -> bytes | None:

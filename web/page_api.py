@@ -39,7 +39,8 @@ class PageApi:
         router.get("/icon.svg")(_picture(favicon_svg, "image/svg+xml"))
         router.get("/preview.png")(_picture(lambda: preview_png(self._service.live.model.labels), "image/png"))
         router.get("/calibration.png")(self._calibration)
-        router.get("/example/{name}")(self._example)
+        router.get("/example/{name}")(_example(self._examples.picture))
+        router.get("/thumbnail/{name}")(_example(self._examples.thumbnail))
         for name in SCRIPTS:
             router.get(f"/{name}.js")(_script(_FOLDER / f"{name}.js"))
         return router
@@ -58,12 +59,6 @@ class PageApi:
     def _texts(self, request: Request) -> JSONResponse:
         """What the scripts show, in the visitor's language."""
         return JSONResponse(_texts_of(request).for_scripts, headers={**_REVALIDATED, "Vary": "Accept-Language"})
-
-    def _example(self, name: str) -> Response:
-        data = self._examples.picture(name)
-        if data is None:
-            raise UnknownRequestError("There is no such example. Reload the page.")
-        return Response(data, media_type="image/jpeg", headers=_CACHED)
 
     def _calibration(self) -> Response:
         folder = self._service.live.model.folder
@@ -89,6 +84,16 @@ def _told(prediction: Prediction, texts: Texts) -> dict[str, Any]:
 
 def _texts_of(request: Request) -> Texts:
     return choose_language(request.headers.get("Accept-Language", ""))
+
+
+def _example(read: Callable[[str], bytes | None]) -> Callable[[str], Response]:
+    def example(name: str) -> Response:
+        data = read(name)
+        if data is None:
+            raise UnknownRequestError("There is no such example. Reload the page.")
+        return Response(data, media_type="image/jpeg", headers=_CACHED)
+
+    return example
 
 
 def _script(path: Path) -> Callable[[], FileResponse]:
