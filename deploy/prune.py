@@ -16,11 +16,17 @@ _FOLDERS = (
     "pyarrow/include",
     "gradio/media_assets",  # example pictures, sounds and films
     "gradio/templates/node",  # server-side rendering, which is off
+    "gradio/templates/frontend/static/ffmpeg",  # cutting films in the browser
+    "onnxruntime/transformers",  # tools for making networks, not for running them
+    "onnxruntime/quantization",
+    "onnxruntime/tools",
+    "onnxruntime/datasets",
 )
 _FILES = (
     "pyarrow/libarrow_flight.so*",  # remote tables and cloud storage: the app reads and writes Parquet files
     "pyarrow/libarrow_python_flight.so*",
     "pyarrow/_flight*.so",
+    "onnxruntime/capi/libonnxruntime.so*",  # for programs in C; the Python module has its own copy inside
     "pyarrow/libarrow_s3.so*",
     "pyarrow/_s3fs*.so",
 )
