@@ -1,11 +1,14 @@
 """The loop: a champion that lacks a kind of picture, corrections, and a challenger that must pass the gate."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from huggingface_hub import HfApi
+from PIL import Image
 
 from catdog.cli import run
 from catdog.hub import load_model
@@ -14,6 +17,7 @@ from catdog.model import Model
 from catdog.settings import EMBEDDED_MODEL, Settings
 from devhub.server import Running
 from feedback.row import FeedbackRow
+from tests.feedback.rows import some_row
 from tests.train.corrected import faded, faded_rows, write_feedback
 from tests.train.pictures import LABELS, picture, write_folder
 from train.__main__ import main
@@ -22,10 +26,12 @@ from train.fit import FitOptions, fit
 from train.gate import read_report
 from train.publish import check_folder
 from train.repository import ModelRepository
+from train.rule import RuleOptions
 from train.splits import read_manifest
 
 REPO = "me/tints"
 NEW = range(500, 520)
+GREY = 0.8 * np.ones(3)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,10 +50,36 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def champion(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A linear head on real features: right on every tint, and lost on faded ones."""
-    out = tmp_path_factory.mktemp("runs") / "champion"
+    """A linear head on real features: right on every tint, and lost on faded ones. It knows that stripes are neither."""
+    runs = tmp_path_factory.mktemp("runs")
+    for kind in range(6):
+        (runs / "stripes" / str(kind)).mkdir(parents=True)
+        for seed in range(5):
+            striped(kind, seed).save(runs / "stripes" / str(kind) / f"{seed}.png")
     init = str(EMBEDDED_MODEL / "model.safetensors")
-    return fit(FitOptions(data=str(data), init=init, out=out, recipe="probe", img_size=64))
+    rule = RuleOptions(outliers=str(runs / "stripes"), init=init, side=32)
+    return fit(FitOptions(data=str(data), init=init, out=runs / "champion", recipe="probe", img_size=64, rule=rule))
+
+
+def striped(kind: int, seed: int) -> Image.Image:
+    wave = np.sin(np.arange(60) * (0.3 + 0.1 * kind) + seed) * 120 + 128
+    return Image.fromarray(np.tile(wave.astype(np.uint8), (44, 1))).convert("RGB")
+
+
+def grey(seed: int) -> Image.Image:
+    """None of the tints."""
+    blobs = np.random.default_rng([seed, 9]).integers(40, 256, (8, 8, 1)) * GREY
+    return Image.fromarray(blobs.astype(np.uint8)).resize((60, 44), Image.Resampling.BICUBIC)
+
+
+def grey_rows(count: int) -> list[FeedbackRow]:
+    """Everybody says that grey is neither."""
+    rows = [some_row(picture=grey(seed), client=f"grey{seed}") for seed in range(count)]
+    return [replace(row, corrected_label="neither", labels=LABELS) for row in rows]
+
+
+def turned_away(model: Model) -> float:
+    return sum(model.predict(grey(seed)).verdict == "neither" for seed in NEW) / len(NEW)
 
 
 @pytest.fixture
@@ -76,28 +108,31 @@ def test_the_loop_closes_refuses_nonsense_and_can_be_turned_back(  # noqa: PLR09
     api: HfApi, hub: Running, data: Path, champion: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = Settings(model=REPO, hf_endpoint=hub.url, hf_token=hub.token, data_dir=tmp_path / "app")
-    good = faded_rows(30)
-    feedback = write_feedback(tmp_path / "feedback", good)
+    good, neither = faded_rows(30), grey_rows(12)
+    feedback = write_feedback(tmp_path / "feedback", [*good, *neither])
     watch = ("watch", "--once", "--repo", REPO, "--data", data, "--feedback", feedback, "--out", tmp_path / "runs",
              "--epochs", 4, "--min-new")  # fmt: skip
     assert train("publish", champion, "--repo", REPO) == 0
     assert accuracy_on_faded(load_model(settings).model) < 0.6
 
-    assert train(*watch, 91) == 0
+    assert train(*watch, 103) == 0
     assert "not enough new feedback" in capsys.readouterr().out
-    assert train(*watch, 90) == 0
+    assert train(*watch, 102) == 0
     assert "published as v2" in capsys.readouterr().out
     served = load_model(settings).model
     assert served.revision == api.model_info(REPO).sha
     assert accuracy_on_faded(served) > 0.9
+    before = turned_away(Model.load(champion))
+    assert turned_away(served) > before + 0.3, before
 
     (run_folder,) = (tmp_path / "runs").iterdir()
     check_folder(run_folder)
     assert_described(run_folder, champion, good, data)
+    assert load_metadata(run_folder).training["feedback"]["neither"] == [row.id for row in neither]
     assert train(*watch, 1) == 0
     assert "not enough new feedback" in capsys.readouterr().out
 
-    write_feedback(feedback, [*good, *flipped_rows(40)])
+    write_feedback(feedback, [*good, *neither, *flipped_rows(40)])
     assert train(*watch, 100) == 3
     refused = capsys.readouterr()
     assert "REFUSED" in refused.out
