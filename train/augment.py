@@ -14,6 +14,8 @@ import torch
 from torch.nn import functional
 from torchvision.transforms import v2
 
+_AT_ONCE = 8  # pictures; few enough to stay in the processor's cache from one operation to the next
+
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
@@ -52,11 +54,17 @@ def augment(squares: torch.Tensor, aspects: torch.Tensor, *, side: int, how: Aug
     Returns:
         float32 (n, 3, side, side) in [0, 1], channels last in memory.
     """
-    pixels = squares.to(torch.float32).div_(255.0)
-    grid = functional.affine_grid(_affine(aspects, how), [len(squares), 3, side, side], align_corners=False)
-    pixels = functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
-    pixels = _coarsen(_recolour(pixels, how), how)
-    return pixels.contiguous(memory_format=torch.channels_last)
+    n, device = len(squares), squares.device
+    theta, colours, coarse = _affine(aspects, how), _colours(n, how, device), _coarse(n, how, device)
+    result = torch.empty(n, 3, side, side, device=device, memory_format=torch.channels_last)
+    for start in range(0, n, _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        pixels = squares[part].to(torch.float32).div_(255.0)
+        grid = functional.affine_grid(theta[part], [len(pixels), 3, side, side], align_corners=False)
+        pixels = functional.grid_sample(pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+        pixels = _recolour(pixels, *(each[part] for each in colours))
+        result[part] = _coarsen(pixels, coarse.chosen[part], coarse.scale)
+    return result
 
 
 def mix(
@@ -91,25 +99,41 @@ def _affine(aspects: torch.Tensor, how: Augmentation) -> torch.Tensor:
     return theta
 
 
-def _recolour(pixels: torch.Tensor, how: Augmentation) -> torch.Tensor:
-    """Saturation, contrast and brightness as one scale and one offset each, in place."""
-    n, device = len(pixels), pixels.device
-    grey = (pixels * torch.tensor([0.299, 0.587, 0.114], device=device).view(1, 3, 1, 1)).sum(dim=1, keepdim=True)
+@dataclass(frozen=True, slots=True)
+class _Coarse:
+    chosen: torch.Tensor
+    """Shape (n,), bool."""
+    scale: float
+    """What is left of their side."""
+
+
+def _colours(n: int, how: Augmentation, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Saturation, contrast and brightness as factors, shape (n, 1, 1, 1) each."""
     saturation = _factor(n, how.saturation, device)
     saturation[torch.rand(n, device=device) < how.grey] = 0.0
-    contrast, brightness = _factor(n, how.contrast, device), _factor(n, how.brightness, device)
+    return saturation, _factor(n, how.contrast, device), _factor(n, how.brightness, device)
+
+
+def _coarse(n: int, how: Augmentation, device: torch.device) -> _Coarse:
+    chosen = torch.rand(n, device=device) < how.coarse
+    return _Coarse(chosen, float(torch.empty(()).uniform_(0.25, 0.7)) if chosen.any() else 1.0)
+
+
+def _recolour(
+    pixels: torch.Tensor, saturation: torch.Tensor, contrast: torch.Tensor, brightness: torch.Tensor
+) -> torch.Tensor:
+    """Saturation, contrast and brightness as one scale and one offset each, in place."""
+    grey = 0.299 * pixels[:, 0:1] + 0.587 * pixels[:, 1:2] + 0.114 * pixels[:, 2:3]
     gain = contrast * brightness
     offset = grey.mean(dim=(2, 3), keepdim=True) * (1 - contrast) * brightness
-    return pixels.mul_(saturation * gain).add_(grey * ((1 - saturation) * gain)).add_(offset).clamp_(0.0, 1.0)
+    return pixels.mul_(saturation * gain).add_(grey.mul_((1 - saturation) * gain).add_(offset)).clamp_(0.0, 1.0)
 
 
-def _coarsen(pixels: torch.Tensor, how: Augmentation) -> torch.Tensor:
+def _coarsen(pixels: torch.Tensor, chosen: torch.Tensor, scale: float) -> torch.Tensor:
     """Shrink and enlarge some of the pictures, in place."""
-    chosen = torch.rand(len(pixels), device=pixels.device) < how.coarse
     if chosen.any():
         side = pixels.shape[-1]
-        small = functional.interpolate(pixels[chosen], scale_factor=float(torch.empty(()).uniform_(0.25, 0.7)),
-                                       mode="bilinear", antialias=True)  # fmt: skip
+        small = functional.interpolate(pixels[chosen], scale_factor=scale, mode="bilinear", antialias=True)
         pixels[chosen] = functional.interpolate(small, size=(side, side), mode="bilinear").clamp_(0.0, 1.0)
     return pixels
 

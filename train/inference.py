@@ -40,7 +40,7 @@ def standardize(pixels: torch.Tensor, spec: Preprocessing) -> torch.Tensor:
     """From float (n, 3, side, side) in [0, 1] to the network's input, in the memory order that convolutions like."""
     mean = torch.tensor(spec.mean, device=pixels.device).view(1, 3, 1, 1)
     std = torch.tensor(spec.std, device=pixels.device).view(1, 3, 1, 1)
-    return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
+    return (pixels - mean).div_(std).contiguous(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()
