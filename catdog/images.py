@@ -75,12 +75,14 @@ class Photo:
         """
         try:
             self._file.load()
+            if self._file.mode == "P" and self._file.palette is None:
+                raise ValueError("no palette")
+            image = _to_rgb(self._file)
         except _DECODER_ERRORS:
             raise UnreadableImageError(
                 "The image is damaged or cut short. Open it on your device and save it again, or choose another one."
             ) from None
         orientation = self._orientation or exif_orientation(self._file.info.get("exif"))
-        image = _to_rgb(self._file)
         image.info = {}
         return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 

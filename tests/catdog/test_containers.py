@@ -183,6 +183,14 @@ def test_of_a_file_that_is_two_things_only_the_picture_is_used(name: str) -> Non
         assert not re.search(rb"script|alert|PK\x05|php", to_jpeg(decode_image(data)))
 
 
+def test_a_palette_that_is_missing_is_damage() -> None:
+    data = encoded(picture("red").convert("P"), "PNG")
+    start = data.index(b"PLTE") - 4
+    length = struct.unpack_from(">I", data, start)[0]
+    with pytest.raises(UnreadableImageError):
+        decode_image(data[:start] + data[start + 12 + length :])
+
+
 def test_an_encoder_that_writes_small_pieces_is_not_refused() -> None:
     data = in_png(*[chunk(b"tEXt", b"a\0b")] * (MAX_PIECES // 2))
     assert decode_image(data).size == RED.size
