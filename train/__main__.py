@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_prepare(commands.add_parser("prepare", help="copy a data set: smaller pictures, and the split beside them"))
     _add_fit(commands.add_parser("fit", help="fine-tune a network; the result is a complete model folder"))
+    _add_soup(commands.add_parser("soup", help="average the weights of several fits into one better model"))
     _add_neither(commands.add_parser("neither", help="teach a model to say that a picture shows none of its labels"))
     _add_evaluate(commands.add_parser("evaluate", help="metrics of a model folder as JSON, or a whole report"))
     _add_audit(commands.add_parser("audit", help="what is wrong with a data set: duplicates and likely wrong labels"))
@@ -102,6 +103,19 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     add("--outliers", metavar="DATA", help="pictures of other things: the model learns to say `neither`, see `neither`")
     add("--seed", type=int, default=0)
     parser.set_defaults(run=_fit)
+
+
+def _add_soup(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    parser.description = (
+        "Average the weights of model folders that were fitted to the same data and split from the same weights, with "
+        "other options: no slower than one of them, and usually better than each. Calibrated and scored as after `fit`."
+    )
+    add("--model", required=True, action="append", type=Path, metavar="RUN", help="a model folder; name two or more")
+    add("--data", required=True, help="the data that they were trained with")
+    add("--revision", help="branch, tag or commit of the Hub data set")
+    add("--out", required=True, type=Path, metavar="RUN2", help="the model folder to make")
+    parser.set_defaults(run=_soup)
 
 
 def _add_neither(parser: argparse.ArgumentParser) -> None:
@@ -278,9 +292,7 @@ def _named_folder(text: str) -> tuple[str, Path]:
 def _prepare(arguments: argparse.Namespace) -> int:
     from train.prepare import prepare  # noqa: PLC0415
 
-    done = prepare(
-        arguments.data, arguments.out, revision=arguments.revision, side=arguments.side, seed=arguments.seed
-    )
+    done = prepare(arguments.data, arguments.out, revision=arguments.revision, side=arguments.side, seed=arguments.seed)
     print(json.dumps(asdict(done), indent=2))
     return 0
 
@@ -333,6 +345,13 @@ def _rule_options(arguments: argparse.Namespace) -> "RuleOptions":
         seed=arguments.seed,
         **{name: value for name, value in given.items() if value is not None},
     )
+
+
+def _soup(arguments: argparse.Namespace) -> int:
+    from train.soup import soup  # noqa: PLC0415 - torch is slow to import, and may be missing
+
+    print(soup(arguments.model, arguments.data, revision=arguments.revision, out=arguments.out))
+    return 0
 
 
 def _neither(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,61 @@
+"""Averaging the weights of several fits."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from catdog.errors import SettingsError
+from catdog.metadata import WEIGHTS_FILE, load_metadata
+from catdog.model import Model
+from train.fit import FitOptions, fit
+from train.soup import soup
+
+START = "start.safetensors"
+
+
+@pytest.fixture(scope="module")
+def members(options: FitOptions, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two fits from the same weights, at other rates."""
+    folder = tmp_path_factory.mktemp("soup")
+    (folder / START).write_bytes((trained / WEIGHTS_FILE).read_bytes())
+    first = replace(options, init=str(folder / START), splits=trained / "splits.csv", out=folder / "slow")
+    fast = replace(first, out=folder / "fast", schedule=replace(options.schedule, rate=5e-4, seed=2))
+    return [fit(first), fit(fast)]
+
+
+def test_the_weights_are_the_mean_of_the_members(members: list[Path], folder: Path, tmp_path: Path) -> None:
+    made = soup(members, str(folder), out=tmp_path / "soup")
+    mean, slow, fast = (load_file(each / WEIGHTS_FILE) for each in (made, *members))
+    name = "blocks.0.0.conv_dw.weight"
+    assert torch.allclose(mean[name], (slow[name] + fast[name]) / 2, atol=1e-6)
+    assert not torch.allclose(slow[name], fast[name], atol=1e-6)
+    metadata = load_metadata(made)
+    assert [each["name"] for each in metadata.training["settings"]["members"]] == ["slow", "fast"]
+    assert metadata.metrics["test"]["n"] == load_metadata(members[0]).metrics["test"]["n"]
+    assert Model.load(made).labels == metadata.labels
+
+
+def test_the_members_temperatures_do_not_count(members: list[Path], folder: Path, tmp_path: Path) -> None:
+    made = soup(members, str(folder), out=tmp_path / "soup")
+    weights, temperatures = [], []
+    for each in (made, *members):
+        weights.append(load_file(each / WEIGHTS_FILE)["classifier.weight"])
+        temperatures.append(load_metadata(each).temperature)
+    mean, *own = (weight * temperature for weight, temperature in zip(weights, temperatures, strict=True))
+    assert torch.allclose(mean, sum(own) / 2, atol=1e-5)  # type: ignore[arg-type]
+
+
+def test_models_that_do_not_fit_together_are_refused(
+    members: list[Path], trained: Path, folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match="starting weights"):
+        soup([members[0], trained], str(folder), out=tmp_path / "soup")
+    with pytest.raises(SettingsError, match="at least two"):
+        soup(members[:1], str(folder), out=tmp_path / "soup")
+    (tmp_path / "there").mkdir()
+    with pytest.raises(SettingsError, match="exists already"):
+        soup(members, str(folder), out=tmp_path / "there")
+    assert list(tmp_path.iterdir()) == [tmp_path / "there"]
