@@ -9,11 +9,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows: there, what a killed process left stays in the temporary folder
-    fcntl = None  # type: ignore[assignment]
-
 log = logging.getLogger(__name__)
 
 KEPT_S = 600.0
@@ -116,7 +111,9 @@ def _is_abandoned(folder: Path) -> bool:
 
 
 def _try_lock(lock: int) -> bool:
-    if fcntl is None:
+    try:
+        import fcntl  # noqa: PLC0415 - not on Windows: there, what a killed process left stays where it is
+    except ImportError:
         return False
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
