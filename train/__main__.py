@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from train.rule import RuleOptions
 
 _PACKAGES = {
-    "accelerate", "cleanlab", "datasets", "jinja2", "matplotlib", "mlflow", "onnx", "onnxscript", "safetensors", "scipy", "sklearn", "timm",
-    "torch", "torchvision", "tqdm",
+    "accelerate", "cleanlab", "datasets", "jinja2", "matplotlib", "mlflow", "onnx", "onnxscript", "safetensors",
+    "scipy", "sklearn", "timm", "torch", "torchvision", "tqdm",
 }  # fmt: skip
 
 
@@ -129,7 +129,8 @@ def _add_neither(parser: argparse.ArgumentParser) -> None:
     add("--data", required=True, help="the data that the model was trained with")
     add("--revision", help="branch, tag or commit of the Hub data set")
     add("--outliers", required=True, metavar="DATA",
-        help="a Hub data set or folder of pictures of other things; a column `name`, or sub-folders, say their kinds")  # fmt: skip
+        help="a Hub data set or folder of pictures of other things; a column `name`, or sub-folders, say their "
+        "kinds")  # fmt: skip
     add("--init", required=True, help="weights of the second network: a safetensors file, or timm/NAME on the Hub")
     add("--arch", default="tf_mobilenetv3_small_100", help="timm's name of the second network, for --init FILE")
     add("--side", type=_positive, help="side in pixels of the copy of the picture that it sees")

@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from tests.web.conftest import wait_for
 from web.pixel_budget import PixelBudget
 
@@ -58,10 +60,7 @@ def test_a_large_picture_is_not_passed_by_small_ones() -> None:
 def test_a_picture_that_fails_gives_its_pixels_back() -> None:
     budget = PixelBudget(10)
     for _ in range(2):
-        try:
-            with budget.hold(10):
-                raise ValueError
-        except ValueError:
-            pass
+        with pytest.raises(ValueError, match="broken"), budget.hold(10):
+            raise ValueError("broken")
     with budget.hold(10):
         pass
