@@ -21,7 +21,7 @@ def not_a_picture(data: bytes, url: str) -> str:
             "What is at this address is no picture that can be read. Try another address, or send the picture itself."
         )
     if suggested := suggested_picture(data, url):
-        return f"This address is a web page, not a picture. The page names this picture (og:image): {suggested}"
+        return f"This address is a web page, not a picture. It names the picture {suggested} (og:image): try that."
     return "This address is a web page, not a picture. Open the picture there and copy its own address."
 
 

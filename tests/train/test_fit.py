@@ -208,7 +208,7 @@ def test_a_full_disk_is_explained_and_leaves_no_model_folder(limit: int, tmp_pat
     """A limit on file sizes stands in for it: the first stops the checkpoint, the second the weights."""
     command = [
         "fit", "--data", str(folder), "--init", "random", "--arch", "mobilenetv3_small_050", "--epochs", "1",
-        "--out", str(tmp_path / "run"), "--img-size", "32", "--train-size", "32", "--batch-size", "32",
+        "--out", str(tmp_path / "run"), "--img-size", "32", "--train-size", "32", "--batch-size", "32", "--no-tracking",
         *(["--recipe", "probe"] if limit == 1_000_000 else []),
     ]  # fmt: skip
     code = f"""

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def refused(run: Path) -> None:
     report = GateReport(
         accepted=False, checks=(Check(name="slices", passed=False, finding="x"),), slices=(), numbers={}
     )
+    shutil.rmtree(run)
     complete_folder(run, weights=b"new", extra={"gate.json": report.model_dump_json().encode()})
 
 

@@ -293,7 +293,7 @@ def test_the_docs_need_no_network_and_name_every_route(client: httpx.Client) -> 
 def test_the_openapi_document_declares_every_error_that_tests_have_seen(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     paths = document["paths"]
-    assert set(paths["/predict"]["post"]["responses"]) == {"200", "413", "422", "429", "503"}
+    assert set(paths["/predict"]["post"]["responses"]) == {"200", "403", "408", "413", "422", "429", "503"}
     assert {"200", "201", "404", "422"} <= set(paths["/feedback"]["post"]["responses"])
     assert set(paths["/feedback"]["post"]["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
     assert "HTTPValidationError" not in document["components"]["schemas"]
