@@ -19,7 +19,7 @@ export const elements = {
   file: find("file", HTMLInputElement),
   preview: find("preview", HTMLImageElement),
   video: find("camera", HTMLVideoElement),
-  heat: find("heat", HTMLCanvasElement),
+  heat: find("heat-map", HTMLCanvasElement),
   choose: find("choose", HTMLButtonElement),
   startCamera: find("start-camera", HTMLButtonElement),
   snap: find("snap", HTMLButtonElement),

@@ -161,9 +161,14 @@ class Page {
     this.heatmap = answer.heatmap;
   }
 
-  toggleHeat() {
+  async toggleHeat() {
     const { heat, preview, why } = elements;
-    if (heat.hidden && this.heatmap) drawHeatmap(heat, this.heatmap, preview.naturalWidth / preview.naturalHeight);
+    const { turn, heatmap } = this;
+    if (heat.hidden && heatmap) {
+      await preview.decode().catch(() => undefined); // it has no size before; it fails where another photo came
+      if (turn !== this.turn) return;
+      drawHeatmap(heat, heatmap, preview.naturalWidth / preview.naturalHeight);
+    }
     heat.hidden = !heat.hidden;
     why.setAttribute("aria-pressed", String(!heat.hidden));
   }

@@ -176,12 +176,12 @@ def test_the_rules_of_the_metadata_decide(
 def test_why_lays_the_heat_map_over_the_photo(page: Page) -> None:
     choose(page, picture("red"))
     page.get_by_role("button", name="Why?").click()
-    expect(page.locator("#heat")).to_be_visible()
-    drawn = page.locator("#heat").evaluate("(c) => c.getContext('2d').getImageData(256, 170, 1, 1).data[3]")
+    expect(page.locator("#heat-map")).to_be_visible()
+    drawn = page.locator("#heat-map").evaluate("(c) => c.getContext('2d').getImageData(256, 170, 1, 1).data[3]")
     assert drawn > 0
     choose(page, picture("blue"))
     expect_verdict(page, "Blue")
-    expect(page.locator("#heat")).to_be_hidden()
+    expect(page.locator("#heat-map")).to_be_hidden()
 
 
 def test_kept_corrections_are_exported_and_imported(page: Page, tmp_path: Path) -> None:
