@@ -9,7 +9,7 @@ from catdog.images import decode_image, read_image, to_jpeg
 
 _SIDE = 320
 _THUMBNAIL_SIDE = 144  # shown at half of it: sharp on phones
-_FROM_GRADIO = {"lion": "lion.jpg", "cheetah": "cheetah1.jpg"}
+_FROM_GRADIO = {"lion": "lion.jpg", "cheetah": "cheetah.jpg"}
 
 
 class Examples:

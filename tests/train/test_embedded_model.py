@@ -61,7 +61,9 @@ def test_timm_and_onnx_runtime_give_the_same_answer(size: tuple[int, int]) -> No
         assert (difference > 1.01).mean() < 1e-4
         with torch.inference_mode():
             probabilities = softmax(network(torch.from_numpy(pixels)[None]).numpy())[0]
-        assert model.predict(image).probabilities == pytest.approx(probabilities, abs=1e-3)
+        assert model.predict(image).probabilities == pytest.approx(
+            probabilities, abs=5e-3
+        )  # the ONNX file may hold float16
 
 
 def test_transformers_gives_the_same_answer() -> None:
