@@ -17,6 +17,7 @@ from deploy.spacefile import load_spacefile
 from devhub.server import Running
 from tests.conftest import ROOT
 from tests.deploy.conftest import FEEDBACK, MODEL, READ_TOKEN, SPACE, SPACE_TOKEN, Runner
+from tests.web.conftest import wait_for
 
 DEADLINE_S = 180.0
 
@@ -173,6 +174,7 @@ def test_a_space_that_does_not_build_is_rolled_back(
     stages = ["RUNNING", "BUILD_ERROR", "RUNNING"]
     first = deployment(tmp_path, variables={"CATDOG_ACK": "remote"})
     deploy_space(first, dry_run=False, wait=False, deadline_s=DEADLINE_S)
+    wait_for(lambda: len(stages) == 2, "the first to run")  # else the second commit would get its stage
     before = first.space.find()
     second = deployment(tmp_path, title="Broken", variables={"CATDOG_ACK": "local"})
     with pytest.raises(ServiceError, match=r"is in the state BUILD_ERROR[\s\S]*It was rolled back"):
