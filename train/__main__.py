@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_fit(commands.add_parser("fit", help="fine-tune a network; the result is a complete model folder"))
     _add_soup(commands.add_parser("soup", help="average the weights of several fits into one better model"))
     _add_neither(commands.add_parser("neither", help="teach a model to say that a picture shows none of its labels"))
+    _add_drift(commands.add_parser("drift", help="store in a model folder what its pictures are like"))
     _add_evaluate(commands.add_parser("evaluate", help="metrics of a model folder as JSON, or a whole report"))
     _add_audit(commands.add_parser("audit", help="what is wrong with a data set: duplicates and likely wrong labels"))
     _add_baseline(commands.add_parser("baseline", help="simple models and finished ones in one table"))
@@ -68,6 +69,7 @@ def _add_prepare(parser: argparse.ArgumentParser) -> None:
     add("--revision", help="branch, tag or commit of the Hub data set")
     add("--out", required=True, type=Path, metavar="DIR", help="the folder to make")
     add("--side", type=_positive, default=256, help="shorter sides are made at most this long, in pixels")
+    add("--splits", type=Path, metavar="FILE", help="keep the split of an earlier model: its splits.csv")
     add("--seed", type=int, default=0, help="of the split")
     parser.set_defaults(run=_prepare)
 
@@ -138,6 +140,19 @@ def _add_neither(parser: argparse.ArgumentParser) -> None:
     add("--out", required=True, type=Path, metavar="RUN2", help="the model folder to make")
     add("--seed", type=int, default=0)
     parser.set_defaults(run=_neither)
+
+
+def _add_drift(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    parser.description = (
+        "Store in a model folder what its validation pictures are like, so that the running app can tell when it is "
+        "shown others. `fit`, `soup`, `neither` and `retrain` do this themselves."
+    )
+    add("--model", required=True, type=Path, metavar="RUN", help="a model folder; its metadata are changed")
+    add("--data", required=True, help="the data that the model was trained with")
+    add("--revision", help="branch, tag or commit of the Hub data set")
+    add("--other", action="store_true", help="the data are others: half of their pictures are the reference")
+    parser.set_defaults(run=_drift)
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
@@ -293,7 +308,14 @@ def _named_folder(text: str) -> tuple[str, Path]:
 def _prepare(arguments: argparse.Namespace) -> int:
     from train.prepare import prepare  # noqa: PLC0415
 
-    done = prepare(arguments.data, arguments.out, revision=arguments.revision, side=arguments.side, seed=arguments.seed)
+    done = prepare(
+        arguments.data,
+        arguments.out,
+        revision=arguments.revision,
+        side=arguments.side,
+        seed=arguments.seed,
+        splits=arguments.splits,
+    )
     print(json.dumps(asdict(done), indent=2))
     return 0
 
@@ -361,6 +383,14 @@ def _neither(arguments: argparse.Namespace) -> int:
     options = _rule_options(arguments)
     metrics = add_rule(arguments.model, arguments.data, options, revision=arguments.revision, out=arguments.out)
     print(json.dumps(metrics, indent=2))
+    return 0
+
+
+def _drift(arguments: argparse.Namespace) -> int:
+    from train.add_reference import add_reference  # noqa: PLC0415 - torch is slow to import, and may be missing
+
+    reference = add_reference(arguments.model, arguments.data, revision=arguments.revision, everything=arguments.other)
+    print(f"{arguments.model}: {', '.join(reference.properties)} of {reference.n} pictures")
     return 0
 
 

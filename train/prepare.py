@@ -26,7 +26,7 @@ from catdog.metadata import SPLITS_FILE
 from catdog.phash import pack, phash
 from train.export import clear_disk_errors, sync_folder
 from train.source import ORIGIN_FILE, Row, Source, open_source
-from train.splits import SPLITS, assign_splits, write_manifest
+from train.splits import SPLITS, Manifest, assign_splits, read_manifest, write_manifest
 
 _FILE = "data/train-00000-of-00001.parquet"  # a name by which `datasets` finds the split
 _QUALITY = 95
@@ -53,7 +53,9 @@ class _Copy:
     smaller: bool = False
 
 
-def prepare(data: str, out: Path, *, revision: str | None = None, side: int = 256, seed: int = 0) -> Prepared:
+def prepare(  # noqa: PLR0913 - each is one thing
+    data: str, out: Path, *, revision: str | None = None, side: int = 256, seed: int = 0, splits: Path | None = None
+) -> Prepared:
     """Copy a data set as Parquet, with the split manifest beside it.
 
     Args:
@@ -62,21 +64,24 @@ def prepare(data: str, out: Path, *, revision: str | None = None, side: int = 25
         revision: Branch, tag or commit of the Hub data set; the copy notes the commit.
         side: Pictures whose shorter side is longer than this many pixels are made that small.
         seed: Of the split.
+        splits: An earlier manifest: pictures that it knows, and their near-duplicates, keep their split.
 
     Raises:
         SettingsError: the folder exists already, or cannot be written.
+        ModelError: the earlier manifest is missing or damaged.
         DataError: the data cannot be used, or the disk is full.
         HubError: see `open_source`.
     """
     if out.exists():
         raise SettingsError(f"{out} exists already. Choose another --out, or delete it.")
+    earlier = None if splits is None else read_manifest(splits)
     source = open_source(data, revision=revision)
     aside = out.with_name(f"{out.name}.partial")
     with clear_disk_errors(out):
         shutil.rmtree(aside, ignore_errors=True)
         (aside / _FILE).parent.mkdir(parents=True)
         copies = _write_rows(source, aside / _FILE, side)
-        counts = _write_splits(copies, source, aside / SPLITS_FILE, seed)
+        counts = _write_splits(copies, source, aside / SPLITS_FILE, seed, earlier)
         origin = {"name": source.title, "revision": source.revision, "rows": len(source), "side": side}
         (aside / ORIGIN_FILE).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
         sync_folder(aside)
@@ -142,13 +147,15 @@ def _copy(row: Row, side: int) -> _Copy:
     return _Copy(Row(row.index, data, row.label), phash(image), smaller=data is not row.data)
 
 
-def _write_splits(copies: list[_Copy], source: Source, path: Path, seed: int) -> dict[str, int]:
+def _write_splits(
+    copies: list[_Copy], source: Source, path: Path, seed: int, earlier: Manifest | None
+) -> dict[str, int]:
     """Write the manifest; returns how many pictures each split has."""
     hashes = [copy.phash for copy in copies if copy.phash is not None]
     labels = np.array([copy.row.label for copy in copies if copy.phash is not None], dtype=np.int64)
     if not hashes:
         raise DataError(f"{source.name} has no readable picture with a label. Nothing can be prepared.")
     packed = pack(hashes)
-    splits = assign_splits(packed, labels, seed=seed)
+    splits = assign_splits(packed, labels, seed=seed, earlier=earlier)
     write_manifest(path, packed, splits)
     return {split: int((splits == split).sum()) for split in SPLITS}

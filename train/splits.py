@@ -72,10 +72,7 @@ def divide(
         manifest: An earlier model's split: its pictures, and their near-duplicates, keep theirs.
         overlay: Corrections of the labels; they do not change who is in which split.
     """
-    splits = assign_splits(examples.hashes, examples.labels, seed=seed)
-    if manifest is not None:
-        seen = seen_splits(examples.hashes, manifest)
-        splits = np.where(seen == "", splits, seen)
+    splits = assign_splits(examples.hashes, examples.labels, seed=seed, earlier=manifest)
     return Divided(examples, splits, None if overlay is None else clean_labels(examples, overlay))
 
 
@@ -95,11 +92,13 @@ def restore(examples: Examples, manifest: Manifest) -> Divided:
     return data
 
 
-def assign_splits(hashes: Hashes, labels: npt.NDArray[np.int64], *, seed: int) -> npt.NDArray[np.str_]:
+def assign_splits(
+    hashes: Hashes, labels: npt.NDArray[np.int64], *, seed: int, earlier: Manifest | None = None
+) -> npt.NDArray[np.str_]:
     """Split 80/10/10 within each label, by groups of near-duplicates.
 
     Groups are ordered by a keyed hash of their content, so the result depends on the pictures and the seed alone, not
-    on the order of the rows.
+    on the order of the rows. Pictures of an earlier manifest, and their near-duplicates, keep the split that they had.
 
     Returns:
         Array of shape (n,) of "train", "validation" or "test".
@@ -110,7 +109,10 @@ def assign_splits(hashes: Hashes, labels: npt.NDArray[np.int64], *, seed: int) -
     order = np.lexsort((labels, *hashes.T))
     splits = np.empty(len(labels), dtype="<U10")
     splits[order] = _assign_sorted(hashes[order], labels[order], seed)
-    return splits
+    if earlier is None:
+        return splits
+    seen = seen_splits(hashes, earlier)
+    return np.where(seen == "", splits, seen)
 
 
 def _assign_sorted(hashes: Hashes, labels: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.str_]:

@@ -14,9 +14,9 @@ from train.publish import check_folder
 
 PARAMETERS = """
 seed: 0
-data: {source: tints, revision: main, side: 40}
+data: {source: tints, revision: main, side: 40, overlay: train/overlays/cats_vs_dogs.csv, splits: splits.csv}
 network: {init: random, arch: mobilenetv3_small_050, img_size: 32, crop_pct: 1.0}
-fit: {epochs: 2, batch_size: 8, train_size: 32, rate: 0.001}
+fit: {epochs: 2, batch_size: 8, train_size: 32, rate: 0.001, seed: 1}
 """
 STAGES = ("prepare", "audit", "fit", "evaluate", "card")
 
@@ -46,9 +46,10 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pipeline")
     for name in ("catdog", "feedback", "train"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", "model_card.md"):
+    for name in ("dvc.yaml", "model_card.md", ".dvcignore"):
         shutil.copyfile(ROOT / name, folder / name)
     write_folder(folder / "tints", count=24)
+    shutil.copyfile(ROOT / "model" / "splits.csv", folder / "splits.csv")
     (folder / "params.yaml").write_text(PARAMETERS)
     dvc(folder, "init", "--no-scm", "--quiet")
     shutil.copyfile(ROOT / ".dvc" / "config", folder / ".dvc" / "config")

@@ -36,6 +36,14 @@ def test_the_manifest_is_the_split_that_training_would_make(folder: Path, tmp_pa
         assert manifest[digest.tobytes().hex()] == split
 
 
+def test_pictures_that_an_earlier_model_knew_keep_their_split(folder: Path, tmp_path: Path) -> None:
+    prepare(str(folder), tmp_path / "first", seed=1)
+    prepare(str(folder), tmp_path / "other", seed=2)
+    prepare(str(folder), tmp_path / "kept", seed=2, splits=tmp_path / "first" / "splits.csv")
+    first, other, kept = (read_manifest(tmp_path / name / "splits.csv") for name in ("first", "other", "kept"))
+    assert kept == first != other
+
+
 def test_large_pictures_are_made_smaller_and_hashed_as_they_then_are(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "data", LABELS[:2], count=3)
     picture("amber", 50, (400, 90)).save(folder / "amber" / "wide.png")
