@@ -1,7 +1,6 @@
 """Serve the page and the API: `python app.py`. Settings come from the environment; see the README."""
 
 import argparse
-import logging
 from collections.abc import Sequence
 
 from catdog import __version__
@@ -9,6 +8,7 @@ from catdog.cli import run
 from catdog.hub import load_model
 from catdog.settings import load_settings
 from feedback.journal import Journal
+from web.logs import set_up_log
 from web.serve import bind, serve
 
 
@@ -16,7 +16,7 @@ def main(argv: Sequence[str]) -> int:
     """Settings, address, model, journal; the app of these; serve."""
     _parser().parse_args(argv)
     settings = load_settings()
-    logging.getLogger().setLevel(settings.log_level)
+    set_up_log(settings.log_level, settings.log_format)
     listener = bind(settings.host, settings.port)
     loaded = load_model(settings)
     journal = Journal.open(settings.data_dir)

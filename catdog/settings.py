@@ -99,6 +99,9 @@ class Settings(BaseSettings):
     )
     space_id: str = Field("", validation_alias="SPACE_ID", description="set by Spaces: the Space this runs on")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much to log")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="text: lines for people; json: an object a line, for machines"
+    )
 
     @property
     def remote_ack(self) -> bool:

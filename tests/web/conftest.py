@@ -66,7 +66,7 @@ def running(folder: Path, model: Path, **settings: object) -> Iterator[Server]:
         process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=out, stderr=out)
     try:
         wait_for(lambda: b"Ready on" in log.read_bytes() or process.poll() is not None, "the server")
-        match = re.search(r"Ready on (http://\S+)", log.read_text())
+        match = re.search(r"Ready on (http://[\w.:]+)", log.read_text())
         assert match, log.read_text()
         yield Server(match[1], data_dir, log, process)
     finally:
