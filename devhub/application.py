@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI, Request
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -20,6 +21,7 @@ def create_app(hub: Hub, faults: Faults | None = None) -> ASGIApp:
     app.state.hub = hub
     app.add_exception_handler(RefusedError, _answer_refusal)
     app.add_exception_handler(HTTPException, _answer_http_exception)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
     for module in (account, repositories, revisions, spaces, contents, uploads):
         app.include_router(module.router)
     if faults is None:
@@ -75,3 +77,9 @@ def _answer_refusal(_: Request, error: Exception) -> Response:
 def _answer_http_exception(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": str(error.detail)}, status_code=error.status_code, headers=error.headers)
+
+
+def _answer_nobody(_: Request, error: Exception) -> Response:
+    """A client that is gone before its body is whole: nothing was kept, and it is no error of ours."""
+    assert isinstance(error, ClientDisconnect)
+    return Response(status_code=400)

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +12,8 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -29,10 +32,10 @@ FIRST_COMMITS = 3
 
 
 @contextmanager
-def served(root: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+def served(root: Path, *options: str, log: IO[str] | None = None) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """`python -m devhub` in a process of its own, and the two lines that it prints."""
     command = [sys.executable, "-m", "devhub", "--root", str(root), "--port", "0", *options]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True) as process:
         try:
             yield process, [process.stdout.readline().strip() for _ in range(2)]
         finally:
@@ -122,3 +125,20 @@ def test_a_port_in_use_is_explained(hub: Running, tmp_path: Path, capsys: pytest
     port = hub.url.rpartition(":")[2]
     assert run(main, ["--root", str(tmp_path / "other"), "--port", port]) == 2
     assert "--port" in capsys.readouterr().err
+
+
+def test_a_client_that_goes_away_in_the_middle_of_a_commit_leaves_nothing_and_no_traceback(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w+") as log, served(tmp_path / "hub", log=log) as (process, lines):
+        url, token = value(lines[0]), value(lines[1])
+        api = HfApi(endpoint=url, token=token)
+        head = api.create_repo(REPO) and api.model_info(REPO).sha
+        with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port)) as connection:
+            connection.sendall(
+                f"POST /api/models/{REPO}/commit/main HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {token}\r\n"
+                "Content-Length: 1000\r\n\r\n{".encode()
+            )
+        assert api.model_info(REPO).sha == head
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=10)
+        log.seek(0)
+        assert "Traceback" not in log.read()
