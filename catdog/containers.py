@@ -37,6 +37,9 @@ _AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 
 _KEPT_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
+_HEIF, _AVIF = (b"mif1", b"msf1"), (b"avif", b"avis")
+
 _GIF_HEADER_BYTES = 13
 _EXTENSION, _GRAPHIC_CONTROL, _PICTURE = 0x21, 0xF9, 0x2C
 
@@ -72,6 +75,14 @@ def strip(data: bytes) -> Stripped:
     if data[4:8] == b"ftyp":  # AVIF and HEIC name the types of their items, and have their orientation elsewhere
         return Stripped(data.replace(b"Exif", b"skip"), None)
     return Stripped(data, None)
+
+
+def is_heic(data: bytes) -> bool:
+    """Whether a file is HEIC, by the brands that it names; AVIF files may name the same first one."""
+    if data[4:8] != b"ftyp":
+        return False
+    brand, end = data[8:12], int.from_bytes(data[:4])
+    return brand in _HEIC or (brand in _HEIF and not any(name in data[16:end] for name in _AVIF))
 
 
 def exif_orientation(exif: bytes | None) -> int:

@@ -1,6 +1,5 @@
 """Photo bytes to pixels: decoding what strangers send, and the preprocessing that a model's metadata asks for."""
 
-import functools
 import io
 import math
 import struct
@@ -9,19 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from catdog.containers import exif_orientation, strip
+from catdog.containers import exif_orientation, is_heic, strip
 from catdog.errors import ImageTooLargeError, UnreadableImageError
 from catdog.metadata import Preprocessing
+from catdog.opened import BYTES_PER_PIXEL, HeicFile, Opened, PillowFile
 
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "HEIF")
-"""Pillow's names of the accepted formats; it has 40 more, some with a history of holes."""
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP")
+"""Pillow's names of the accepted formats beside HEIC; it has 40 more, some with a history of holes."""
 
 ACCEPTED = "JPEG, PNG, WebP, AVIF, GIF, BMP or HEIC"
 
 DECODED_SIDE = 512
-"""A large JPEG is decoded at a reduced scale that leaves its shorter side this many pixels: enough for every use."""
+"""A large picture is reduced to 1/2, 1/4 or 1/8 that leaves its shorter side this many pixels: enough for every use."""
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -32,8 +32,13 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_COPIES = {"WEBP": 2}
-"""libwebp holds a picture twice."""
+_STRIP_PIXELS = 1_000_000
+"""A large picture is converted and reduced in parts of so many pixels, not held as a whole in another mode."""
+
+_WEBP_SHARE = 2
+"""libwebp and Pillow hold a picture several times: it may have half as many pixels."""
+
+_DAMAGED_HEADER = f"The image's header is damaged. Send another {ACCEPTED} file."
 
 # What Pillow's decoders raise on damaged input, found by fuzzing: their own errors are not wrapped.
 _DECODER_ERRORS = (EOFError, OSError, RuntimeError, SyntaxError, ValueError, struct.error)
@@ -50,21 +55,13 @@ class ImageLimits:
     """Phones take HEIC of 48 million pixels, and it has no reduced-scale decoding."""
 
 
-@functools.cache
-def _register_heif() -> None:
-    """Teach Pillow HEIC; imported late because the library is large."""
-    import pillow_heif  # noqa: PLC0415
-
-    pillow_heif.register_heif_opener(thumbnails=False)
-
-
 @dataclass(frozen=True, slots=True)
 class Photo:
     """A photo whose header was read and found acceptable, and of which no pixel is decoded yet."""
 
     pixels: int
-    """How many of them decoding holds in memory at a time; nearly all of what it costs."""
-    _file: ImageFile.ImageFile
+    """How many of them decoding holds in memory at a time, with all that decoders keep: 4 bytes each."""
+    _file: Opened
     _orientation: int | None
 
     def decode(self) -> Image.Image:
@@ -75,14 +72,15 @@ class Photo:
         """
         try:
             self._file.load()
-            if self._file.mode == "P" and self._file.palette is None:
-                raise ValueError("no palette")
-            image = _to_rgb(self._file)
+            image = _reduced_rgb(self._file)
         except _DECODER_ERRORS:
             raise UnreadableImageError(
                 "The image is damaged or cut short. Open it on your device and save it again, or choose another one."
             ) from None
-        orientation = self._orientation or exif_orientation(self._file.info.get("exif"))
+        finally:
+            exif = self._file.exif()
+            self._file.release()
+        orientation = self._orientation or exif_orientation(exif)
         image.info = {}
         return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
@@ -90,8 +88,8 @@ class Photo:
 def open_image(data: bytes, *, limits: ImageLimits | None = None) -> Photo:
     """Read one photo's header, and cut off what is no picture.
 
-    Bytes and pixels are counted before any pixel is decoded, so a compression bomb costs a header. Large JPEGs will be
-    decoded at 1/2, 1/4 or 1/8 of their size, with at least `DECODED_SIDE` pixels left on the shorter side.
+    Bytes and pixels are counted before any pixel is decoded, so a compression bomb costs a header. Large pictures will
+    come out at 1/2, 1/4 or 1/8 of their size, with at least `DECODED_SIDE` pixels left on the shorter side.
 
     Raises:
         UnreadableImageError: the bytes are no image of an accepted format, or their header is damaged.
@@ -106,9 +104,11 @@ def open_image(data: bytes, *, limits: ImageLimits | None = None) -> Photo:
             "Send a smaller copy."
         )
     stripped = strip(data)
-    file = _open(stripped.data)
-    pixels = _check_pixels(file, limits, is_multi_scan=stripped.is_multi_scan)
-    return Photo(pixels, file, stripped.orientation)
+    if is_heic(stripped.data):
+        file = _open_heic(stripped.data, limits)
+    else:
+        file = _open(stripped.data, limits, is_multi_scan=stripped.is_multi_scan)
+    return Photo(file.bytes_held() // BYTES_PER_PIXEL, file, stripped.orientation)
 
 
 def decode_image(data: bytes, *, limits: ImageLimits | None = None) -> Image.Image:
@@ -168,43 +168,73 @@ def to_jpeg(image: Image.Image, *, max_side: int = DECODED_SIDE, quality: int = 
     return out.getvalue()
 
 
-def _open(data: bytes) -> ImageFile.ImageFile:
-    """Read the header."""
-    _register_heif()
+def _open_heic(data: bytes, limits: ImageLimits) -> Opened:
     try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
+        file = HeicFile(data)
+    except _DECODER_ERRORS:
+        raise UnreadableImageError(_DAMAGED_HEADER) from None
+    declared = math.prod(file.size)
+    _check(declared, limits.max_pixels)
+    _check(declared, limits.max_heic_pixels, kind="HEIC")
+    return file
+
+
+def _open(data: bytes, limits: ImageLimits, *, is_multi_scan: bool) -> Opened:
+    """Read the header, count the pixels, and ask the JPEG decoder for a reduced scale."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageTooLargeError("The image has far too many pixels. Send a smaller copy.") from None
     except UnidentifiedImageError:
         raise UnreadableImageError(f"This is no image that can be read. Send a {ACCEPTED} file.") from None
     except _DECODER_ERRORS:
-        raise UnreadableImageError(f"The image's header is damaged. Send another {ACCEPTED} file.") from None
+        raise UnreadableImageError(_DAMAGED_HEADER) from None
+    declared = math.prod(image.size)
+    _check(declared, limits.max_pixels)
+    image.draft(None, (DECODED_SIDE, DECODED_SIDE))  # None keeps the mode; only the JPEG decoder listens
+    if is_multi_scan:  # its decoder holds all of it, whatever the scale
+        _check(declared, limits.max_decoded_pixels, kind="progressive JPEG")
+    elif math.prod(image.size) > limits.max_decoded_pixels or image.format == "WEBP":
+        share = _WEBP_SHARE if image.format == "WEBP" else 1
+        _check(declared, limits.max_decoded_pixels // share, kind=image.format or "")
+    return PillowFile(image, coefficients=declared * len(image.getbands()) if is_multi_scan else 0)
 
 
-def _check_pixels(image: ImageFile.ImageFile, limits: ImageLimits, *, is_multi_scan: bool) -> int:
-    """Ask the JPEG decoder for a reduced scale; returns how many pixels decoding will hold in memory.
+def _check(declared: int, most: int, *, kind: str = "") -> None:
+    """Compare a picture's pixels with a limit, of one kind of file or of all.
 
     Raises:
         ImageTooLargeError: these are too many.
     """
-    declared = image.width * image.height
-    if declared > limits.max_pixels:
+    if declared <= most:
+        return
+    if not kind:
         raise ImageTooLargeError(
-            f"The image has {_millions(declared)} million pixels; at most {_millions(limits.max_pixels)} million are "
-            "accepted. Send a smaller copy."
+            f"The image has {_millions(declared)} million pixels; at most {_millions(most)} million are accepted. "
+            "Send a smaller copy."
         )
-    image.draft(None, (DECODED_SIDE, DECODED_SIDE))  # None keeps the mode; only the JPEG decoder listens
-    allowed = limits.max_heic_pixels if image.format == "HEIF" else limits.max_decoded_pixels
-    held = declared if is_multi_scan else image.width * image.height
-    held *= _COPIES.get(image.format or "", 1)
-    if held > allowed:
-        kind = "progressive JPEG" if is_multi_scan else image.format
-        most = allowed // _COPIES.get(image.format or "", 1)
-        raise ImageTooLargeError(
-            f"The image has {_millions(declared)} million pixels; a {kind} may have {_millions(most)} "
-            "million. Send a smaller copy, or a plain JPEG."
-        )
-    return held
+    raise ImageTooLargeError(
+        f"The image has {_millions(declared)} million pixels; a {kind} may have {_millions(most)} million. "
+        "Send a smaller copy, or a plain JPEG."
+    )
+
+
+def _reduced_rgb(file: Opened) -> Image.Image:
+    """A decoded picture in RGB, with at least `DECODED_SIDE` pixels on its shorter side; converted in strips."""
+    width, height = file.size
+    factor = next(f for f in (8, 4, 2, 1) if f * DECODED_SIDE <= min(width, height) or f == 1)
+    rows = max(1, _STRIP_PIXELS // (width * factor)) * factor
+    if rows >= height:
+        return _reduce(_to_rgb(file.strip(0, height)), factor)
+    reduced = Image.new("RGB", (-(-width // factor), -(-height // factor)))
+    for top in range(0, height, rows):
+        strip = file.strip(top, min(top + rows, height))
+        reduced.paste(_reduce(_to_rgb(strip), factor), (0, top // factor))
+    return reduced
+
+
+def _reduce(image: Image.Image, factor: int) -> Image.Image:
+    return image.reduce(factor) if factor > 1 else image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
