@@ -1,9 +1,12 @@
 """`metadata.json`: what a model folder says about itself. Labels, preprocessing and rules come from here alone."""
 
+import base64
 import hashlib
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from catdog.errors import ModelError
@@ -61,6 +64,54 @@ class VerdictRules(_Frozen):
     unsure: UnsureRule | None = None
 
 
+class Distribution(_Frozen):
+    """How one property of pictures is distributed: some points of its cumulative distribution function."""
+
+    values: tuple[float, ...] = Field(min_length=1)
+    """Ascending."""
+    shares: tuple[float, ...]
+    """Of the pictures, in [0, 1]: how many have at most that value."""
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if len(self.shares) != len(self.values):
+            raise ValueError("values and shares must be equally many")
+        for points in (self.values, self.shares):
+            if list(points) != sorted(points):
+                raise ValueError("values and shares must ascend")
+        return self
+
+
+class Projection(_Frozen):
+    """From the network's features to principal components of variance 1: `weights @ features + offsets`."""
+
+    weights: str
+    """Shape (components, features): float16, little-endian, in base64."""
+    offsets: tuple[float, ...] = Field(min_length=1)
+    """One for each component."""
+
+    @property
+    def matrix(self) -> npt.NDArray[np.float32]:
+        """The weights, shape (components, features)."""
+        return np.frombuffer(base64.b64decode(self.weights), "<f2").astype(np.float32).reshape(len(self.offsets), -1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.matrix.shape[1] < 1:
+            raise ValueError("weights and offsets do not fit together")
+        return self
+
+
+class DriftReference(_Frozen):
+    """What pictures were like that the model was judged by; see `catdog.drift`."""
+
+    n: int = Field(gt=0)
+    """How many pictures."""
+    properties: dict[str, Distribution]
+    projection: Projection | None = None
+    """For the property `features`."""
+
+
 class FileHash(_Frozen):
     """One file of the model folder."""
 
@@ -83,7 +134,7 @@ class Metadata(_Frozen):
     """Already folded into the last layer; recorded so that it can be undone."""
     training: dict[str, Any] = {}
     """Data with revision and hash, recipe, starting weights."""
-    drift_reference: dict[str, Any] | None = None
+    drift_reference: DriftReference | None = None
     seed: int | None = None
     versions: dict[str, str] = {}
     """Library versions."""

@@ -1,6 +1,6 @@
 """The served model: a model folder, loaded and checked, that turns images into predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -15,6 +15,7 @@ from catdog.errors import ModelError
 from catdog.images import preprocess
 from catdog.metadata import NEITHER, ONNX_FILE, UNSURE, WEIGHTS_FILE, Metadata, load_metadata, verify_file
 
+_FEATURES = "features"
 _ORT_ERRORS = (
     ort_errors.EPFail, ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.InvalidGraph, ort_errors.InvalidProtobuf,
     ort_errors.NoModel, ort_errors.NoSuchFile, ort_errors.NotFound, ort_errors.NotImplemented,
@@ -51,6 +52,19 @@ class Prediction:
     def probability(self) -> float | None:
         """The probability of `positive_label`; None if the model has none."""
         return None if self.positive_label is None else self.probabilities[self.labels.index(self.positive_label)]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a model says about one image, and what it saw."""
+
+    prediction: Prediction
+    size: tuple[int, int]
+    """Width and height of the decoded image in pixels."""
+    pixels: npt.NDArray[np.float32]
+    """The network's input, shape (3, side, side)."""
+    features: npt.NDArray[np.float32] | None
+    """What the network sees before it decides, shape (features,); None if it does not tell."""
 
 
 class Model:
@@ -103,15 +117,14 @@ class Model:
 
     def predict_batch(self, inputs: Sequence[npt.NDArray[np.float32]]) -> list[Prediction]:
         """Classify preprocessed images, each of shape (3, side, side)."""
-        outputs = dict(
-            zip(self._outputs, self._session.run(self._outputs, {"pixel_values": np.stack(inputs)}), strict=True)
-        )
-        probabilities = softmax(outputs["logits"])
-        scores = outputs.get("neither_score")
-        return [
-            self._prediction(row, None if scores is None else float(scores[index].item()))
-            for index, row in enumerate(probabilities)
-        ]
+        return self._predictions(self._run(self._outputs, inputs))
+
+    def look(self, image: Image.Image) -> Seen:
+        """Classify one RGB image of any size; the answer comes with what it was made from."""
+        pixels = preprocess(image, self.metadata.preprocessing)
+        features = [_FEATURES] if _FEATURES in self._has else []
+        outputs = self._run([*self._outputs, *features], [pixels])
+        return Seen(self._predictions(outputs)[0], image.size, pixels, outputs[_FEATURES][0] if features else None)
 
     @property
     def explains(self) -> bool:
@@ -140,13 +153,24 @@ class Model:
         Raises:
             ModelError: the network does not give them.
         """
-        return self._output("features", inputs)
+        return self._output(_FEATURES, inputs)
 
     def _output(self, name: str, inputs: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
         if name not in self._has:
             raise ModelError(f"{ONNX_FILE} of {self.model_id} has no output named `{name}`. Export the model again.")
-        result: npt.NDArray[np.float32] = self._session.run([name], {"pixel_values": np.stack(inputs)})[0]
-        return result
+        return self._run([name], inputs)[name]
+
+    def _run(
+        self, names: Sequence[str], inputs: Sequence[npt.NDArray[np.float32]]
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        return dict(zip(names, self._session.run(names, {"pixel_values": np.stack(inputs)}), strict=True))
+
+    def _predictions(self, outputs: Mapping[str, npt.NDArray[np.float32]]) -> list[Prediction]:
+        scores = outputs.get("neither_score")
+        return [
+            self._prediction(row, None if scores is None else float(scores[index].item()))
+            for index, row in enumerate(softmax(outputs["logits"]))
+        ]
 
     def _prediction(self, probabilities: npt.NDArray[np.float64], neither_score: float | None) -> Prediction:
         rules = self.metadata.verdict

@@ -6,15 +6,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from catdog.metadata import load_metadata, verify_file
+from catdog.metadata import DriftReference, load_metadata, verify_file
 from train.export import clear_disk_errors
 from train.folder import finish_model_folder
 
 
-def amend_model_folder(folder: Path, metrics: Mapping[str, dict[str, Any]], *, plots: Sequence[Path] = ()) -> None:
+def amend_model_folder(
+    folder: Path,
+    metrics: Mapping[str, dict[str, Any]],
+    *,
+    plots: Sequence[Path] = (),
+    drift_reference: DriftReference | None = None,
+) -> None:
     """Put `metrics` into the metadata, beside or in place of those of the same name, and copy `plots` into the folder.
 
-    It is done in a copy, which then takes the folder's place.
+    A `drift_reference` takes the place of the one that is there. All is done in a copy, which then takes the folder's
+    place.
 
     Raises:
         ModelError: the folder is damaged.
@@ -27,7 +34,11 @@ def amend_model_folder(folder: Path, metrics: Mapping[str, dict[str, Any]], *, p
         copy = shutil.copytree(folder, Path(aside) / "new")
         for plot in plots:
             shutil.copyfile(plot, copy / plot.name)
-        finish_model_folder(copy, metadata.model_copy(update={"metrics": {**metadata.metrics, **metrics}}))
+        changes = {
+            "metrics": {**metadata.metrics, **metrics},
+            "drift_reference": drift_reference or metadata.drift_reference,
+        }
+        finish_model_folder(copy, metadata.model_copy(update=changes))
         _swap(folder, copy)
 
 

@@ -25,6 +25,7 @@ from catdog.metadata import (
 from catdog.model import Model, softmax
 from train.calibration import UNSURE_ERROR_RATE, fit_temperature, fit_unsure
 from train.card import CARD_FILE, render_card
+from train.drift import reference_of
 from train.evaluate import score_rows
 from train.export import export_network, hash_files, library_versions, sync_folder
 from train.inference import pixel_batches, run
@@ -84,14 +85,19 @@ def write_model_folder(  # noqa: PLR0913, PLR0917 - each is one thing
 
 
 def score_and_finish(folder: Path, metadata: Metadata, data: Divided, rule: Rule | None) -> None:
-    """Add the rule for "neither" to a folder's network, store it small too, score it, and finish the folder."""
+    """Add the rule for "neither" to a folder's network, store it small too, score it, and finish the folder.
+
+    The drift reference is made here as well: it is of the network as it is served.
+    """
     if rule is not None:
         rule.add_to(folder / ONNX_FILE)
         metadata = rule.noted_in(metadata)
     stored = make_small(folder, metadata, data)
     write_metadata(folder, metadata.model_copy(update={"files": hash_files(folder)}))
-    metrics = {**metadata.metrics, **_score(folder, data), "stored": stored}
-    finish_model_folder(folder, metadata.model_copy(update={"metrics": metrics}))
+    model = Model.load(folder)
+    metrics = {**metadata.metrics, **_score(model, data), "stored": stored}
+    changes = {"metrics": metrics, "drift_reference": reference_of(model, data)}
+    finish_model_folder(folder, metadata.model_copy(update=changes))
 
 
 def finish_model_folder(folder: Path, metadata: Metadata) -> None:
@@ -113,8 +119,7 @@ def _calibrate(network: nn.Module, data: Divided, spec: Preprocessing) -> tuple[
     return temperature, VerdictRules(unsure=None if threshold is None else UnsureRule(min_confidence=threshold))
 
 
-def _score(folder: Path, data: Divided) -> dict[str, dict[str, Any]]:
-    model = Model.load(folder)
+def _score(model: Model, data: Divided) -> dict[str, dict[str, Any]]:
     metrics: dict[str, dict[str, Any]] = {}
     for split in _SCORED:
         metrics[split] = score_rows(model, data.examples.source, data.rows(split), data.labels(split))
