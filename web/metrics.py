@@ -1,20 +1,30 @@
 """What the service counts, for Prometheus and as JSON."""
 
 import threading
+import time
 from collections import Counter as Tally
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0 as PROMETHEUS_TEXT
 
+from catdog import __version__
+from catdog.drift import DriftMonitor
 from catdog.model import Prediction
+from web.drift_gauges import DriftGauges
+from web.gauges import Gauges
 from web.history import History
 
 __all__ = ["PROMETHEUS_TEXT", "Metrics", "Summary"]
 
 _LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_CONFIDENCE_BUCKETS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
+STAGES = ("fetch", "wait", "decode", "predict", "save")
+"""Fetching a picture by its address, waiting for a thread, reading and decoding, preprocessing and the network, and
+keeping a correction."""
 
 
 def _now() -> datetime:
@@ -59,34 +69,63 @@ class Metrics:
             buckets=_LATENCY_BUCKETS_S,
             registry=self.registry,
         )
+        self._stages = Histogram(
+            "catdog_stage_seconds",
+            "Time that the parts of an answer take",
+            ["stage"],
+            buckets=_LATENCY_BUCKETS_S,
+            registry=self.registry,
+        )
+        for stage in STAGES:
+            self._stages.labels(stage)
+        self._confidence = Histogram(
+            "catdog_confidence",
+            "Probability of the most probable label",
+            buckets=_CONFIDENCE_BUCKETS,
+            registry=self.registry,
+        )
         self._feedback = Counter("catdog_feedback", "Answers kept", ["kind"], registry=self.registry)
+        self._feedback_failures = Counter(
+            "catdog_feedback_failures", "Answers that were not kept", ["code"], registry=self.registry
+        )
+        self._errors = Counter("catdog_error_answers", "Error answers of the API", ["code"], registry=self.registry)
+        # An increase from nothing to 1 is none for Prometheus, and alerts wait for the first one.
+        self._feedback_failures.labels("feedback_failed")
+        self._errors.labels("internal_error")
         self._model = Gauge(
             "catdog_model_info", "The model that is live", ["model_id", "revision", "origin"], registry=self.registry
         )
-        self._pending = Gauge("catdog_pending_rows", "Corrections that only this machine has", registry=self.registry)
-        self._oldest_pending = Gauge(
-            "catdog_oldest_pending_age_seconds", "Age of the oldest of these", registry=self.registry
+        self._model_since = Gauge(
+            "catdog_model_live_since_timestamp_seconds", "When it went live", registry=self.registry
         )
+        Info("catdog_build", "The version of the app", registry=self.registry).info({"version": __version__})
+        ProcessCollector(registry=self.registry)
+        self.gauges = Gauges(self.registry)
+        self._drift = DriftGauges(self.registry)
 
-        self._last_sync = Gauge(
-            "catdog_last_sync_success_timestamp_seconds",
-            "When all corrections had been sent to the Hub last",
-            registry=self.registry,
-        )
-        self._sync_failures = Counter(
-            "catdog_sync_failures", "Failed attempts to send corrections to the Hub", registry=self.registry
-        )
-        self._known_sync_failures = 0
-
-    def model_is_live(self, *, model_id: str, revision: str, origin: str) -> None:
-        """Note which model answers from now on."""
+    def model_is_live(self, *, model_id: str, revision: str, origin: str, drift: DriftMonitor | None = None) -> None:
+        """Note which model answers from now on, and what watches its pictures."""
+        self._drift.monitor = drift
         self._model.clear()
         self._model.labels(model_id, revision, origin).set(1)
+        self._model_since.set(self._clock().timestamp())
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Measure how long a stage takes, if it succeeds."""
+        started = time.perf_counter()
+        yield
+        self.took(name, time.perf_counter() - started)
+
+    def took(self, stage: str, seconds: float) -> None:
+        """Note how long a stage took."""
+        self._stages.labels(stage).observe(seconds)
 
     def predicted(self, prediction: Prediction, *, source: str, seconds: float) -> None:
         """Count a picture that was classified."""
         self._predictions.labels(prediction.label, prediction.verdict, source).inc()
         self._seconds.observe(seconds)
+        self._confidence.observe(prediction.confidence)
         self.history.predicted(prediction.verdict, latency_ms=1000 * seconds)
         with self._lock:
             self._labels[prediction.label] += 1
@@ -105,17 +144,13 @@ class Metrics:
         """Count an answer that was kept."""
         self._feedback.labels("confirmation" if confirmation else "correction").inc()
 
-    def feedback_waits(self, *, rows: int, oldest_age_s: float | None) -> None:
-        """Note how many corrections only this machine has, and the age of the oldest."""
-        self._pending.set(rows)
-        self._oldest_pending.set(oldest_age_s or 0.0)
+    def not_kept(self, code: str) -> None:
+        """Count an answer that was not kept, by error code."""
+        self._feedback_failures.labels(code).inc()
 
-    def feedback_was_sent(self, *, last_success: datetime | None, failures: int) -> None:
-        """Note how sending to the Hub goes: the last success, and all failures since the start."""
-        self._last_sync.set(last_success.timestamp() if last_success else 0.0)
-        with self._lock:
-            self._sync_failures.inc(failures - self._known_sync_failures)
-            self._known_sync_failures = failures
+    def refused(self, code: str) -> None:
+        """Count an error answer of the API, whatever was asked for."""
+        self._errors.labels(code).inc()
 
     def summary(self) -> Summary:
         """The counts since the start."""

@@ -62,12 +62,13 @@ class Problems:
 
     def answer(self, path: str, code: str, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
         """The error answer to a request for `path`."""
+        self._metrics.refused(code)
         if path == "/predict":
             self._metrics.failed(code)
         status = STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR)
         request_id = uuid.uuid4().hex
         level = logging.ERROR if status == HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
-        log.log(level, "%s: %s", request_id, code)
+        log.log(level, "%s: %s", request_id, code, extra={"request_id": request_id, "code": code})
         retry = {"Retry-After": _RETRY_AFTER_S} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
         content = Problem(error=code, detail=detail, request_id=request_id).model_dump()
         return JSONResponse(content, status, headers={**retry, **(headers or {})})

@@ -230,10 +230,11 @@ class RestApi:
         if "application/json" in request.headers.get("Accept", ""):
             answer = MetricsAnswer(**asdict(self._metrics.summary()))
             return Response(answer.model_dump_json(), media_type="application/json")
-        pending = await self._pending()
-        self._metrics.feedback_waits(rows=pending.pending, oldest_age_s=pending.oldest_age_s)
-        if state := self._service.sync_state():
-            self._metrics.feedback_was_sent(last_success=state.last_success, failures=state.failures)
+        gauges = self._metrics.gauges
+        gauges.feedback_is(await self._service.pending(), self._service.sync_state())
+        gauges.journal_is(await self._service.stats())
+        gauges.queues_are(self._service.loads())
+        gauges.warnings_are(len(self._warnings()))
         return Response(self._metrics.prometheus(), media_type=PROMETHEUS_TEXT)
 
     async def _correct(self, request: Request) -> Correction:

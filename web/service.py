@@ -12,8 +12,10 @@ from tempfile import SpooledTemporaryFile
 
 from PIL import Image
 
+from catdog.drift import DriftMonitor
 from catdog.errors import (
     BusyError,
+    CatdogError,
     FeedbackError,
     ModelError,
     RateLimitedError,
@@ -22,13 +24,15 @@ from catdog.errors import (
     UrlNotImageError,
 )
 from catdog.hub import LoadedModel
-from catdog.images import ImageLimits, open_image, to_jpeg
+from catdog.images import DECODED_SIDE, ImageLimits, decoded_side, open_image, to_jpeg
 from catdog.metadata import UNSURE
-from catdog.model import Prediction
+from catdog.model import Model, Prediction, Seen
 from feedback.delivery import Delivery
 from feedback.journal import Journal, Pending
 from feedback.row import AUDIT, RowStatus, Source, new_row
+from feedback.stats import Stats
 from feedback.sync import SyncState
+from web.allocator import trim
 from web.audit import AuditSample
 from web.fetch import ImageFetcher
 from web.heat import overlay
@@ -36,12 +40,15 @@ from web.metrics import Metrics
 from web.pixel_budget import PixelBudget
 from web.recent import Recent
 from web.web_page import not_a_picture
-from web.workers import Places, Workers
+from web.workers import Load, Places, Workers
 
 log = logging.getLogger(__name__)
 
 KEPT_AS_SENT_BYTES = 200_000
 """Larger pictures are remembered as a JPEG of 512 pixels."""
+
+_LARGE_PIXELS = 4_000_000
+"""Decoding more leaves memory behind that is worth giving back."""
 
 _FETCHED_IN_MEMORY_BYTES = 1_000_000  # what is larger waits on the disk, as uploads do
 _HOUR_S = 3600.0
@@ -137,6 +144,9 @@ class Service:
         """
         self._live: LoadedModel | None = None
         self.live_since = datetime.now(UTC)
+        self.drift: DriftMonitor | None = None
+        """Compares the pictures with those that the live model was judged by; frames of a camera, which are all alike,
+        are left out."""
         self._journal = journal
         self._delivery = delivery
         self._recent = recent
@@ -166,9 +176,12 @@ class Service:
 
     def swap(self, loaded: LoadedModel) -> None:
         """Let another model answer from the next request on; those in flight finish on theirs."""
-        self._live, self.live_since = loaded, datetime.now(UTC)
         model = loaded.model
-        self._metrics.model_is_live(model_id=model.model_id, revision=model.revision, origin=loaded.origin)
+        self.drift = DriftMonitor(model.metadata, model.revision)
+        self._live, self.live_since = loaded, datetime.now(UTC)
+        self._metrics.model_is_live(
+            model_id=model.model_id, revision=model.revision, origin=loaded.origin, drift=self.drift
+        )
 
     @property
     def audits(self) -> bool:
@@ -220,7 +233,8 @@ class Service:
         """
         async with self._fetches.place():
             with SpooledTemporaryFile(max_size=_FETCHED_IN_MEMORY_BYTES) as file:
-                await self._fetcher.fetch(url, file)
+                with self._metrics.stage("fetch"):
+                    await self._fetcher.fetch(url, file)
                 file.seek(0)
                 try:
                     return await self.classify(file.read, Source.URL, preview=preview, consents=consents)
@@ -246,7 +260,11 @@ class Service:
         remembered = self._recent.get(request_id)
         if remembered is None:
             raise UnknownRequestError("This prediction is no longer remembered. Send the picture again with its label.")
-        return await self._disk.run(partial(self._keep, request_id, remembered, label, client, key))
+        try:
+            return await self._disk.run(partial(self._keep, request_id, remembered, label, client, key))
+        except CatdogError as error:
+            self._metrics.not_kept(error.code)
+            raise
 
     async def correct_picture(
         self, read: Reader, label: str, *, source: Source, client: str, key: str | None = None
@@ -262,6 +280,14 @@ class Service:
     async def feedback_status(self, row_id: str) -> RowStatus | None:
         """Where a row is; None if there is none."""
         return await self._disk.run(partial(self._delivery.status, row_id))
+
+    async def stats(self) -> Stats:
+        """What people have said, counted."""
+        return await self._disk.run(self._journal.stats)
+
+    def loads(self) -> dict[str, Load]:
+        """How busy each queue is."""
+        return {"pictures": self._pictures.load(), "disk": self._disk.load(), "fetches": self._fetches.load()}
 
     async def pending(self) -> Pending:
         """How much feedback only this machine has."""
@@ -282,22 +308,28 @@ class Service:
 
     def _classify(self, read: Reader, source: Source, preview: bool, started: float) -> Answer:
         model = self.live.model
-        data = read()
-        with self._decoded(data) as image:
-            prediction = model.predict(image)
-            seconds = time.perf_counter() - started
-            is_small = len(data) <= KEPT_AS_SENT_BYTES
-            jpeg = to_jpeg(image, quality=_KEPT_QUALITY) if preview or not is_small else b""
+        self._metrics.took("wait", time.perf_counter() - started)
+        with self._decoded(read, side=_side(model)) as (image, as_sent):
+            seen = self._look(model, image)
+            prediction, seconds = seen.prediction, time.perf_counter() - started
+            jpeg = to_jpeg(image, quality=_KEPT_QUALITY) if preview or not as_sent else b""
+        if self.drift:
+            self.drift.observe(seen)
         request_id = uuid.uuid4().hex
-        self._remember(request_id, Remembered(prediction, data if is_small else jpeg, source))
+        self._remember(request_id, Remembered(prediction, as_sent or jpeg, source))
         self._metrics.predicted(prediction, source=source, seconds=seconds)
-        log.info("%s: %s %.3f, %.1f ms", request_id, prediction.label, prediction.confidence, 1000 * seconds)
+        _log_prediction(request_id, prediction, source, 1000 * seconds)
         return Answer(request_id, prediction, 1000 * seconds, jpeg if preview else None)
+
+    def _look(self, model: Model, image: Image.Image) -> Seen:
+        with self._metrics.stage("predict"):
+            return model.look(image)
 
     def _glance(self, data: bytes, started: float) -> Prediction:
         model = self.live.model
-        with self._decoded(data) as image:
-            prediction = model.predict(image)
+        self._metrics.took("wait", time.perf_counter() - started)
+        with self._decoded(lambda: data, side=_side(model)) as (image, _):
+            prediction = self._look(model, image).prediction
         self._metrics.predicted(prediction, source=Source.WEBCAM, seconds=time.perf_counter() - started)
         return prediction
 
@@ -305,22 +337,32 @@ class Service:
         model, prediction = self.live.model, remembered.prediction
         if prediction.model_revision != model.revision:
             raise UnknownRequestError("Another model answers by now. Choose the photo again, then ask why.")
-        with self._decoded(remembered.picture) as image:
+        with self._decoded(lambda: remembered.picture) as (image, _):
             heat = model.explain(image)[model.labels.index(prediction.label)]
             return Explanation(prediction.label, overlay(heat, image.size, model.metadata.preprocessing))
 
     @contextmanager
-    def _decoded(self, data: bytes) -> Iterator[Image.Image]:
-        """Decode a picture when there is room for it in memory."""
-        photo = open_image(data, limits=self._limits)
-        with self._decoding.hold(photo.pixels):
-            yield photo.decode()
+    def _decoded(self, read: Reader, *, side: int = DECODED_SIDE) -> Iterator[tuple[Image.Image, bytes]]:
+        """Decode a picture when there is room for it in memory; with its file, or nothing if that is large."""
+        started = time.perf_counter()
+        data = read()
+        as_sent = data if len(data) <= KEPT_AS_SENT_BYTES else b""
+        photo = open_image(data, limits=self._limits, side=side)
+        del data  # a large file is held once, by its decoder
+        try:
+            with self._decoding.hold(photo.pixels):
+                image = photo.decode()
+                self._metrics.took("decode", time.perf_counter() - started)
+                yield image, as_sent
+        finally:
+            if photo.pixels > _LARGE_PIXELS:
+                trim()
 
     def _remember(self, request_id: str, remembered: Remembered) -> None:
         self._recent.put(request_id, remembered, size=len(remembered.picture))
 
     def _keep(self, request_id: str, remembered: Remembered, label: str, client: str, key: str | None) -> Correction:
-        with self._decoded(remembered.picture) as image:
+        with self._decoded(lambda: remembered.picture) as (image, _):
             row = new_row(
                 prediction=remembered.prediction,
                 picture=image,
@@ -330,9 +372,12 @@ class Service:
                 client=self._hash_client(client),
             )
         self._check_share(row.client)
-        saved = self._journal.append(row, idempotency_key=key)
+        with self._metrics.stage("save"):
+            saved = self._journal.append(row, idempotency_key=key)
         if saved.created:
             self._metrics.corrected(confirmation=row.is_confirmation)
+            told = {"request_id": request_id, "row_id": saved.id, "label": label}
+            log.info("%s: %s is kept as row %s", request_id, label, saved.id, extra=told)
         status = self._delivery.acknowledge(saved.id)
         return Correction(saved.id, saved.receipt, saved.created, request_id, status)
 
@@ -349,7 +394,7 @@ class Service:
 
     def _audit_row(self, remembered: Remembered) -> str | None:
         """A row of nobody's, with a request of its own: no answer of a person takes its place."""
-        with self._decoded(remembered.picture) as image:
+        with self._decoded(lambda: remembered.picture) as (image, _):
             row = new_row(
                 prediction=remembered.prediction,
                 picture=image,
@@ -369,3 +414,21 @@ class Service:
                 "Yours was NOT saved; send it tomorrow.",
                 retry_after_s=_HOUR_S,
             )
+
+
+def _side(model: Model) -> int:
+    return decoded_side(model.metadata.preprocessing)
+
+
+def _log_prediction(request_id: str, prediction: Prediction, source: Source, latency_ms: float) -> None:
+    """Neither the picture nor who sent it."""
+    told = {
+        "request_id": request_id,
+        "label": prediction.label,
+        "verdict": prediction.verdict,
+        "confidence": round(prediction.confidence, 4),
+        "latency_ms": round(latency_ms, 2),
+        "source": source.value,
+        "model_revision": prediction.model_revision,
+    }
+    log.info("%s: %s %.3f, %.1f ms", request_id, prediction.label, prediction.confidence, latency_ms, extra=told)

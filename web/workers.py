@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import anyio
@@ -10,6 +11,15 @@ from anyio.to_thread import run_sync
 from catdog.errors import BusyError
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy a number of places is."""
+
+    waiting: int
+    busy: int
+    places: int
 
 
 class Places:
@@ -37,6 +47,13 @@ class Places:
         async with self._limiter:
             yield
 
+    def load(self) -> Load:
+        """How busy they are; asked from the event loop."""
+        if self._limiter is None:
+            return Load(0, 0, self._places)
+        now = self._limiter.statistics()
+        return Load(now.tasks_waiting, now.borrowed_tokens, self._places)
+
 
 class Workers:
     """A few threads for decoding and inference, so that the event loop never waits for a picture."""
@@ -56,3 +73,7 @@ class Workers:
             self._limiter = anyio.CapacityLimiter(self._threads)
         async with self._places.place():
             return await run_sync(work, limiter=self._limiter)
+
+    def load(self) -> Load:
+        """How busy they are; asked from the event loop."""
+        return self._places.load()
