@@ -1,4 +1,4 @@
-"""Many files at once: finding the images, and classifying them on every core."""
+"""Many pictures at once: classifying them on every core."""
 
 import os
 from collections import deque
@@ -8,54 +8,54 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from catdog.errors import ImageError
-from catdog.images import ImageLimits, read_image
-from catdog.model import Model, Prediction
+from PIL import Image
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".avif", ".gif", ".bmp", ".heic", ".heif"})
+from catdog.collection import Picture
+from catdog.errors import ImageError
+from catdog.images import ImageLimits, decode_image, decoded_side, read_image
+from catdog.model import Model, Prediction
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class FileResult:
-    """What became of one file: a prediction, or the error that explains why there is none."""
+class Result:
+    """What became of one picture: a prediction, or the error that explains why there is none."""
 
-    path: Path
+    path: str
+    row: int | None
+    """If `path` is a Parquet file."""
+    name: str
     outcome: Prediction | ImageError
 
 
-def find_images(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files named, and every file with an image's suffix in the folders named and below, sorted within a folder."""
-    for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        for folder, subfolders, names in os.walk(path):
-            subfolders.sort()
-            yield from (Path(folder, name) for name in sorted(names) if Path(name).suffix.lower() in SUFFIXES)
-
-
-def classify_files(
-    model: Model, paths: Iterable[Path], *, limits: ImageLimits, workers: int | None = None
-) -> Iterator[FileResult]:
-    """Classify files side by side, in their order; memory does not grow with their number.
+def classify_pictures(
+    model: Model, pictures: Iterable[Picture], *, limits: ImageLimits, workers: int | None = None
+) -> Iterator[Result]:
+    """Classify pictures side by side, in their order; memory does not grow with their number.
 
     Args:
         model: The model to ask.
-        paths: Files; those that cannot be read give an error each.
+        pictures: Those that cannot be read give an error each.
         limits: How large one image may be.
         workers: Threads; as many as there are cores if None.
     """
+    side = decoded_side(model.metadata.preprocessing)
 
-    def classify(path: Path) -> FileResult:
+    def decode(picture: Picture) -> Image.Image:
+        if picture.row is None:
+            return read_image(Path(picture.path), limits=limits, side=side)
+        return decode_image(picture.data or b"", limits=limits, side=side)
+
+    def classify(picture: Picture) -> Result:
         try:
-            return FileResult(path, model.predict(read_image(path, limits=limits)))
+            outcome: Prediction | ImageError = model.predict(decode(picture))
         except ImageError as error:
-            return FileResult(path, error)
+            outcome = error
+        return Result(picture.path, picture.row, picture.name, outcome)
 
-    return _map_in_order(classify, paths, workers=workers or os.cpu_count() or 1)
+    return _map_in_order(classify, pictures, workers=workers or os.cpu_count() or 1)
 
 
 def _map_in_order(function: Callable[[T], R], items: Iterable[T], *, workers: int) -> Iterator[R]:

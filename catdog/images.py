@@ -21,7 +21,10 @@ FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP")
 ACCEPTED = "JPEG, PNG, WebP, AVIF, GIF, BMP or HEIC"
 
 DECODED_SIDE = 512
-"""A large picture is reduced to 1/2, 1/4 or 1/8 that leaves its shorter side this many pixels: enough for every use."""
+"""A large picture is reduced to 1/2, 1/4 or 1/8 that leaves its shorter side this many pixels: enough for every use.
+A network of known size may need fewer, see `decoded_side`."""
+
+_SPARE = 1.25
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -63,6 +66,7 @@ class Photo:
     """How many of them decoding holds in memory at a time, with all that decoders keep: 4 bytes each."""
     _file: Opened
     _orientation: int | None
+    _side: int
 
     def decode(self) -> Image.Image:
         """Decode the first frame, once: upright RGB, on white where it is transparent.
@@ -72,7 +76,7 @@ class Photo:
         """
         try:
             self._file.load()
-            image = _reduced_rgb(self._file)
+            image = _reduced_rgb(self._file, self._side)
         except _DECODER_ERRORS:
             raise UnreadableImageError(
                 "The image is damaged or cut short. Open it on your device and save it again, or choose another one."
@@ -85,11 +89,19 @@ class Photo:
         return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
-def open_image(data: bytes, *, limits: ImageLimits | None = None) -> Photo:
+def decoded_side(spec: Preprocessing) -> int:
+    """How many pixels the shorter side must keep for a network: what it is resampled to, and a quarter more.
+
+    With these, the resampling to the network's size decides what it sees, not the decoder's coarse steps.
+    """
+    return min(DECODED_SIDE, math.ceil(_SPARE * spec.input_size / spec.crop_pct))
+
+
+def open_image(data: bytes, *, limits: ImageLimits | None = None, side: int = DECODED_SIDE) -> Photo:
     """Read one photo's header, and cut off what is no picture.
 
     Bytes and pixels are counted before any pixel is decoded, so a compression bomb costs a header. Large pictures will
-    come out at 1/2, 1/4 or 1/8 of their size, with at least `DECODED_SIDE` pixels left on the shorter side.
+    come out at 1/2, 1/4 or 1/8 of their size, with at least `side` pixels left on the shorter side.
 
     Raises:
         UnreadableImageError: the bytes are no image of an accepted format, or their header is damaged.
@@ -107,11 +119,11 @@ def open_image(data: bytes, *, limits: ImageLimits | None = None) -> Photo:
     if is_heic(stripped.data):
         file = _open_heic(stripped.data, limits)
     else:
-        file = _open(stripped.data, limits, is_multi_scan=stripped.is_multi_scan)
-    return Photo(file.bytes_held() // BYTES_PER_PIXEL, file, stripped.orientation)
+        file = _open(stripped.data, limits, side, is_multi_scan=stripped.is_multi_scan)
+    return Photo(file.bytes_held() // BYTES_PER_PIXEL, file, stripped.orientation, side)
 
 
-def decode_image(data: bytes, *, limits: ImageLimits | None = None) -> Image.Image:
+def decode_image(data: bytes, *, limits: ImageLimits | None = None, side: int = DECODED_SIDE) -> Image.Image:
     """Decode one photo: its first frame, upright, without alpha channel or metadata; see `open_image`.
 
     Returns:
@@ -121,10 +133,10 @@ def decode_image(data: bytes, *, limits: ImageLimits | None = None) -> Image.Ima
         UnreadableImageError: the bytes are no image of an accepted format, or are cut short.
         ImageTooLargeError: there are more bytes or pixels than `limits` allows.
     """
-    return open_image(data, limits=limits).decode()
+    return open_image(data, limits=limits, side=side).decode()
 
 
-def read_image(path: Path, *, limits: ImageLimits | None = None) -> Image.Image:
+def read_image(path: Path, *, limits: ImageLimits | None = None, side: int = DECODED_SIDE) -> Image.Image:
     """Decode the photo in a file; like `decode_image`, and a file over the byte limit is not read.
 
     Raises:
@@ -137,7 +149,7 @@ def read_image(path: Path, *, limits: ImageLimits | None = None) -> Image.Image:
             data = file.read(limits.max_bytes + 1)
     except OSError as error:
         raise UnreadableImageError(f"The file cannot be read: {error.strerror}.") from None
-    return decode_image(data, limits=limits)
+    return decode_image(data, limits=limits, side=side)
 
 
 def preprocess(image: Image.Image, spec: Preprocessing) -> npt.NDArray[np.float32]:
@@ -153,8 +165,11 @@ def preprocess(image: Image.Image, spec: Preprocessing) -> npt.NDArray[np.float3
     resized = image.resize(size, Image.Resampling[spec.interpolation.upper()], box=crop_box(image.size, spec))
     scale = 1.0 / (255.0 * np.asarray(spec.std, dtype=np.float32))
     offset = -np.asarray(spec.mean, dtype=np.float32) / np.asarray(spec.std, dtype=np.float32)
-    pixels = np.asarray(resized, dtype=np.float32) * scale + offset  # (side, side, 3)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    pixels = np.empty((len(scale), *size), dtype=np.float32)
+    for channel, band in enumerate(resized.split()):  # a plane at a time: three times as fast as pixel by pixel
+        np.multiply(np.asarray(band), scale[channel], out=pixels[channel])
+        pixels[channel] += offset[channel]
+    return pixels
 
 
 def to_jpeg(image: Image.Image, *, max_side: int = DECODED_SIDE, quality: int = 90) -> bytes:
@@ -179,7 +194,7 @@ def _open_heic(data: bytes, limits: ImageLimits) -> Opened:
     return file
 
 
-def _open(data: bytes, limits: ImageLimits, *, is_multi_scan: bool) -> Opened:
+def _open(data: bytes, limits: ImageLimits, side: int, *, is_multi_scan: bool) -> Opened:
     """Read the header, count the pixels, and ask the JPEG decoder for a reduced scale."""
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
@@ -191,7 +206,7 @@ def _open(data: bytes, limits: ImageLimits, *, is_multi_scan: bool) -> Opened:
         raise UnreadableImageError(_DAMAGED_HEADER) from None
     declared = math.prod(image.size)
     _check(declared, limits.max_pixels)
-    image.draft(None, (DECODED_SIDE, DECODED_SIDE))  # None keeps the mode; only the JPEG decoder listens
+    image.draft(None, (side, side))  # None keeps the mode; only the JPEG decoder listens
     if is_multi_scan:  # its decoder holds all of it, whatever the scale
         _check(declared, limits.max_decoded_pixels, kind="progressive JPEG")
     elif math.prod(image.size) > limits.max_decoded_pixels or image.format == "WEBP":
@@ -219,10 +234,10 @@ def _check(declared: int, most: int, *, kind: str = "") -> None:
     )
 
 
-def _reduced_rgb(file: Opened) -> Image.Image:
-    """A decoded picture in RGB, with at least `DECODED_SIDE` pixels on its shorter side; converted in strips."""
+def _reduced_rgb(file: Opened, side: int) -> Image.Image:
+    """A decoded picture in RGB, with at least `side` pixels on its shorter side; converted in strips."""
     width, height = file.size
-    factor = next(f for f in (8, 4, 2, 1) if f * DECODED_SIDE <= min(width, height) or f == 1)
+    factor = next(f for f in (8, 4, 2, 1) if f * side <= min(width, height) or f == 1)
     rows = max(1, _STRIP_PIXELS // (width * factor)) * factor
     if rows >= height:
         return _reduce(_to_rgb(file.strip(0, height)), factor)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from catdog.errors import ImageTooLargeError, UnreadableImageError
-from catdog.images import DECODED_SIDE, ImageLimits, decode_image, preprocess, read_image, to_jpeg
+from catdog.images import DECODED_SIDE, ImageLimits, decode_image, decoded_side, preprocess, read_image, to_jpeg
 from catdog.metadata import Preprocessing
 from tests.toy import encoded, picture
 
@@ -196,3 +196,11 @@ def test_a_missing_file_is_unreadable(tmp_path: Path) -> None:
         read_image(tmp_path / "gone.jpg")
     with pytest.raises(UnreadableImageError, match="directory"):
         read_image(tmp_path)
+
+
+def test_a_network_gets_a_quarter_more_pixels_than_it_needs_of_a_large_photo() -> None:
+    spec = SPEC.model_copy(update={"input_size": 256, "crop_pct": 0.95})
+    photo = encoded(picture("red", (4000, 3000)))
+    assert decode_image(photo, side=decoded_side(spec)).size == (500, 375)
+    assert decode_image(photo).size == (1000, 750)
+    assert decoded_side(spec.model_copy(update={"input_size": 448})) == DECODED_SIDE
