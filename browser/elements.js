@@ -19,7 +19,9 @@ export const elements = {
   file: find("file", HTMLInputElement),
   preview: find("preview", HTMLImageElement),
   video: find("camera", HTMLVideoElement),
-  heat: find("heat-map", HTMLCanvasElement),
+  heat: find("heat", HTMLElement),
+  heatMap: find("heat-map", HTMLCanvasElement),
+  heatCaption: find("heat-caption", HTMLElement),
   choose: find("choose", HTMLButtonElement),
   startCamera: find("start-camera", HTMLButtonElement),
   snap: find("snap", HTMLButtonElement),
@@ -59,6 +61,7 @@ export function nameElements({ app, own }) {
   ]); // prettier-ignore
   for (const [element, text] of words) element.textContent = text;
   preview.alt = own.preview;
+  elements.heatMap.setAttribute("aria-label", app.why_alt);
   file.setAttribute("aria-label", app.photo);
   address.setAttribute("aria-label", app.url);
   address.placeholder = app.url_placeholder;

@@ -159,15 +159,16 @@ class Page {
     if (!isOn || !isSame || elements.ask.hidden) this.ask.show(answer);
     elements.why.hidden = isOn || answer.heatmap === null;
     this.heatmap = answer.heatmap;
+    elements.heatCaption.textContent = this.texts.why[answer.label];
   }
 
   async toggleHeat() {
-    const { heat, preview, why } = elements;
+    const { heat, heatMap, preview, why } = elements;
     const { turn, heatmap } = this;
     if (heat.hidden && heatmap) {
       await preview.decode().catch(() => undefined); // it has no size before; it fails where another photo came
       if (turn !== this.turn) return;
-      drawHeatmap(heat, heatmap, preview.naturalWidth / preview.naturalHeight);
+      drawHeatmap(heatMap, heatmap, preview.naturalWidth / preview.naturalHeight);
     }
     heat.hidden = !heat.hidden;
     why.setAttribute("aria-pressed", String(!heat.hidden));

@@ -8,6 +8,7 @@
  * @property {Record<string, string>} verdicts by label, `neither` and `unsure`
  * @property {Record<string, string>} choices what a person may answer, in that order
  * @property {Record<string, Record<string, string>>} sureness by kind of verdict and label, with {percent}
+ * @property {Record<string, string>} why the caption of the heat map, by label
  * @property {{ highest: number, lowest: number, above: string, below: string, other: string }} percent
  */
 

@@ -22,6 +22,7 @@ def page_texts(texts: Texts, labels: Sequence[str]) -> dict[str, Any]:
         "verdicts": {answer: texts.verdict(answer, labels) for answer in answers},
         "choices": {answer: texts.choice(answer, labels) for answer in answers},
         "sureness": {kind: _sureness(texts, kind, labels) for kind in ("label", NEITHER, UNSURE)},
+        "why": {label: texts.why_explained.format(label=texts.name(label)) for label in labels},
         "percent": _percent(texts),
     }
 

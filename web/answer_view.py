@@ -15,8 +15,11 @@ _CAMERA = _SVG.format('<path d="M3 8h4l2-3h6l2 3h4v11H3z"/><circle cx="12" cy="1
 _PASTE = _SVG.format('<path d="M8 5H5v16h14V5h-3"/><path d="M9 3h6v4H9z"/>')
 
 
-def answer_html(prediction: Prediction, texts: Texts) -> str:
-    """The card that shows one prediction."""
+def answer_html(prediction: Prediction, texts: Texts, *, request_id: str = "") -> str:
+    """The card that shows one prediction.
+
+    With its `request_id` it differs from a card of the same words, so that browsers show and read out the new one.
+    """
     verdict = prediction.verdict
     kind = verdict if verdict in (NEITHER, UNSURE) else "label"
     headline = escape(texts.verdict(verdict, prediction.labels))
@@ -24,7 +27,7 @@ def answer_html(prediction: Prediction, texts: Texts) -> str:
     pairs = sorted(zip(prediction.probabilities, prediction.labels, strict=True), reverse=True)
     bars = "".join(_bar(label, probability, texts, top=not index) for index, (probability, label) in enumerate(pairs))
     return (
-        f'<div class="answer {kind}" data-verdict="{escape(verdict)}">'
+        f'<div class="answer {kind}" data-verdict="{escape(verdict)}" data-request="{escape(request_id)}">'
         f'<p class="verdict">{headline}</p><p class="sureness">{sureness}</p><ul class="bars">{bars}</ul></div>'
     )
 

@@ -35,6 +35,7 @@ from web.metrics import Metrics
 from web.mount import mount_page
 from web.page_api import PageApi
 from web.page_events import PageParts
+from web.page_retention import Retention
 from web.problems import Problems
 from web.rate_limit import FEEDBACK, PREDICTIONS, UPLOADS, RateLimiter, RateLimits, client_of
 from web.recent import Recent
@@ -146,6 +147,7 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
         warnings=warnings,
         texts=ENGLISH,
         examples=examples.names,
+        retention=Retention(hub_days=settings.retain_days if settings.feedback_repo else None),
     )
     mount_page(app, parts, routes=routes, problems=problems, max_bytes=settings.max_bytes)
     return app

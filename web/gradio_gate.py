@@ -5,7 +5,7 @@ and events that name files on this disk or addresses to fetch. Here everything i
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -33,14 +33,22 @@ _READ = frozenset(
 _READ_BELOW = ("/assets/", "/static/", "/svelte/", "/gradio_api/call/", "/gradio_api/heartbeat/")
 _FILE = "/gradio_api/file="
 _WRITE = frozenset(("/gradio_api/upload", "/gradio_api/cancel", "/gradio_api/reset"))
-_EVENT = "/gradio_api/queue/join"
+_EVENTS = frozenset(("/gradio_api/queue/join", "/gradio_api/run/predict"))  # queued ones, and the page's own
 _EVENT_BELOW = "/gradio_api/call/"
 
 
 class GradioGate:
     """ASGI app around the mounted Gradio app. Where all other routes have failed, it also words the 404 and 405."""
 
-    def __init__(self, app: ASGIApp, *, routes: Sequence[BaseRoute], uploads: Uploads, problems: Problems) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        routes: Sequence[BaseRoute],
+        uploads: Uploads,
+        problems: Problems,
+        events: Collection[int],
+    ) -> None:
         """Wrap the mounted app.
 
         Args:
@@ -48,8 +56,10 @@ class GradioGate:
             routes: The routes beside it: asked with a wrong method, they end up here.
             uploads: The only files that events may name, or that are served.
             problems: Words the refusals.
+            events: The numbers of the page's events, as Gradio gave them.
         """
         self._app = app
+        self._events = events
         self._routes = routes
         self._uploads = uploads
         self._problems = problems
@@ -59,7 +69,7 @@ class GradioGate:
         if scope["type"] != "http":
             return
         path: str = scope["path"]
-        if scope["method"] == "POST" and (path == _EVENT or path.startswith(_EVENT_BELOW)):
+        if scope["method"] == "POST" and (path in _EVENTS or path.startswith(_EVENT_BELOW)):
             await self._pass_event(scope, receive, send)
         elif self._is_open(scope["method"], path):
             await self._app(scope, receive, send)
@@ -78,17 +88,21 @@ class GradioGate:
     async def _pass_event(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an event on if every file that it names was uploaded: Gradio would fetch or open any other."""
         body = await Request(scope, receive).body()
-        try:
-            named = list(_paths(json.loads(body)))
-        except (ValueError, RecursionError):
-            refusal = self._problems.answer(scope["path"], "invalid_request", "The body is no JSON that can be read.")
-            await refusal(scope, receive, send)
-            return
-        if all(self._uploads.holds(path) for path in named):
-            await self._app(scope, _replay(body, receive), send)
+        if problem := self._problem(scope["path"], body):
+            await self._problems.answer(scope["path"], "invalid_request", problem)(scope, receive, send)
         else:
-            refusal = self._problems.answer(scope["path"], "invalid_request", "Only uploaded files can be named.")
-            await refusal(scope, receive, send)
+            await self._app(scope, _replay(body, receive), send)
+
+    def _problem(self, path: str, body: bytes) -> str | None:
+        """What is wrong with an event, None if nothing is."""
+        try:
+            event = json.loads(body)
+            named = list(_paths(event))
+        except (ValueError, RecursionError):
+            return "The body is no JSON that can be read."
+        if path in _EVENTS and not (isinstance(event, dict) and _number(event.get("fn_index")) in self._events):
+            return "The page has no such event."
+        return None if all(self._uploads.holds(path) for path in named) else "Only uploaded files can be named."
 
     def _refusal(self, scope: Scope) -> Response:
         """405 where one of our own routes has this path, else 404."""
@@ -97,6 +111,11 @@ class GradioGate:
             detail = f"Use {methods} here. See /docs."
             return self._problems.answer(scope["path"], "method_not_allowed", detail, {"Allow": methods})
         return self._problems.answer(scope["path"], "not_found", "There is nothing here. See /docs.")
+
+
+def _number(value: Any) -> int:
+    """A number in JSON; -1 for whatever else it is."""
+    return value if isinstance(value, int) else -1
 
 
 def _paths(value: Any) -> Iterator[str]:

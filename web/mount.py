@@ -48,4 +48,4 @@ def mount_page(
     mount = app.router.routes[-1]
     assert isinstance(mount, Mount)
     page = PageHead(mount.app, labels=lambda: parts.service.live.model.labels)
-    mount.app = GradioGate(page, routes=routes, uploads=parts.uploads, problems=problems)
+    mount.app = GradioGate(page, routes=routes, uploads=parts.uploads, problems=problems, events=frozenset(demo.fns))

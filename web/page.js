@@ -81,6 +81,9 @@ function mend() {
   for (const id of LIVE_REGIONS) document.getElementById(id)?.setAttribute("aria-live", "polite");
   const input = document.querySelector("#photo input[type=file]");
   if (input && !input.multiple) input.multiple = true;
+  const zone = document.querySelector("#photo button[aria-dropeffect]"); // named in English by Gradio
+  const named = zone?.textContent.trim();
+  if (named && zone.getAttribute("aria-label") !== named) zone.setAttribute("aria-label", named);
   const photo = document.querySelector("#photo .image-frame img");
   const label = document.querySelector("#photo label")?.textContent.trim();
   if (photo && label && !photo.alt) photo.alt = label;

@@ -3,7 +3,7 @@
 Gradio never decodes a picture: events that take one get the description of the uploaded file, and our decoder reads it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -21,9 +21,9 @@ STYLE = Path(__file__).with_name("page.css")
 
 _QUEUED_EVENTS = 64
 _EVENTS_AT_ONCE = 16
-_UPLOADS_CHECKED_S = 60
 _SAVED_LOOKED_AT_S = 2.0
-_UPLOADS_KEPT_S = 600
+_DIRECT: Mapping[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+"""The page's own events skip Gradio's queue, whose stream costs time: `Service` has a bounded queue of its own."""
 _SHOW = "() => ({__type__: 'update', visible: true})"  # in the browser: no need to ask the server for this
 
 
@@ -52,10 +52,9 @@ def build_page(parts: PageParts) -> gr.Blocks:
     texts, service = parts.texts, parts.service
     events = PageEvents(parts)
     labels = service.live.model.labels
-    kept = (_UPLOADS_CHECKED_S, _UPLOADS_KEPT_S)
-    blocks = gr.Blocks(title=texts.title(labels), analytics_enabled=False, delete_cache=kept)
-    words = page_texts(service.live.model, parts.examples, texts)
-    header_text, ways_text, examples_text, _, _, _, about_text, foot_text = words
+    blocks = gr.Blocks(title=texts.title(labels), analytics_enabled=False)
+    words = page_texts(parts, texts)
+    header_text, ways_text, examples_text, _, _, consent_text, about_text, foot_text = words
     with blocks:
         header = gr.HTML(header_text, elem_id="header")
         for warning in parts.warnings:
@@ -66,7 +65,7 @@ def build_page(parts: PageParts) -> gr.Blocks:
                 audit = gr.Checkbox(label=translated("audit"), visible=service.audits, container=False, elem_id="audit")
                 examples = gr.HTML(examples_text, elem_id="examples")
             with gr.Column(scale=5, min_width=280):
-                answer, consent = _answer(texts)
+                answer, kept = _answer(texts, consent_text)
         widgets = _Widgets(picture=picture, heat=heat, url=url, audit=audit, **answer)
         gr.HTML("", elem_id="several")
         about = gr.HTML(about_text, elem_id="about")
@@ -74,8 +73,8 @@ def build_page(parts: PageParts) -> gr.Blocks:
         pressed = _connect(widgets, events)
         if service.confirms_late:
             _connect_saving(widgets, events, pressed)
-        worded = [header, ways, examples, widgets.answer, widgets.question, consent, about, foot]
-        blocks.load(events.on_load, None, worded, show_progress="hidden", api_visibility="private")
+        worded = [header, ways, examples, widgets.answer, widgets.question, kept, about, foot]
+        blocks.load(events.on_load, None, worded, **_DIRECT)
         api(events.classify, api_name="classify")
         api(events.wrong_label, api_name="wrong_label")
     blocks.queue(api_open=False, max_size=_QUEUED_EVENTS, default_concurrency_limit=_EVENTS_AT_ONCE)
@@ -108,7 +107,7 @@ def _inputs(ways_text: str) -> tuple[gr.Image, gr.HTML, gr.HTML, gr.Textbox]:
     return picture, heat, ways, url
 
 
-def _answer(texts: Texts) -> tuple[dict[str, Any], gr.HTML]:
+def _answer(texts: Texts, consent_text: str) -> tuple[dict[str, Any], gr.HTML]:
     """Where the answer appears, and where the person answers in turn; and what is told about keeping photos."""
     answer = gr.HTML(message_html(texts.waiting, kind="waiting"), elem_id="answer")
     with gr.Column(visible=False, elem_id="ask") as ask:
@@ -121,7 +120,7 @@ def _answer(texts: Texts) -> tuple[dict[str, Any], gr.HTML]:
         choices = gr.Radio([], label=texts.choose, visible=False, elem_id="choices")
         thanks = gr.HTML("", elem_id="thanks")
         take_back = gr.Button(translated("take_back"), visible=False, size="sm", elem_id="take-back")
-    consent = gr.HTML(f"<p>{texts.consent}</p>", elem_id="consent")
+    consent = gr.HTML(consent_text, elem_id="consent")
     parts = {
         "answer": answer,
         "ask": ask,
@@ -141,7 +140,7 @@ def _connect(w: _Widgets, events: PageEvents) -> tuple[Dependency, ...]:
     """Say which event changes what; returns those by which a person answers."""
     shown = [getattr(w, field.name) for field in fields(w) if field.name not in ("url", "audit")]
     said = [w.thanks, w.take_back, w.memory]
-    on = partial(gr.on, preprocess=False, show_progress="hidden", api_visibility="private")
+    on = partial(gr.on, preprocess=False, **_DIRECT)
     on(w.picture.input, events.on_photo, [w.picture, w.audit], shown, trigger_mode="always_last")
     on(w.url.submit, events.on_url, [w.url, w.audit], shown, trigger_mode="always_last")
     on(w.wrong.click, None, None, w.choices, js=_SHOW)
@@ -154,8 +153,7 @@ def _connect(w: _Widgets, events: PageEvents) -> tuple[Dependency, ...]:
 
 def _connect_saving(w: _Widgets, events: PageEvents, pressed: Sequence[Dependency]) -> None:
     """After an answer, look from time to time whether it is saved."""
-    quiet: dict[str, Any] = {"preprocess": False, "show_progress": "hidden", "api_visibility": "private"}
     timer = gr.Timer(_SAVED_LOOKED_AT_S, active=False)
     for press in pressed:
-        press.then(events.on_sent, w.memory, timer, **quiet)
-    timer.tick(events.on_look, w.memory, [w.thanks, timer], **quiet)
+        press.then(events.on_sent, w.memory, timer, preprocess=False, **_DIRECT)
+    timer.tick(events.on_look, w.memory, [w.thanks, timer], preprocess=False, **_DIRECT)

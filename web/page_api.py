@@ -77,7 +77,7 @@ def _told(prediction: Prediction, texts: Texts) -> dict[str, Any]:
         "probabilities": dict(zip(labels, prediction.probabilities, strict=True)),
         "verdict": prediction.verdict,
         "headline": texts.verdict(prediction.verdict, labels),
-        "percent": texts.percent(prediction.confidence),
+        "percent": texts.percent(prediction.confidence) if prediction.verdict == prediction.label else "",
         "choices": [[answer, texts.choice(answer, labels)] for answer in answers],
     }
 

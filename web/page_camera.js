@@ -68,7 +68,8 @@ class Camera {
     this.video.srcObject = this.stream;
     this.panel.classList.toggle("mirrored", this.stream.getVideoTracks()[0].getSettings().facingMode === "user");
     await this.video.play();
-    this.panel.querySelector("[data-camera=snap]").focus();
+    this.panel.querySelector("[data-camera=snap]").focus({ preventScroll: true });
+    this.panel.scrollIntoView({ block: "nearest" });
     this.watch();
   }
 

@@ -1,7 +1,7 @@
 """What the page's events do with the service. Failures become a sentence on the page."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from html import escape
 from typing import Any
@@ -9,13 +9,14 @@ from typing import Any
 import gradio as gr
 
 from catdog.errors import CatdogError, UnknownRequestError
-from catdog.model import Model
+from catdog.metadata import UNSURE
 from feedback.row import RowStatus, Source
 from web.about import about_html
 from web.answer_view import answer_html, examples_html, footer_html, header_html, heat_html, message_html, ways_html
 from web.answers import FeedbackAnswer, PredictionAnswer
 from web.heat import as_data_url
 from web.metrics import Metrics
+from web.page_retention import Retention, consent
 from web.page_state import Memory, Updates, answer_updates, said_updates
 from web.rate_limit import FEEDBACK, RateLimiter
 from web.service import Answer, Correction, Reader, Service
@@ -36,6 +37,7 @@ class PageParts:
     texts: Texts
     """In the language of those whose browser names none."""
     examples: tuple[str, ...] = ()
+    retention: Retention = field(default_factory=Retention)
 
 
 class PageEvents:
@@ -52,7 +54,7 @@ class PageEvents:
         Returns:
             Values for: header, ways, examples, answer, question, consent, about, foot.
         """
-        return page_texts(self._service.live.model, self._parts.examples, self._texts_of(request))
+        return page_texts(self._parts, self._texts_of(request))
 
     async def on_photo(self, file: Any, consents: Any, request: gr.Request | None = None) -> Updates:
         """A photo was dropped, chosen, pasted or snapped; None when it was removed."""
@@ -68,7 +70,7 @@ class PageEvents:
         """An address was entered."""
         texts = self._texts_of(request)
         if not isinstance(url, str) or not url.strip():
-            return _waiting(texts)
+            return [gr.skip()] * len(_waiting(texts))
         answer = self._service.classify_url(url, preview=True, consents=consents is True)
         return await self._show(answer, Source.URL, texts)
 
@@ -84,7 +86,7 @@ class PageEvents:
         try:
             explanation = await self._service.explain(known.request_id)
         except CatdogError as error:
-            return [message_html(str(error), kind="problem"), known.sent()]
+            return [message_html(texts.problem(error), kind="problem"), known.sent()]
         heat = heat_html(as_data_url(explanation.layer), explanation.label, texts)
         return [heat, replace(known, explained=True).sent()]
 
@@ -98,7 +100,7 @@ class PageEvents:
         try:
             correction = await self._correct(known, file, str(label), self._parts.client_of(request))
         except CatdogError as error:
-            return said_updates(message_html(str(error), kind="problem"), known)
+            return said_updates(message_html(texts.problem(error), kind="problem"), known)
         receipt = correction.receipt or known.receipt
         note = texts.receipt.format(receipt=receipt) if receipt else ""
         message = message_html(self._thanks(correction, known, str(label), texts), kind="thanks", note=note)
@@ -139,11 +141,11 @@ class PageEvents:
             for receipt in known.receipts:
                 await self._service.take_back(receipt)
         except CatdogError as error:
-            return [*said_updates(message_html(str(error), kind="problem"), known), gr.skip()]
+            return [*said_updates(message_html(texts.problem(error), kind="problem"), known), gr.skip()]
         message = message_html(texts.taken_back, kind="thanks")
         return [
             *said_updates(message, replace(known, receipt=None, row_id=None, audit_receipt=None)),
-            gr.update(value=None),
+            gr.update(value=None, visible=known.verdict == UNSURE),
         ]
 
     async def classify(self, image: gr.FileData) -> dict[str, Any]:
@@ -172,7 +174,7 @@ class PageEvents:
             answer = await answering
         except CatdogError as error:
             self._parts.metrics.failed(error.code)
-            return _waiting(texts, message_html(str(error), kind="problem"))
+            return _waiting(texts, message_html(texts.problem(error), kind="problem"))
         prediction = answer.prediction
         memory = Memory(
             request_id=answer.request_id,
@@ -182,7 +184,7 @@ class PageEvents:
         )
         picture = gr.skip() if answer.preview is None else self._parts.uploads.write(answer.preview)
         explains = self._service.live.model.explains
-        card = answer_html(prediction, texts)
+        card = answer_html(prediction, texts, request_id=answer.request_id)
         return [picture, *answer_updates(card, prediction, memory, texts, explains=explains)]
 
     async def _correct(self, known: Memory, file: Any, label: str, client: str) -> Correction:
@@ -213,20 +215,22 @@ class PageEvents:
         return choose_language(origin.headers.get("Accept-Language", "")) if origin else self._texts
 
 
-def page_texts(model: Model, examples: Sequence[str], texts: Texts) -> Updates:
+def page_texts(parts: PageParts, texts: Texts) -> Updates:
     """The parts of the page that are words alone; see `PageEvents.on_load`."""
+    model = parts.service.live.model
     return [
         header_html(model.labels, texts),
         ways_html(texts),
-        examples_html(examples, texts),
+        examples_html(parts.examples, texts),
         message_html(texts.waiting, kind="waiting"),
         f"<p>{escape(texts.question)}</p>",
-        f"<p>{escape(texts.consent)}</p>",
+        f"<p>{escape(consent(parts.retention, texts))}</p>",
         about_html(model, texts),
         footer_html(model, texts),
     ]
 
 
 def _waiting(texts: Texts, card: str | None = None) -> Updates:
+    """No answer, and no photo: the drop zone is ready for another one."""
     card = card or message_html(texts.waiting, kind="waiting")
-    return [gr.skip(), *answer_updates(card, None, Memory(), texts)]
+    return [None, *answer_updates(card, None, Memory(), texts)]

@@ -36,10 +36,15 @@ async function classify(file, words) {
     }
     const said = await answer.json();
     if (answer.ok) return said;
-    if (answer.status !== 429 && answer.status !== 503) return { problem: said.detail };
+    if (answer.status !== 429 && answer.status !== 503) return { problem: problemOf(said, words) };
     await new Promise((done) => setTimeout(done, 1000 * Number(answer.headers.get("Retry-After") ?? 1)));
   }
   return { problem: words.unexpected };
+}
+
+/** Why there is no answer, in the visitor's language where there is a sentence for it. */
+function problemOf({ error, detail }, words) {
+  return words[`problem_${error}`] ?? detail;
 }
 
 class Gallery {
@@ -103,7 +108,7 @@ class Gallery {
     if (!select.value) return;
     const body = JSON.stringify({ request_id: photo.request_id, label: select.value });
     const answer = await fetch("./feedback", { method: "POST", body, headers: { "Content-Type": "application/json" } });
-    said.textContent = answer.ok ? this.words.several_kept : (await answer.json()).detail;
+    said.textContent = answer.ok ? this.words.several_kept : problemOf(await answer.json(), this.words);
     said.classList.toggle("problem", !answer.ok);
     if (answer.ok) photo.corrected = select.value;
     this.writeCsv();

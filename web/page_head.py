@@ -9,6 +9,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.texts import ENGLISH
 
+# Gradio puts the page together bit by bit, and brings the style sheet late: nothing is shown before it is at its place.
+_STYLE = (
+    "<style>.gradio-container{width:100%!important;max-width:1080px!important;margin:0 auto!important}"
+    ".gradio-container:not(:has(#foot p)) :is(main,footer){visibility:hidden}</style>"
+)
 _GRADIO = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*|<link\s+rel="icon"[^>]*>\s*', re.IGNORECASE)
 
 
@@ -45,7 +50,7 @@ def head_html(labels: Sequence[str], base: str) -> str:
         f'<meta property="og:title" content="{title}"><meta property="og:description" content="{about}">'
         f'<meta property="og:image" content="{image}"><meta property="og:image:width" content="1200">'
         '<meta property="og:image:height" content="630"><meta name="twitter:card" content="summary_large_image">'
-        '<script type="module" src="./page/page.js"></script>'
+        f'<script type="module" src="./page/page.js"></script>{_STYLE}'
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from catdog.errors import CatdogError
 from catdog.metadata import NEITHER, UNSURE
 
 _TWO = 2
@@ -19,7 +20,7 @@ class Texts:
     """What labels are called in this language; those that are not here keep the model's word."""
     tagline: str = "Show it a photo. It says what it sees, and learns when you correct it."
     photo: str = "Photo"
-    drop: str = "Drop photos here, or choose some"
+    drop: str = "Choose photos, or drop them here"
     camera: str = "Camera"
     paste: str = "Paste"
     url: str = "Address of a picture"
@@ -56,9 +57,16 @@ class Texts:
     not_uploaded: str = "Only pictures that were sent here can be classified. Choose one again."
     unexpected: str = "Something went wrong here. Try again in a moment."
     consent: str = (
-        "Photos are not kept, unless you press “Right” or “Wrong label”: then the answer and a small copy of the photo "
-        "without its metadata are kept to train the next model."
+        "Your photo is deleted after {upload} minutes, a small copy in memory, for “Wrong label”, after {memory}. "
+        "Only “Right” and “Wrong label” keep that copy, without its metadata, and your answer, to train the next "
+        "model: {kept}."
     )
+    kept_here: str = "on this server, until you take them back"
+    kept_on_hub: str = (
+        "in the maintainers' data set, until you take them back, and for {days} more days on this server"
+    )
+    problem_texts: tuple[tuple[str, str], ...] = ()
+    """What to say of a failure, by its code; of those that are not here, its own sentence is said."""
     audit: str = (
         "Now and then one of my photos may be kept at random, as a small copy without metadata, and looked at by a "
         "person, to learn how often the answers are right."
@@ -75,7 +83,7 @@ class Texts:
     not_sure: str = "Not sure"
     final_or: str = "or"
     sure: str = "{percent} sure"
-    fits_best: str = "Among the labels it knows, {label} fits best ({percent})."
+    fits_best: str = "If it had to choose, it would say {label} ({percent})."
     a_guess: str = "It could be {label} ({percent}), but that is a guess."
     about: str = "About this model"
     about_accuracy: str = "On {n} test pictures that it had never seen it was right in {accuracy} of cases{interval}."
@@ -116,7 +124,12 @@ class Texts:
     def for_scripts(self) -> dict[str, str]:
         """What the page's scripts show."""
         wanted = ("camera_", "paste_", "several_", "wrong", "unexpected", "decimal_point")
-        return {name: text for name, text in asdict(self).items() if name.startswith(wanted)}
+        sentences = {name: text for name, text in asdict(self).items() if name.startswith(wanted)}
+        return sentences | {f"problem_{code}": text for code, text in self.problem_texts}
+
+    def problem(self, error: CatdogError) -> str:
+        """What a failure is to the person who caused it: in English its own sentence."""
+        return dict(self.problem_texts).get(error.code, str(error))
 
     def name(self, label: str) -> str:
         """A label in this language."""
@@ -159,7 +172,7 @@ GERMAN = Texts(
     label_names=(("cat", "Katze"), ("dog", "Hund")),
     tagline="Zeig ihm ein Foto. Es sagt, was es sieht, und lernt, wenn du es verbesserst.",
     photo="Foto",
-    drop="Fotos hier ablegen oder auswählen",
+    drop="Fotos auswählen oder hier ablegen",
     camera="Kamera",
     paste="Einfügen",
     url="Adresse eines Bildes",
@@ -201,8 +214,26 @@ GERMAN = Texts(
     ),
     audited="Dieses Foto wurde zufällig behalten, wie du erlaubt hast.",
     consent=(
-        "Fotos werden nicht gespeichert, außer wenn du „Stimmt“ oder „Falsch“ drückst: Dann werden die Antwort und "
-        "eine kleine Kopie des Fotos ohne Metadaten behalten, um das nächste Modell zu trainieren."
+        "Dein Foto wird nach {upload} Minuten gelöscht, eine kleine Kopie im Arbeitsspeicher, für „Falsch“, nach "
+        "{memory}. Nur „Stimmt“ und „Falsch“ behalten diese Kopie, ohne ihre Metadaten, und deine Antwort, um das "
+        "nächste Modell zu trainieren: {kept}."
+    ),
+    kept_here="auf diesem Server, bis du sie zurücknimmst",
+    kept_on_hub=(
+        "im Datensatz der Betreiber, bis du sie zurücknimmst, und hier noch {days} Tage, nachdem sie dort sind"
+    ),
+    problem_texts=(
+        ("unreadable_image", "Das ist kein Bild, das sich lesen lässt. Schicke JPEG, PNG, WebP, AVIF, GIF oder HEIC."),
+        ("image_too_large", "Das Bild ist zu groß. Schicke eine kleinere Kopie."),
+        ("body_too_large", "Das Bild ist zu groß. Schicke eine kleinere Kopie."),
+        ("url_refused", "Diese Adresse ist nicht zu gebrauchen. Nimm die volle Adresse eines Bildes, mit https://."),
+        ("url_not_image", "Unter dieser Adresse ist kein Bild. Öffne dort das Bild selbst und kopiere seine Adresse."),
+        ("url_failed", "Von dieser Adresse kam kein Bild. Sieh nach, ob dein Browser es zeigt."),
+        ("unknown_request", "Dieses Foto ist nicht mehr da. Wähle es noch einmal aus."),
+        ("rate_limited", "Das waren zu viele Anfragen. Versuche es in einer Minute noch einmal."),
+        ("busy", "Gerade fragen sehr viele. Versuche es gleich noch einmal."),
+        ("no_model", "Noch ist kein Modell bereit. Versuche es in einer Minute noch einmal."),
+        ("feedback_failed", "Deine Antwort konnte nicht gespeichert werden. Sende sie noch einmal."),
     ),
     api="REST-API",
     model="Modell: {model_id} ({revision})",
@@ -211,7 +242,7 @@ GERMAN = Texts(
     not_sure="Nicht sicher",
     final_or="oder",
     sure="zu {percent} sicher",
-    fits_best="Von dem, was es kennt, passt {label} am besten ({percent}).",
+    fits_best="Müsste es wählen, sagte es {label} ({percent}).",
     a_guess="Vielleicht {label} ({percent}), aber das ist geraten.",
     about="Über dieses Modell",
     about_accuracy="Bei {n} Testbildern, die es nie gesehen hatte, lag es in {accuracy} der Fälle richtig{interval}.",

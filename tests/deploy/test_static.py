@@ -115,6 +115,7 @@ def test_the_sentences_are_those_of_the_app() -> None:
     assert texts["app"]["wrong"] == ENGLISH.wrong
     assert list(texts["choices"]) == ["cat", "dog", NEITHER, UNSURE]
     assert texts["verdicts"][NEITHER] == "Neither cat nor dog"
+    assert texts["why"]["dog"] == ENGLISH.why_explained.format(label="dog")
     for verdict, label, kind in (("dog", "dog", "label"), (NEITHER, "cat", NEITHER), (UNSURE, "dog", UNSURE)):
         assert texts["sureness"][kind][label].replace("{percent}", "87.7 %") == ENGLISH.sureness(verdict, label, 0.877)
     assert (texts["percent"]["highest"], texts["percent"]["lowest"], texts["percent"]["other"]) == (

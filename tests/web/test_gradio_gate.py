@@ -81,10 +81,23 @@ def test_calls_that_skip_the_queue_or_write_files_are_closed(client: httpx.Clien
         [{"deep": [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}]}],
     ],
 )
-@pytest.mark.parametrize("path", ["/gradio_api/call/classify", "/gradio_api/queue/join"])
+@pytest.mark.parametrize("path", ["/gradio_api/call/classify", "/gradio_api/queue/join", "/gradio_api/run/predict"])
 def test_an_event_can_name_no_file_but_an_uploaded_one(client: httpx.Client, path: str, file: Any) -> None:
     response = client.post(path, json={"data": [file], "session_hash": "s", "fn_index": 0})
     assert (response.status_code, response.json()["error"]) == (422, "invalid_request")
+
+
+@pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/gradio_api/run/predict"])
+@pytest.mark.parametrize("fn_index", [999, -1, None, "0", [], 0.5])
+def test_an_event_that_the_page_does_not_have_is_refused(client: httpx.Client, path: str, fn_index: Any) -> None:
+    response = client.post(path, json={"data": [], "session_hash": "s", "fn_index": fn_index})
+    assert (response.status_code, response.json()["detail"]) == (422, "The page has no such event.")
+
+
+def test_a_programs_function_cannot_skip_the_queue(client: httpx.Client) -> None:
+    functions = client.get("/config").json()["dependencies"]
+    (number,) = [function["id"] for function in functions if function["api_name"] == "classify"]
+    assert client.post("/gradio_api/run/predict", json={"data": [None], "fn_index": number}).status_code == 404
 
 
 def test_a_link_among_the_uploads_leads_nowhere(client: httpx.Client) -> None:

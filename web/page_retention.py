@@ -1,0 +1,29 @@
+"""What becomes of a photo and for how long it is kept, in words for the person who shows it."""
+
+from dataclasses import dataclass
+
+from web.recent import MAX_AGE_S
+from web.texts import Texts
+from web.upload_folder import KEPT_S
+
+_MINUTE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long this service keeps what."""
+
+    hub_days: float | None = None
+    """When pictures that the Hub has leave this server; None where they go to no Hub."""
+    upload_s: float = KEPT_S
+    """How long a file lies in the folder of uploads."""
+    memory_s: float = MAX_AGE_S
+    """How long a prediction can be corrected."""
+
+
+def consent(retention: Retention, texts: Texts) -> str:
+    """The line under the answer: what is kept without being asked, and what once a person has pressed a button."""
+    kept = texts.kept_here if retention.hub_days is None else texts.kept_on_hub.format(days=f"{retention.hub_days:g}")
+    return texts.consent.format(
+        upload=f"{retention.upload_s / _MINUTE_S:g}", memory=f"{retention.memory_s / _MINUTE_S:g}", kept=kept
+    )
