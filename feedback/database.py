@@ -80,6 +80,16 @@ _MIGRATIONS = (
     "CREATE INDEX rows_by_client ON rows (client, created_at)",
 )
 
+_NO_WAL = {
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMLOCK,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+    sqlite3.SQLITE_IOERR_LOCK,
+    sqlite3.SQLITE_PROTOCOL,
+}
+"""Network and FUSE file systems fail so: the log's index is memory that processes share by mapping a file."""
+
 _REASONS = {
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_IOERR: "the disk failed or is full",
@@ -195,7 +205,7 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
     """Find out whether the file system can hold a journal and whether the file is sound."""
     (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
-        raise SettingsError(f"The file system of {path.parent} cannot hold the journal (no WAL). {_CHOOSE}")
+        raise _no_wal(path, mode)
     if _version(db) and (problems := _problems(db)):
         raise _damaged(path, problems)
 
@@ -230,7 +240,13 @@ def _version(db: sqlite3.Connection) -> int:
     return version
 
 
+def _no_wal(path: Path, detail: object) -> SettingsError:
+    return SettingsError(f"The file system of {path.parent} cannot hold the journal (no WAL: {detail}). {_CHOOSE}")
+
+
 def _opening_error(path: Path, error: sqlite3.Error) -> FeedbackError | SettingsError:
+    if getattr(error, "sqlite_errorcode", 0) in _NO_WAL:
+        return _no_wal(path, error.sqlite_errorname)
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
         return SettingsError(f"Feedback cannot be kept in {path.parent}: {error}. {_CHOOSE}")

@@ -336,6 +336,20 @@ def test_a_file_system_without_a_write_ahead_log_is_a_wrong_setting(
         Journal.open(tmp_path)
 
 
+def test_an_app_whose_folder_has_no_shared_memory_for_the_log_ends_with_2(tmp_path: Path) -> None:
+    # The log's index needs 32 kB: below that limit SQLite says "wal", and fails where it is used, as on FUSE and NFS.
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 8; exec "$0" app.py', sys.executable],
+        cwd=ROOT,
+        env={**os.environ, "CATDOG_DATA_DIR": str(tmp_path), "CATDOG_HOST": "127.0.0.1", "CATDOG_PORT": "0"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "no WAL: SQLITE_IOERR_SHM" in done.stderr
+    assert "CATDOG_DATA_DIR" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_damaged_journal_is_refused_with_advice(tmp_path: Path) -> None:
     with Journal.open(tmp_path) as journal:
         for _ in range(20):
