@@ -13,6 +13,28 @@ RUN python3 -m venv pip \
     && pip/bin/pip --python /app/venv/bin/python install --no-compile -r requirements.txt \
     && python3 prune.py /app/venv
 
+# Retraining, as deploy/kubernetes does it every night: `docker build --target train -t catdog-train .`
+# Not part of the app's image. TORCH_INDEX names a package index with a smaller torch, such as one without CUDA.
+FROM ${PYTHON_IMAGE} AS train
+ARG TORCH_INDEX=""
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /build
+COPY requirements.txt requirements-train.txt ./
+RUN python3 -m venv /app/venv \
+    && grep -E '^torch(vision)?==' requirements-train.txt > torch.txt \
+    && if [ -n "$TORCH_INDEX" ]; then /app/venv/bin/pip install --no-compile --index-url "$TORCH_INDEX" -r torch.txt; fi \
+    && /app/venv/bin/pip install --no-compile -r requirements-train.txt
+WORKDIR /app
+COPY model_card.md LICENSE ./
+COPY catdog catdog
+COPY feedback feedback
+COPY train train
+ENV PATH=/app/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+USER 10001:10001
+ENTRYPOINT ["python3", "-m", "train"]
+
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="catdog" \
       org.opencontainers.image.description="An image classifier that learns from its mistakes" \

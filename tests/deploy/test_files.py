@@ -41,7 +41,7 @@ def test_compose_is_what_docker_understands() -> None:
 
 
 def test_zizmor_finds_no_hole_in_the_workflows() -> None:
-    checked("zizmor", "--offline", "--quiet", ".github/workflows")
+    checked("zizmor", "--offline", "--quiet", ".github")
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -66,20 +66,35 @@ def test_every_command_that_a_workflow_runs_is_there(path: Path, capsys: pytest.
             assert option in helped, f"{module} {command} has no {option}"
 
 
-def test_the_image_holds_all_that_the_app_and_the_hub_import() -> None:
-    dockerfile = (ROOT / "Dockerfile").read_text()
-    final_stage = dockerfile.rsplit("\nFROM ", 1)[1]
-    copied = [
-        source
-        for line in re.findall(r"^COPY (?!--from)(.+)$", final_stage, re.MULTILINE)
-        for source in line.split()[:-1]
-    ]
-    for program in ("app.py", "devhub/__main__.py"):
+def copied_in(stage: str) -> list[str]:
+    """What a stage of the Dockerfile copies from the repository."""
+    lines = re.findall(r"^COPY (?!--from)(.+)$", stage, re.MULTILINE)
+    return [source for line in lines for source in line.split()[:-1]]
+
+
+@pytest.mark.parametrize(
+    ("stage", "programs"), [(-1, ("app.py", "devhub/__main__.py")), (-2, ("train/__main__.py",))], ids=["app", "train"]
+)
+def test_each_image_holds_all_that_its_programs_import(stage: int, programs: tuple[str, ...]) -> None:
+    copied = copied_in((ROOT / "Dockerfile").read_text().split("\nFROM ")[stage])
+    for program in programs:
         for path in imported_files(ROOT, program):
             assert any(path == source or path.startswith(f"{source}/") for source in copied), path
     allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     for source in (*copied, "deploy/prune.py", "requirements.txt"):
         assert source in {path.rstrip("/") for path in allowed}, source
+
+
+def test_dependabot_understands_its_file_and_looks_at_all_that_is_pinned() -> None:
+    checked("check-jsonschema", "--builtin-schema", "vendor.dependabot", ".github/dependabot.yml")
+    updates = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())["updates"]
+    assert {each["package-ecosystem"]: each["directory"] for each in updates} == {
+        "github-actions": "/",
+        "pip": "/",
+        "docker": "/",
+        "docker-compose": "/",
+        "npm": "/browser",
+    }
 
 
 def test_the_image_runs_unprivileged_and_is_checked_for_health() -> None:

@@ -1,5 +1,6 @@
 """Kubernetes: what kustomize makes of each overlay is valid, safe, and fits the app."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 from catdog.settings import Settings, load_settings, variable
-from tests.conftest import ROOT, missing_tool
+from tests.conftest import ROOT
 from tests.web.conftest import Server
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
@@ -22,9 +23,20 @@ Resource = dict[str, Any]
 
 
 @cache
+def needs_kustomize() -> None:
+    """Skip without a kubectl that can render; not even CI insists, for Debian 12's own is too old. GitHub's is not."""
+    told = "{}"
+    if shutil.which("kubectl"):
+        asked = ["kubectl", "version", "--client", "--output=json"]
+        told = subprocess.run(asked, capture_output=True, text=True, check=False).stdout or "{}"
+    version = re.match(r"v(\d+)", json.loads(told).get("kustomizeVersion", ""))
+    if version is None or int(version[1]) < 5:
+        pytest.skip("no kubectl with kustomize 5 is installed (1.27 or newer)")
+
+
+@cache
 def rendered(overlay: str) -> tuple[Resource, ...]:
-    if shutil.which("kubectl") is None:
-        missing_tool("kubectl is not installed")
+    needs_kustomize()
     done = subprocess.run(
         ["kubectl", "kustomize", str(KUBERNETES / "overlays" / overlay)], capture_output=True, text=True, check=False
     )
