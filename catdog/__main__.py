@@ -1,19 +1,24 @@
-"""`python -m catdog predict`: classify files and folders."""
+"""`python -m catdog predict`: classify files, folders, Parquet and data sets."""
 
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
 
-from catdog.batch import FileResult, classify_files, find_images
+from catdog.batch import Result, classify_pictures
 from catdog.cli import run
-from catdog.errors import ImageError
-from catdog.hub import load_model
+from catdog.collection import Collection, Part
+from catdog.errors import ImageError, SettingsError
+from catdog.hub import LoadedModel, load_model
+from catdog.hub_files import HubFiles
 from catdog.report import FORMATS, write_results
-from catdog.settings import load_settings
+from catdog.settings import Settings, load_settings
+
+_ENGINES = ("threads", "ray")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -22,36 +27,115 @@ def main(argv: Sequence[str]) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     predict = commands.add_parser(
         "predict",
-        help="classify files and folders",
-        description="Classify files and folders with the model that CATDOG_MODEL names (by default the embedded one). "
-        "Results go to stdout, progress and problems to stderr. Files that cannot be read are reported and counted; "
-        "the exit code is 1 only if nothing could be classified.",
+        help="classify pictures, one or millions",
+        description="Classify pictures with the model that CATDOG_MODEL names (by default the embedded one). "
+        "Results go to stdout, or with --out into a folder of Parquet files, where the same command goes on after an "
+        "interruption; progress and problems go to stderr. Pictures that cannot be read are reported and counted; the "
+        "exit code is 1 only if nothing could be classified.",
     )
-    predict.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="a file, or a folder to search")
-    predict.add_argument("--format", choices=FORMATS, default="table", help="what to write (default: %(default)s)")
+    add = predict.add_argument
+    add("paths", nargs="+", metavar="PATH",
+        help="a picture, a Parquet file, a folder to search for both, or a data set on the Hub: "
+        "hf://datasets/USER/NAME")  # fmt: skip
+    add("--format", choices=FORMATS, help="what to write to stdout (default: table)")
+    add("--out", type=Path, metavar="DIR", help="write Parquet files into this folder instead")
+    add("--engine", choices=_ENGINES, default="threads",
+        help="ray: on the cluster that RAY_ADDRESS names, or all cores of this machine; needs --out "
+        "(default: %(default)s)")  # fmt: skip
+    add("--part-size", type=_positive, default=1000, metavar="N",
+        help="about so many pictures are in each file of --out, and are lost by an interruption "
+        "(default: %(default)s)")  # fmt: skip
     predict.set_defaults(run=_predict)
     arguments = parser.parse_args(argv)
     code: int = arguments.run(arguments)
     return code
 
 
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
 @dataclass(slots=True)
 class _Count:
     classified: int = 0
     failed: int = 0
+    before: int = 0
+    """Parts that were answered by an earlier run."""
+
+    def tell(self) -> int:
+        """Say it on stderr; returns the exit code."""
+        earlier = f", {self.before} parts were there already" if self.before else ""
+        print(f"{self.classified} classified, {self.failed} failed{earlier}", file=sys.stderr)
+        return 0 if self.classified or self.before else 1
 
 
 def _predict(arguments: argparse.Namespace) -> int:
+    if arguments.out is None and arguments.engine == "ray":
+        raise SettingsError("--engine ray writes Parquet files. Name their folder with --out.")
+    if arguments.out is not None and arguments.format:
+        raise SettingsError("--out writes Parquet files, and --format is for stdout. Give one of them.")
     settings = load_settings()
-    model = load_model(settings).model
+    loaded = load_model(settings)
+    collection = Collection(HubFiles(settings))
+    parts = collection.parts(arguments.paths, size=arguments.part_size)
+    if arguments.out is not None:
+        return _fill(arguments, settings, loaded, collection, list(parts))
     count = _Count()
-    results = classify_files(model, find_images(arguments.paths), limits=settings.image_limits)
-    write_results(_counted(results, count), model.labels, format_=arguments.format, out=sys.stdout)
-    print(f"{count.classified} classified, {count.failed} failed", file=sys.stderr)
-    return 0 if count.classified else 1
+    pictures = chain.from_iterable(map(collection.read, parts))
+    results = classify_pictures(loaded.model, pictures, limits=settings.image_limits)
+    labels = loaded.model.labels
+    write_results(_counted(results, count), labels, format_=arguments.format or "table", out=sys.stdout)
+    return count.tell()
 
 
-def _counted(results: Iterable[FileResult], count: _Count) -> Iterator[FileResult]:
+def _fill(
+    arguments: argparse.Namespace,
+    settings: Settings,
+    loaded: LoadedModel,
+    collection: Collection,
+    parts: Sequence[Part],
+) -> int:
+    """Write what is missing in a folder of answers."""
+    from catdog.results_folder import ResultsFolder, count_answers  # noqa: PLC0415 - pyarrow is slow to import
+
+    folder = ResultsFolder.open(arguments.out, loaded.model, parts)
+    pending = folder.pending()
+    count = _Count(before=len(parts) - len(pending))
+    missing = [(number, parts[number]) for number in pending]
+    with tqdm(total=len(parts), initial=count.before, unit="part", disable=None, file=sys.stderr) as bar:
+        for number, answers in _answers(arguments.engine, missing, settings, loaded, collection):
+            folder.write(number, answers)
+            classified, failed = count_answers(answers)
+            count.classified += classified
+            count.failed += failed
+            bar.update()
+    return count.tell()
+
+
+def _answers(
+    engine: str,
+    parts: Sequence[tuple[int, Part]],
+    settings: Settings,
+    loaded: LoadedModel,
+    collection: Collection,
+) -> Iterator[tuple[int, bytes]]:
+    """Encoded answers to each part, with its number."""
+    from catdog.results_folder import encode  # noqa: PLC0415
+
+    if engine == "ray" and parts:
+        from catdog.ray_engine import score_with_ray  # noqa: PLC0415
+
+        yield from score_with_ray(parts, loaded)
+        return
+    for number, part in parts:
+        results = classify_pictures(loaded.model, collection.read(part), limits=settings.image_limits)
+        yield number, encode(results, loaded.model)
+
+
+def _counted(results: Iterable[Result], count: _Count) -> Iterator[Result]:
     """Pass results on, counting them, with a progress bar where stderr is a terminal."""
     for result in tqdm(results, unit="image", disable=None, file=sys.stderr):
         if isinstance(result.outcome, ImageError):

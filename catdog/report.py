@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import IO, Any, Literal
 
-from catdog.batch import FileResult
+from catdog.batch import Result
 from catdog.model import Prediction
 
 Format = Literal["table", "json", "csv"]
@@ -14,7 +14,7 @@ FORMATS: tuple[Format, ...] = ("table", "json", "csv")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def write_results(results: Iterable[FileResult], labels: tuple[str, ...], *, format_: Format, out: IO[str]) -> None:
+def write_results(results: Iterable[Result], labels: tuple[str, ...], *, format_: Format, out: IO[str]) -> None:
     """Write results as they come.
 
     `json` is one array with an object a line: `path` with `label`, `verdict`, `confidence` and `probabilities`, or with
@@ -23,17 +23,17 @@ def write_results(results: Iterable[FileResult], labels: tuple[str, ...], *, for
     {"table": _write_table, "json": _write_json, "csv": _write_csv}[format_](results, labels, out)
 
 
-def _write_table(results: Iterable[FileResult], labels: tuple[str, ...], out: IO[str]) -> None:
+def _write_table(results: Iterable[Result], labels: tuple[str, ...], out: IO[str]) -> None:
     width = max(len(word) for word in (*labels, "neither", "unsure"))
     for result in results:
         match result.outcome:
             case Prediction() as prediction:
-                out.write(f"{prediction.verdict:<{width}}  {prediction.confidence:6.1%}  {result.path}\n")
+                out.write(f"{prediction.verdict:<{width}}  {prediction.confidence:6.1%}  {result.name}\n")
             case error:
-                out.write(f"{'-':<{width}}  {'-':>6}  {result.path}: {error}\n")
+                out.write(f"{'-':<{width}}  {'-':>6}  {result.name}: {error}\n")
 
 
-def _write_json(results: Iterable[FileResult], _labels: tuple[str, ...], out: IO[str]) -> None:
+def _write_json(results: Iterable[Result], _labels: tuple[str, ...], out: IO[str]) -> None:
     separator = "[\n"
     for result in results:
         out.write(f"{separator}{json.dumps(_record(result), ensure_ascii=False)}")
@@ -41,32 +41,32 @@ def _write_json(results: Iterable[FileResult], _labels: tuple[str, ...], out: IO
     out.write("[]\n" if separator == "[\n" else "\n]\n")
 
 
-def _write_csv(results: Iterable[FileResult], labels: tuple[str, ...], out: IO[str]) -> None:
+def _write_csv(results: Iterable[Result], labels: tuple[str, ...], out: IO[str]) -> None:
     columns = ["path", "label", "verdict", "confidence", *labels, "error", "detail"]
     writer = csv.DictWriter(out, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(_csv_rows(results))
 
 
-def _csv_rows(results: Iterable[FileResult]) -> Iterator[dict[str, Any]]:
+def _csv_rows(results: Iterable[Result]) -> Iterator[dict[str, Any]]:
     for result in results:
         record = _record(result)
         probabilities = record.pop("probabilities", {})
         yield {"path": _no_formula(record.pop("path")), **record, **probabilities}
 
 
-def _record(result: FileResult) -> dict[str, Any]:
+def _record(result: Result) -> dict[str, Any]:
     match result.outcome:
         case Prediction() as prediction:
             return {
-                "path": str(result.path),
+                "path": result.name,
                 "label": prediction.label,
                 "verdict": prediction.verdict,
                 "confidence": prediction.confidence,
                 "probabilities": dict(zip(prediction.labels, prediction.probabilities, strict=True)),
             }
         case error:
-            return {"path": str(result.path), "error": error.code, "detail": str(error)}
+            return {"path": result.name, "error": error.code, "detail": str(error)}
 
 
 def _no_formula(path: str) -> str:

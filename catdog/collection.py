@@ -1,0 +1,158 @@
+"""What `predict` is asked about: files, folders, Parquet here or on the Hub, in parts that are read by themselves.
+
+The same arguments give the same parts, so that work can be shared among processes, and resumed.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from catdog.errors import DataError
+from catdog.hub_files import HUB_SCHEME, HubFiles
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".avif", ".gif", ".bmp", ".heic", ".heif"})
+PARQUET = ".parquet"
+_FOUND = SUFFIXES | {PARQUET}
+_IMAGE_COLUMN = "image"
+_ROWS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture of a collection, not yet decoded."""
+
+    path: str
+    """Its file, or the Parquet file that it is in."""
+    row: int | None = None
+    """Its row there."""
+    data: bytes | None = None
+    """What the row holds; a file is read when its turn comes."""
+
+    @property
+    def name(self) -> str:
+        """What it is called where there is one name for all."""
+        return self.path if self.row is None else f"{self.path}#{self.row}"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some pictures: files, or neighbouring rows of one Parquet file."""
+
+    paths: tuple[str, ...] = ()
+    table: str = ""
+    groups: tuple[int, ...] = ()
+    """Row groups of the table."""
+    first_row: int = 0
+    """The row of the table with which they begin."""
+
+
+class Collection:
+    """Finds and reads pictures. It holds no connection or open file, so another process can do its reading."""
+
+    def __init__(self, hub: HubFiles) -> None:
+        self._hub = hub
+
+    def parts(self, arguments: Iterable[str], *, size: int) -> Iterator[Part]:
+        """Everything that the arguments name, in their order, sorted within a folder.
+
+        Args:
+            arguments: Files, folders (pictures and Parquet in them and below), and `hf://datasets/USER/NAME`, with
+                `@REVISION` if it is not the main one.
+            size: So many pictures a part; a row group is never divided.
+
+        Raises:
+            DataError: a Parquet file cannot be read, or holds no pictures.
+            HubError: the Hub cannot be reached, or refuses.
+        """
+        files: list[str] = []
+        for path in self._find(arguments):
+            is_table = path.lower().endswith(PARQUET)
+            if not is_table:
+                files.append(path)
+            if files and (is_table or len(files) == size):
+                yield Part(paths=tuple(files))
+                files = []
+            if is_table:
+                yield from self._table_parts(path, size)
+        if files:
+            yield Part(paths=tuple(files))
+
+    def read(self, part: Part) -> Iterator[Picture]:
+        """The pictures of one part, rows some at a time.
+
+        Raises:
+            DataError, HubError: see `parts`.
+        """
+        yield from (Picture(path) for path in part.paths)
+        if not part.table:
+            return
+        with self._open(part.table) as table:
+            column = _image_column(table.schema_arrow, part.table)
+            row = part.first_row
+            for batch in table.iter_batches(_ROWS_AT_ONCE, row_groups=list(part.groups), columns=[column]):
+                for cell in batch.column(0):
+                    yield Picture(part.table, row, _bytes_of(cell.as_py()))
+                    row += 1
+
+    def _find(self, arguments: Iterable[str]) -> Iterator[str]:
+        for argument in arguments:
+            if argument.startswith(HUB_SCHEME):
+                yield from (path for path in self._hub.list(argument) if path.lower().endswith(PARQUET))
+            elif Path(argument).is_dir():
+                yield from _walk(argument)
+            else:
+                yield argument
+
+    def _table_parts(self, path: str, size: int) -> Iterator[Part]:
+        with self._open(path) as table:
+            _image_column(table.schema_arrow, path)
+            counts = [table.metadata.row_group(group).num_rows for group in range(table.num_row_groups)]
+        groups: list[int] = []
+        first_row = row = 0
+        for group, count in enumerate(counts):
+            groups.append(group)
+            row += count
+            if row - first_row >= size or group == len(counts) - 1:
+                yield Part(table=path, groups=tuple(groups), first_row=first_row)
+                groups, first_row = [], row
+
+    @contextmanager
+    def _open(self, path: str) -> Iterator[pq.ParquetFile]:
+        is_remote = path.startswith(HUB_SCHEME)
+        try:
+            with (
+                self._hub.translated(path) if is_remote else nullcontext(),
+                self._hub.open(path) if is_remote else Path(path).open("rb") as file,
+            ):
+                yield pq.ParquetFile(file)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{path} cannot be read as Parquet: {error}. Leave it out, or mend it.") from None
+
+
+def _walk(folder: str) -> Iterator[str]:
+    for at, subfolders, names in os.walk(folder):
+        subfolders.sort()
+        yield from (str(Path(at, name)) for name in sorted(names) if Path(name).suffix.lower() in _FOUND)
+
+
+def _image_column(schema: pa.Schema, path: str) -> str:
+    """The column of pictures: encoded bytes, or the structure that `datasets` writes."""
+    names = [field.name for field in schema if _holds_pictures(field.type)]
+    if not names:
+        raise DataError(f"{path} has no column of pictures, only {', '.join(schema.names)}.")
+    return _IMAGE_COLUMN if _IMAGE_COLUMN in names else names[0]
+
+
+def _holds_pictures(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return bool(kind.get_field_index("bytes") >= 0)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _bytes_of(cell: dict[str, bytes | None] | bytes | None) -> bytes | None:
+    return cell["bytes"] if isinstance(cell, dict) else cell
