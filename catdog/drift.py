@@ -51,9 +51,9 @@ def measure(seen: Seen, spec: Preprocessing) -> dict[str, float]:
     """The properties of one picture that need no reference: of the answer, of the file, of what the network was shown.
 
     Returns:
-        `confidence` in [0, 1]; `size`, the side in pixels of a square of the decoded picture's area; `aspect`, width
-        divided by height; `brightness` in [0, 1]; `contrast`, the standard deviation of the same; `sharpness`, the
-        mean step from a pixel to the next, divided by the contrast.
+        `confidence` in [0, 1]; `size`, the shorter side in pixels, up to what the network can use (the decoder keeps
+        no more of a large photo); `aspect`, width divided by height; `brightness` in [0, 1]; `contrast`, the standard
+        deviation of the same; `sharpness`, the mean step from a pixel to the next, divided by the contrast.
     """
     width, height = seen.size
     pixels = seen.pixels[_GREEN, ::_EVERY_ROW]
@@ -61,7 +61,7 @@ def measure(seen: Seen, spec: Preprocessing) -> dict[str, float]:
     step = float(np.abs(pixels[:, 1:] - pixels[:, :-1]).mean())
     return {
         "confidence": seen.prediction.confidence,
-        "size": math.sqrt(width * height),
+        "size": min(width, height, spec.input_size / spec.crop_pct),
         "aspect": width / height,
         "brightness": float(pixels.mean()) * spec.std[_GREEN] + spec.mean[_GREEN],
         "contrast": deviation * spec.std[_GREEN],

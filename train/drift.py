@@ -20,7 +20,7 @@ _POINTS = 64
 _COMPONENTS = 8
 _PROJECTION_PICTURES = 2000
 _SMALLEST_VARIANCE = 1e-6  # of a component, relative to the largest; what is less is noise
-_MOST_OF_ONE = 0.5
+_MOST_OF_ONE = 0.9
 _log = logging.getLogger(__name__)
 
 
@@ -52,13 +52,13 @@ def make_reference(model: Model, source: Source, rows: Sequence[int], *, others:
         columns["features"] = np.array([distance(features) for _, features in looked if features is not None])
     described = {name: describe(values) for name, values in columns.items()}
     for name in (name for name, distribution in described.items() if distribution is None):
-        _log.info("no drift reference for `%s`: most pictures have the same", name)
+        _log.info("no drift reference for `%s`: nearly all pictures have the same", name)
     properties = {name: distribution for name, distribution in described.items() if distribution is not None}
     return DriftReference(n=len(looked), properties=properties, projection=projection)
 
 
 def describe(values: npt.NDArray[np.float64]) -> Distribution | None:
-    """A distribution by its quantiles; None where most pictures have one value.
+    """A distribution by its quantiles; None where nearly all pictures have one value.
 
     That is a trace of how a data set was made, such as pictures all scaled to one size, and nothing that can be
     expected of others.

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment
 from markupsafe import Markup
 
+from catdog.drift import LEAST, DriftMonitor
 from catdog.metadata import NEITHER, UNSURE
 from feedback.journal import Journal
 from feedback.stats import Stats
@@ -67,6 +68,7 @@ class Dashboard:
             "Corrections that only this machine has": str(pending),
             "Sync": _sync_words(sync),
             **drift(self._metrics.history.steps(), model.metadata.metrics.get("test", {})),
+            "Pictures are other than those it was judged by in": drift_words(self._service.drift),
         }
 
 
@@ -96,6 +98,18 @@ def drift(steps: list[Step], test: Mapping[str, Any]) -> dict[str, str]:
     expected = test.get("verdicts", {}).get("answered")
     beside = f" (test pictures: {format_percent(expected)})" if expected is not None else ""
     return {"Drift": f"it dares an answer on {format_percent(1 - withheld / total)} of {total} pictures{beside}"}
+
+
+def drift_words(monitor: DriftMonitor | None) -> str:
+    """In which properties the last pictures differ from the reference by more than chance; see `catdog.drift`."""
+    if monitor is None or not monitor.has_reference:
+        return "not known: the model has no drift reference"
+    scores = monitor.scores()
+    if not scores:
+        return f"not known yet: {monitor.pictures} of {LEAST} different pictures"
+    drifted = sorted((each for each in scores if each.is_drift), key=lambda each: -each.score)
+    named = ", ".join(f"{each.name} ({each.score:.2f}, chance {each.threshold:.2f})" for each in drifted)
+    return f"{named or 'nothing'}, over the last {monitor.pictures} pictures"
 
 
 def _sync_words(sync: Any) -> str:

@@ -58,10 +58,10 @@ def test_half_a_standard_deviation_raises_it_in_that_property_alone(name: str, s
         assert [each.name for each in compare(reference, window) if each.is_drift] == [name]
 
 
-def test_a_property_that_most_pictures_share_is_no_reference() -> None:
-    values = np.where(np.arange(100) < 51, 200.0, np.arange(100.0))
-    assert describe(values) is None
-    assert describe(np.where(np.arange(100) < 50, 200.0, np.arange(100.0))) is not None
+def test_a_property_that_nearly_all_pictures_share_is_no_reference() -> None:
+    values = np.arange(100.0)
+    assert describe(np.where(values < 91, 200.0, values)) is None
+    assert describe(np.where(values < 90, 200.0, values)) is not None
 
 
 def test_the_components_have_mean_0_and_variance_1() -> None:
@@ -76,7 +76,7 @@ def test_the_components_have_mean_0_and_variance_1() -> None:
 
 def photo(generator: np.random.Generator) -> Image.Image:
     """A picture of its own size, colour and grain."""
-    width, height = generator.integers(40, 120, 2).tolist()
+    width, height = generator.integers(16, 80, 2).tolist()
     coarse = generator.integers(0, 256, (6, 6, 3), dtype=np.uint8)
     fine = Image.fromarray(generator.integers(0, 256, (height, width, 3), dtype=np.uint8))
     grain = float(generator.uniform(0.05, 0.4))
