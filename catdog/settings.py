@@ -1,6 +1,7 @@
 """Settings: the one place that reads the environment."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -74,6 +75,9 @@ class Settings(BaseSettings):
         SecretStr(""), description="opens the maintainer's page /admin to whoever knows it; empty disables the page"
     )
 
+    mcp: bool = Field(
+        default=False, description="offer `classify` and `wrong_label` to agents over MCP; needs the extra `mcp`"
+    )
     public_url: str = Field(
         "",
         pattern=r"^(https?://[!-~]+)?$",
@@ -200,4 +204,6 @@ def load_settings() -> Settings:
         raise SettingsError(f"Wrong settings: {problems}. Correct the environment variables and start again.") from None
     if settings.ack == "remote" and not settings.feedback_repo:
         raise SettingsError("CATDOG_ACK is remote, which needs a data set. Set CATDOG_FEEDBACK_REPO to USER/NAME.")
+    if settings.mcp and find_spec("mcp") is None:
+        raise SettingsError('CATDOG_MCP needs the package mcp. Install it with pip install "gradio[mcp]", or unset it.')
     return settings

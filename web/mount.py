@@ -27,6 +27,10 @@ def mount_page(
         problems: Words refusals.
         max_bytes: The largest file that the browser may send.
     """
+    if parts.mcp:
+        from web.mcp_tools import add_mcp_tools  # noqa: PLC0415 - most installations do without
+
+        routes = [*routes, *add_mcp_tools(app, parts)]
     demo = build_page(parts)
     gr.mount_gradio_app(
         app,
@@ -39,7 +43,7 @@ def mount_page(
         enable_monitoring=False,
         ssr_mode=False,
         pwa=False,
-        mcp_server=False,
+        mcp_server=False,  # with it, Gradio would fetch addresses and call itself by whatever host a request names
         theme=create_theme(),
         css_paths=[STYLE],
         i18n=create_i18n(),

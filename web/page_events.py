@@ -38,6 +38,8 @@ class PageParts:
     """In the language of those whose browser names none."""
     examples: tuple[str, ...] = ()
     retention: Retention = field(default_factory=Retention)
+    mcp: bool = False
+    """Whether agents may use the page's functions as tools; the package `mcp` must be there."""
 
 
 class PageEvents:

@@ -26,6 +26,7 @@ _COSTLY = {
     ("POST", "/page/frame"): PREDICTIONS,
     ("POST", "/gradio_api/queue/join"): PREDICTIONS,
     ("POST", "/gradio_api/run/predict"): PREDICTIONS,
+    ("POST", "/gradio_api/mcp"): PREDICTIONS,
     ("POST", "/gradio_api/upload"): UPLOADS,
     ("POST", "/feedback"): FEEDBACK,
     ("DELETE", "/feedback"): FEEDBACK,

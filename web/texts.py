@@ -62,9 +62,7 @@ class Texts:
         "model: {kept}."
     )
     kept_here: str = "on this server, until you take them back"
-    kept_on_hub: str = (
-        "in the maintainers' data set, until you take them back, and for {days} more days on this server"
-    )
+    kept_on_hub: str = "in the maintainers' data set, until you take them back, and for {days} more days on this server"
     problem_texts: tuple[tuple[str, str], ...] = ()
     """What to say of a failure, by its code; of those that are not here, its own sentence is said."""
     audit: str = (
