@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from typing import TYPE_CHECKING
 
-import gradio as gr
 from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import HTMLResponse
@@ -31,10 +31,9 @@ from web.docs import docs_page
 from web.examples import Examples
 from web.feedback_cors import FeedbackCors, is_correction_from
 from web.fetch import ImageFetcher
+from web.late_page import LatePage
 from web.metrics import Metrics
-from web.mount import mount_page
 from web.page_api import PageApi
-from web.page_events import PageParts
 from web.page_retention import Retention
 from web.problems import Problems
 from web.rate_limit import FEEDBACK, PREDICTIONS, UPLOADS, RateLimiter, RateLimits, client_of
@@ -47,6 +46,9 @@ from web.texts import ENGLISH
 from web.upload_folder import UploadFolder
 from web.uploads import Uploads
 from web.workers import Places, Workers
+
+if TYPE_CHECKING:
+    import gradio as gr
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +88,10 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
     folder = UploadFolder()
     cleanup.callback(folder.stop)
 
-    def client(request: Request | gr.Request) -> str:
-        origin = request.request if isinstance(request, gr.Request) else request
+    page = LatePage(lambda: build_page())  # noqa: PLW0108 - defined below
+
+    def client(request: "Request | gr.Request") -> str:
+        origin = request if isinstance(request, Request) else request.request
         assert origin is not None  # only Gradio's own tests call events without a request
         return client_of(origin.scope, trusted_proxies=settings.trusted_proxies)
 
@@ -97,17 +101,9 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
         version=__version__,
         docs_url=None,
         redoc_url=None,
-        lifespan=_running([delivery.start, watcher.start, folder.start], cleanup),
+        lifespan=_running([delivery.start, watcher.start, folder.start], cleanup, page),
     )
-    origins = settings.allowed_origins
-    # The last one added is the first to see a request. With CORSMiddleware here, Gradio adds no rule of its own,
-    # which would let every website read the answers.
-    app.add_middleware(BodyLimit, max_bytes=settings.max_bytes, problems=problems)
-    app.add_middleware(RateLimits, limiter=limiter, problems=problems, trusted_proxies=settings.trusted_proxies)
-    app.add_middleware(SameSite, problems=problems, is_welcome=partial(is_correction_from, origins=origins))
-    app.add_middleware(CORSMiddleware, allow_origins=[])
-    app.add_middleware(FeedbackCors, origins=origins)
-    app.add_middleware(SecurityHeaders, is_space=bool(settings.space_id))
+    _add_middleware(app, settings, limiter=limiter, problems=problems)
     problems.install(app)
 
     def health_warnings() -> list[str]:
@@ -138,19 +134,44 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
     page_router = PageApi(service, examples).router()
     app.include_router(page_router)
     routes.extend(page_router.routes)
-    parts = PageParts(
-        service=service,
-        metrics=metrics,
-        limiter=limiter,
-        client_of=client,
-        uploads=Uploads(folder.path, max_bytes=settings.max_bytes),
-        warnings=warnings,
-        texts=ENGLISH,
-        examples=examples.names,
-        retention=Retention(hub_days=settings.retain_days if settings.feedback_repo else None),
-    )
-    mount_page(app, parts, routes=routes, problems=problems, max_bytes=settings.max_bytes)
+    uploads = Uploads(folder.path, max_bytes=settings.max_bytes)
+
+    def build_page() -> FastAPI:
+        from web.mount import mount_page  # noqa: PLC0415 - these import Gradio, which takes seconds
+        from web.page_events import PageParts  # noqa: PLC0415
+
+        page_app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        page_app.add_middleware(CORSMiddleware, allow_origins=[])
+        problems.install(page_app)
+        parts = PageParts(
+            service=service,
+            metrics=metrics,
+            limiter=limiter,
+            client_of=client,
+            uploads=uploads,
+            warnings=warnings,
+            texts=ENGLISH,
+            examples=examples.names,
+            retention=Retention(hub_days=settings.retain_days if settings.feedback_repo else None),
+            mcp=settings.mcp,
+        )
+        mount_page(page_app, parts, routes=routes, problems=problems, max_bytes=settings.max_bytes)
+        return page_app
+
+    app.mount("/", page)  # the last one: routes that are added afterwards are not reached
     return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings, *, limiter: RateLimiter, problems: Problems) -> None:
+    origins = settings.allowed_origins
+    # The last one added is the first to see a request. With CORSMiddleware here, Gradio adds no rule of its own,
+    # which would let every website read the answers.
+    app.add_middleware(BodyLimit, max_bytes=settings.max_bytes, problems=problems)
+    app.add_middleware(RateLimits, limiter=limiter, problems=problems, trusted_proxies=settings.trusted_proxies)
+    app.add_middleware(SameSite, problems=problems, is_welcome=partial(is_correction_from, origins=origins))
+    app.add_middleware(CORSMiddleware, allow_origins=[])
+    app.add_middleware(FeedbackCors, origins=origins)
+    app.add_middleware(SecurityHeaders, is_space=bool(settings.space_id))
 
 
 def create_service(
@@ -196,14 +217,15 @@ def _warnings(settings: Settings) -> tuple[str, ...]:
 
 
 def _running(
-    starts: Sequence[Callable[[], None]], cleanup: ExitStack
+    starts: Sequence[Callable[[], None]], cleanup: ExitStack, page: LatePage
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         with cleanup:
             for start in starts:
                 start()
-            yield
+            async with page.running():
+                yield
 
     return lifespan
 

@@ -1,7 +1,8 @@
 """Pictures to try without one of one's own: two that Gradio ships, and drawings. None is part of this repository."""
 
 import functools
-from importlib.resources import as_file, files
+from importlib.util import find_spec
+from pathlib import Path
 
 from PIL import Image, ImageDraw
 
@@ -21,8 +22,12 @@ class Examples:
             "drawn-dog": draw_dog,
             "cup": draw_cup,
         }
-        folder = files("gradio") / "media_assets" / "images"
-        self._shipped = {name: folder / file for name, file in _FROM_GRADIO.items() if (folder / file).is_file()}
+        found = find_spec("gradio")  # importing it takes seconds
+        folders = [
+            Path(folder, "media_assets", "images") for folder in (found and found.submodule_search_locations) or ()
+        ]
+        paths = {name: folder / file for folder in folders for name, file in _FROM_GRADIO.items()}
+        self._shipped = {name: path for name, path in paths.items() if path.is_file()}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -40,10 +45,7 @@ class Examples:
         """An example as a JPEG, None if there is none of that name."""
         if name in self._drawn:
             return to_jpeg(self._drawn[name](), max_side=_SIDE)
-        if name not in self._shipped:
-            return None
-        with as_file(self._shipped[name]) as path:
-            return to_jpeg(read_image(path), max_side=_SIDE)
+        return to_jpeg(read_image(self._shipped[name]), max_side=_SIDE) if name in self._shipped else None
 
 
 def draw_cat() -> Image.Image:

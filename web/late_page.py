@@ -1,0 +1,66 @@
+"""The page, built after the server listens: Gradio takes seconds to import, and the API does not wait for it."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from anyio.to_thread import run_sync
+from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
+
+_TURN_S = 0.0005
+
+
+class LatePage:
+    """ASGI app that is made in a thread once the server runs. Requests that come earlier wait for it."""
+
+    def __init__(self, build: Callable[[], FastAPI]) -> None:
+        """Wait for `running`.
+
+        Args:
+            build: Makes the app; takes seconds.
+        """
+        self._build = build
+        self._app: FastAPI | None = None
+        self._ready = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, as soon as there is somebody to take it."""
+        await self._ready.wait()
+        if self._app is not None:  # else the process is about to end
+            await self._app(scope, receive, send)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Build the app in the background, and let it live until the block ends. If it fails, so does the process."""
+        end = asyncio.Event()
+        living = asyncio.create_task(self._live_until(end))
+        try:
+            yield
+        finally:
+            end.set()
+            await living
+
+    async def _live_until(self, end: asyncio.Event) -> None:
+        """The app's lifespan begins and ends in one task, as the libraries in it demand."""
+        try:
+            app = await run_sync(self._build_in_short_turns)
+            async with app.router.lifespan_context(app):
+                self._app = app
+                self._ready.set()
+                await end.wait()
+        finally:
+            self._ready.set()
+            if not end.is_set():  # a page that cannot be built must not pass for one that is slow
+                signal.raise_signal(signal.SIGTERM)
+
+    def _build_in_short_turns(self) -> FastAPI:
+        """Let the threads that answer requests have their turn ten times as often as Python would by itself."""
+        usual_s = sys.getswitchinterval()
+        sys.setswitchinterval(_TURN_S)
+        try:
+            return self._build()
+        finally:
+            sys.setswitchinterval(usual_s)
