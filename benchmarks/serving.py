@@ -1,0 +1,206 @@
+"""`POST /predict` beside the servers that a user would otherwise run: one client, 32 clients, photos of a phone.
+
+All servers are started once and have their turns, round by round; the others are paused meanwhile. Every answer is
+compared with the reference: full decoding, timm's transform and eager torch.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.bench_load import Load
+from benchmarks.bench_pictures import ROOT, from_phone, photos, usual, written
+from benchmarks.bench_report import Section, circumstances, ratios, spread, table
+from benchmarks.bench_servers import Command, Server, all_started, handwritten, litserve, ours
+from benchmarks.peers.plain_classifier import PlainClassifier
+from catdog.images import decode_image, preprocess
+from catdog.model import Model
+
+NAME = "serving"
+_OURS, _HANDWRITTEN = "catdog", "FastAPI + timm"
+_CLOSE = 0.01
+"""How far a probability may be from the reference; the ONNX file keeps its weights as 16-bit numbers."""
+_CLOSE_REDUCED = 0.2
+"""The same for photos that are decoded at a reduced scale; `benchmarks.decode` measures what that does to accuracy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is asked of each server."""
+
+    title: str
+    clients: int
+    paths: Sequence[Path]
+    tolerance: float
+    goal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to measure."""
+
+    rounds: int
+    seconds: float
+    pictures: int
+
+
+FULL, QUICK = Effort(rounds=5, seconds=4.0, pictures=16), Effort(rounds=1, seconds=0.5, pictures=2)
+
+
+def measure(model: Path, *, quick: bool) -> Section:
+    """Measure all servers."""
+    effort = QUICK if quick else FULL
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        works = _works(folder, effort, model)
+        cores = os.cpu_count() or 1
+        commands = [ours(model, folder), handwritten(model), litserve(model, cores)]
+        return compare(model, commands, works, effort)
+
+
+def compare(model: Path, commands: Sequence[Command], works: Sequence[Work], effort: Effort) -> Section:
+    """Each work by each server, in turns."""
+    lines, failures = [circumstances(), ""], []
+    reference = PlainClassifier(model)
+    with all_started(commands, works[0].paths[0].read_bytes()) as servers:
+        for work in works:
+            loads = {server.name: _warm(server, work, effort) for server in servers}
+            bounds = []
+            for number in range(effort.rounds):
+                for server in servers:
+                    loads[server.name].append(_load(server, work, effort.seconds))
+                    print(f"{work.title}, round {number}: {server.name} {_told(loads[server.name][-1])}", flush=True)
+                bounds.append(bound_ms(model, work))
+            lines += _lines(work, loads, bounds)
+            failures += _failures(work, loads, reference)
+        lines += _memory(servers)
+    return Section(NAME, "POST /predict", [*lines, *(f"- **{failure}**" for failure in failures)], failures)
+
+
+def bound_ms(model: Path, work: Work) -> float:
+    """Wall milliseconds a picture for decoding and network alone, on as many threads as there are clients and cores."""
+    served = Model.load(model)
+    pictures = [path.read_bytes() for path in work.paths]
+    tensor = preprocess(decode_image(pictures[0]), served.metadata.preprocessing)
+
+    def once(data: bytes) -> None:
+        decode_image(data)
+        served.predict_batch([tensor])
+
+    workers = min(work.clients, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(once, pictures))
+        started = time.perf_counter()
+        list(pool.map(once, pictures * 4))
+        return 1000 * (time.perf_counter() - started) / (4 * len(pictures))
+
+
+def _works(folder: Path, effort: Effort, model: Path) -> list[Work]:
+    del model
+    found = photos(effort.pictures)
+    small = written([usual(photo.image) for photo in found], folder / "usual")
+    large = written([from_phone(photo.image) for photo in found[: max(1, effort.pictures // 4)]], folder / "phone")
+    return [
+        Work("34 kB JPEG of 500 x 375, one client", 1, small, _CLOSE, "median at most half of the hand-written server"),
+        Work("the same, 32 clients", 32, small, _CLOSE, "at least 4x its requests a second, p99 at most 250 ms"),
+        Work("JPEG of 12 megapixels, one client", 1, large, _CLOSE_REDUCED, "at least 5x faster than it"),
+    ]
+
+
+def _warm(server: Server, work: Work, effort: Effort) -> list[Load]:
+    """Every picture once at least, so that nothing is measured for the first time."""
+    _load(server, work, effort.seconds / 4)
+    return []
+
+
+def _load(server: Server, work: Work, seconds: float) -> Load:
+    command = [sys.executable, "-m", "benchmarks.bench_load", str(server.port), str(work.clients), str(seconds)]
+    with server.running():
+        done = subprocess.run([*command, *map(str, work.paths)], cwd=ROOT, capture_output=True, text=True, check=True)
+    return Load(**json.loads(done.stdout))
+
+
+def _told(load: Load) -> str:
+    return f"median {statistics.median(load.latencies_ms):.1f} ms, {_rate(load):.1f}/s, {load.errors} errors"
+
+
+def _rate(load: Load) -> float:
+    return len(load.latencies_ms) / load.wall_s
+
+
+def _lines(work: Work, loads: dict[str, list[Load]], bounds: Sequence[float]) -> list[str]:
+    """One table: a row a server."""
+    head = ["server", "median ms", "p99 ms", "requests/s", "errors", "median against ours", "requests/s of ours"]
+    rows = [_row(name, each, loads[_OURS]) for name, each in loads.items()]
+    sending = max(load.cpu_s / load.wall_s for each in loads.values() for load in each)
+    return [
+        f"**{work.title}** (goal: {work.goal})",
+        "",
+        *table(head, rows),
+        "",
+        f"Bound, decoding and network alone on these cores: {spread(bounds)} ms a picture, "
+        f"{1000 / statistics.median(bounds):.0f}/s. Sending took at most {100 * sending:.0f} % of one core.",
+        "",
+    ]
+
+
+def _row(name: str, loads: Sequence[Load], our_loads: Sequence[Load]) -> list[str]:
+    medians, rates = _medians(loads), [_rate(load) for load in loads]
+    pooled = [each for load in loads for each in load.latencies_ms]
+    return [
+        name,
+        spread(medians),
+        f"{np.percentile(pooled, 99):.0f}",
+        spread(rates),
+        str(sum(load.errors for load in loads)),
+        f"{spread(ratios(_medians(our_loads), medians), 2)}x",
+        f"{spread(ratios(rates, [_rate(load) for load in our_loads]), 2)}x",
+    ]
+
+
+def _medians(loads: Sequence[Load]) -> list[float]:
+    return [statistics.median(load.latencies_ms) for load in loads]
+
+
+def _failures(work: Work, loads: dict[str, list[Load]], reference: PlainClassifier) -> list[str]:
+    expected = [reference.classify(path.read_bytes()) for path in work.paths]
+    found = []
+    for name, each in loads.items():
+        told = {answer for load in each for answer in map(tuple, load.answers)}
+        found += [f"{work.title}, {name}: {problem}" for problem in _wrong(told, expected, work.tolerance)]
+        if errors := sum(load.errors for load in each):
+            found.append(f"{work.title}, {name}: {errors} requests failed")
+    return [failure for failure in found if _OURS in failure]
+
+
+def _wrong(told: set[tuple[int, str]], expected: Sequence[dict[str, object]], tolerance: float) -> list[str]:
+    problems = []
+    for number, said in sorted(told):
+        answer = json.loads(said) if said else {"label": None, "probabilities": {}}
+        right = expected[number]
+        if answer["label"] != right["label"]:
+            problems.append(f"picture {number} is {answer['label']}, not {right['label']}")
+        elif _distance(answer["probabilities"], right["probabilities"]) > tolerance:
+            problems.append(f"picture {number} has other probabilities: {answer['probabilities']}")
+    return problems
+
+
+def _distance(one: dict[str, float], other: dict[str, float]) -> float:
+    return max(abs(one[label] - other[label]) for label in other)
+
+
+def _memory(servers: Sequence[Server]) -> list[str]:
+    """After all that work."""
+    of_all: Callable[[Server], list[str]] = lambda server: [server.name, f"{server.memory_mb():.0f}"]  # noqa: E731
+    return ["Memory after all that (proportional set size, children included):", "",
+            *table(["server", "MB"], list(map(of_all, servers))), ""]  # fmt: skip
