@@ -94,7 +94,11 @@ class Collection:
         with self._open(part.table) as table:
             column = _image_column(table.schema_arrow, part.table)
             row = part.first_row
-            for batch in table.iter_batches(_ROWS_AT_ONCE, row_groups=list(part.groups), columns=[column]):
+            # Threads of Arrow that call back into Python can outlive it, and crash its end.
+            batches = table.iter_batches(
+                _ROWS_AT_ONCE, row_groups=list(part.groups), columns=[column], use_threads=False
+            )
+            for batch in batches:
                 for cell in batch.column(0):
                     yield Picture(part.table, row, _bytes_of(cell.as_py()))
                     row += 1

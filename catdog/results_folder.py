@@ -83,7 +83,7 @@ def encode(results: Iterable[Result], model: Model) -> bytes:
 
 def count_answers(answers: bytes) -> tuple[int, int]:
     """How many pictures of an encoded part were classified, and how many not."""
-    errors = pq.read_table(pa.BufferReader(answers), columns=["error"]).column(0)
+    errors = pq.ParquetFile(pa.BufferReader(answers)).read(columns=["error"], use_threads=False).column(0)
     return errors.null_count, len(errors) - errors.null_count
 
 
