@@ -17,6 +17,7 @@ _FOLDERS = (
     "gradio/media_assets",  # example pictures, sounds and films
     "gradio/templates/node",  # server-side rendering, which is off
     "gradio/templates/frontend/static/ffmpeg",  # cutting films in the browser
+    "gradio/templates/frontend/static/bokeh",  # plots; the page has none
     "onnxruntime/transformers",  # tools for making networks, not for running them
     "onnxruntime/quantization",
     "onnxruntime/tools",
@@ -29,6 +30,10 @@ _FILES = (
     "onnxruntime/capi/libonnxruntime.so*",  # for programs in C; the Python module has its own copy inside
     "pyarrow/libarrow_s3.so*",
     "pyarrow/_s3fs*.so",
+    "pyarrow/libarrow_python*.so",  # two copies of what is loaded as .so.2600: wheels know no links
+    "pyarrow/libarrow_python*.so.*.*.*",
+    "gradio/templates/frontend/assets/PlotlyPlot-*.js",
+    "**/*.pyx",
 )
 _IMPORTS = "import gradio, onnxruntime, pandas, pillow_heif, pyarrow.parquet, huggingface_hub, uvicorn, fastapi"
 
