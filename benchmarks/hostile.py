@@ -53,7 +53,7 @@ def detailed(width: int, height: int) -> Image.Image:
 
 def hostile_pictures() -> dict[str, bytes]:
     """For every way through the decoders of JPEG, PNG and WebP the most that the limits let in, and two bombs."""
-    large, photo = detailed(4000, 3990), detailed(2800, 2850)
+    large, photo = detailed(4000, 3990), detailed(2450, 2450)
     see_through = photo.copy()
     see_through.putalpha(128)
     grey = np.asarray(large.convert("L"))
@@ -61,7 +61,7 @@ def hostile_pictures() -> dict[str, bytes]:
     return {
         "JPEG": encoded(large, "JPEG", quality=95),
         "JPEG progressive": encoded(large, "JPEG", progressive=True, quality=95, subsampling=0),
-        "JPEG CMYK progressive": encoded(large.convert("CMYK"), "JPEG", progressive=True),
+        "JPEG CMYK progressive": encoded(detailed(3500, 3500).convert("CMYK"), "JPEG", progressive=True),
         "PNG": encoded(large, "PNG", compress_level=1),
         "PNG of 19 MB": encoded(Image.fromarray(noise), "PNG", compress_level=1),
         "PNG RGBA": encoded(large.convert("RGBA"), "PNG", compress_level=1),

@@ -106,18 +106,19 @@ def exif_orientation(exif: bytes | None) -> int:
 
 def _strip_jpeg(data: bytes) -> Stripped:
     """Keep tables and scans, up to the end of the first picture."""
-    kept, exif, components, scans = [data[:2]], b"", 0, 0
+    whole = memoryview(data)  # its parts are no copies
+    kept, exif, components, scans = [whole[:2]], b"", 0, 0
     for marker, start, end in _jpeg_segments(data):
         if marker in _FRAMES:
             components = data[start + 7] if marker in _SEQUENTIAL else 0
         if marker == _SOS:
             scans += 1
             if data[start + 2] == components:  # the only scan: the decoder stops at its end by itself
-                return Stripped(b"".join([*kept, data[start - 2 :]]), exif_orientation(exif))
+                return Stripped(b"".join([*kept, whole[start - 2 :]]), exif_orientation(exif))
         if marker in (_SOS, *_KEPT_SEGMENTS):
-            kept.append(data[start - 2 : end])
+            kept.append(whole[start - 2 : end])
         elif marker == _SCAN_DATA:
-            kept.append(data[start:end])
+            kept.append(whole[start:end])
         elif marker == _APP1 and data[start + 2 : start + 8] == _EXIF:
             exif = exif or data[start + 2 : end]
         if scans > MAX_SCANS:
@@ -151,14 +152,15 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 def _strip_png(data: bytes) -> Stripped:
     """Keep palette and pixels, of an animation those of its still picture."""
-    kept, exif, at = [data[:8]], b"", 8
+    whole = memoryview(data)  # its parts are no copies
+    kept, exif, at = [whole[:8]], b"", 8
     for _ in range(MAX_PIECES):
         length, kind = struct.unpack_from(">I4s", data, at)
-        chunk = data[at : at + 12 + length]
+        chunk = whole[at : at + 12 + length]
         if kind in _KEPT_CHUNKS:
             kept.append(chunk)
         elif kind == b"eXIf":
-            exif = exif or chunk[8:-4]
+            exif = exif or bytes(chunk[8:-4])
         at += len(chunk)
         if kind == b"IEND" or at == len(data):
             return Stripped(b"".join(kept), exif_orientation(exif))

@@ -38,8 +38,9 @@ _UPRIGHT = {
 _STRIP_PIXELS = 1_000_000
 """A large picture is converted and reduced in parts of so many pixels, not held as a whole in another mode."""
 
-_WEBP_SHARE = 2
-"""libwebp and Pillow hold a picture several times: it may have half as many pixels."""
+_MOST_BYTES_PER_PIXEL = 6.5
+"""Of `max_decoded_pixels`. What Pillow decodes takes 4, a progressive JPEG 6, a WebP 17: it may have fewer pixels."""
+_MOST_BYTES_PER_HEIC_PIXEL = 5.0
 
 _DAMAGED_HEADER = f"The image's header is damaged. Send another {ACCEPTED} file."
 
@@ -117,10 +118,15 @@ def open_image(data: bytes, *, limits: ImageLimits | None = None, side: int = DE
         )
     stripped = strip(data)
     if is_heic(stripped.data):
-        file = _open_heic(stripped.data, limits)
+        file, most, bytes_each = _open_heic(stripped.data), limits.max_heic_pixels, _MOST_BYTES_PER_HEIC_PIXEL
     else:
-        file = _open(stripped.data, limits, side, is_multi_scan=stripped.is_multi_scan)
-    return Photo(file.bytes_held() // BYTES_PER_PIXEL, file, stripped.orientation, side)
+        file = _open(stripped.data, is_multi_scan=stripped.is_multi_scan)
+        most, bytes_each = limits.max_decoded_pixels, _MOST_BYTES_PER_PIXEL
+    _check_declared(file, limits.max_pixels)
+    file.reduce(side)
+    held = file.bytes_held() + math.prod(file.size) // _factor(file.size, side) ** 2 * BYTES_PER_PIXEL
+    _check_decoded(file, max(math.prod(file.size), held / bytes_each), most)
+    return Photo(held // BYTES_PER_PIXEL, file, stripped.orientation, side)
 
 
 def decode_image(data: bytes, *, limits: ImageLimits | None = None, side: int = DECODED_SIDE) -> Image.Image:
@@ -183,61 +189,46 @@ def to_jpeg(image: Image.Image, *, max_side: int = DECODED_SIDE, quality: int = 
     return out.getvalue()
 
 
-def _open_heic(data: bytes, limits: ImageLimits) -> Opened:
+def _open_heic(data: bytes) -> Opened:
     try:
-        file = HeicFile(data)
+        return HeicFile(data)
     except _DECODER_ERRORS:
         raise UnreadableImageError(_DAMAGED_HEADER) from None
-    declared = math.prod(file.size)
-    _check(declared, limits.max_pixels)
-    _check(declared, limits.max_heic_pixels, kind="HEIC")
-    return file
 
 
-def _open(data: bytes, limits: ImageLimits, side: int, *, is_multi_scan: bool) -> Opened:
-    """Read the header, count the pixels, and ask the JPEG decoder for a reduced scale."""
+def _open(data: bytes, *, is_multi_scan: bool) -> Opened:
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        return PillowFile(Image.open(io.BytesIO(data), formats=FORMATS), is_multi_scan=is_multi_scan)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageTooLargeError("The image has far too many pixels. Send a smaller copy.") from None
     except UnidentifiedImageError:
         raise UnreadableImageError(f"This is no image that can be read. Send a {ACCEPTED} file.") from None
     except _DECODER_ERRORS:
         raise UnreadableImageError(_DAMAGED_HEADER) from None
-    declared = math.prod(image.size)
-    _check(declared, limits.max_pixels)
-    image.draft(None, (side, side))  # None keeps the mode; only the JPEG decoder listens
-    if is_multi_scan:  # its decoder holds all of it, whatever the scale
-        _check(declared, limits.max_decoded_pixels, kind="progressive JPEG")
-    elif math.prod(image.size) > limits.max_decoded_pixels or image.format == "WEBP":
-        share = _WEBP_SHARE if image.format == "WEBP" else 1
-        _check(declared, limits.max_decoded_pixels // share, kind=image.format or "")
-    return PillowFile(image, coefficients=declared * len(image.getbands()) if is_multi_scan else 0)
 
 
-def _check(declared: int, most: int, *, kind: str = "") -> None:
-    """Compare a picture's pixels with a limit, of one kind of file or of all.
-
-    Raises:
-        ImageTooLargeError: these are too many.
-    """
-    if declared <= most:
-        return
-    if not kind:
+def _check_declared(file: Opened, most: int) -> None:
+    """Compare the pixels that the header declares with the limit of all formats."""
+    if (declared := math.prod(file.declared)) > most:
         raise ImageTooLargeError(
             f"The image has {_millions(declared)} million pixels; at most {_millions(most)} million are accepted. "
             "Send a smaller copy."
         )
-    raise ImageTooLargeError(
-        f"The image has {_millions(declared)} million pixels; a {kind} may have {_millions(most)} million. "
-        "Send a smaller copy, or a plain JPEG."
-    )
+
+
+def _check_decoded(file: Opened, pixels: float, most: int) -> None:
+    """Compare what is decoded with the limit; `pixels` may be more than there are, where they take more memory."""
+    if pixels > most:
+        declared = math.prod(file.declared)
+        raise ImageTooLargeError(
+            f"The image has {_millions(declared)} million pixels; a {file.kind} may have "
+            f"{_millions(declared * most / pixels)} million. Send a smaller copy, or a plain JPEG."
+        )
 
 
 def _reduced_rgb(file: Opened, side: int) -> Image.Image:
     """A decoded picture in RGB, with at least `side` pixels on its shorter side; converted in strips."""
-    width, height = file.size
-    factor = next(f for f in (8, 4, 2, 1) if f * side <= min(width, height) or f == 1)
+    (width, height), factor = file.size, _factor(file.size, side)
     rows = max(1, _STRIP_PIXELS // (width * factor)) * factor
     if rows >= height:
         return _reduce(_to_rgb(file.strip(0, height)), factor)
@@ -246,6 +237,11 @@ def _reduced_rgb(file: Opened, side: int) -> Image.Image:
         strip = file.strip(top, min(top + rows, height))
         reduced.paste(_reduce(_to_rgb(strip), factor), (0, top // factor))
     return reduced
+
+
+def _factor(size: tuple[int, int], side: int) -> int:
+    """By how much a picture is reduced; the JPEG decoder's rule."""
+    return next(factor for factor in (8, 4, 2, 1) if factor * side <= min(size) or factor == 1)
 
 
 def _reduce(image: Image.Image, factor: int) -> Image.Image:
@@ -284,5 +280,5 @@ def crop_box(size: tuple[int, int], spec: Preprocessing) -> tuple[float, float, 
     return left * across, top * down, (left + side) * across, (top + side) * down
 
 
-def _millions(count: int) -> str:
+def _millions(count: float) -> str:
     return f"{count / 1e6:.3g}"

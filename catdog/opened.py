@@ -14,18 +14,31 @@ from PIL import Image, ImageFile
 BYTES_PER_PIXEL = 4
 """What Pillow takes for one of an RGB picture."""
 
-# Bytes that a decoder holds for each pixel at its worst, with what Pillow holds of its result.
-_OTHERS_BYTES = {"WEBP": 20, "AVIF": 18, "HEIF": 8}
+# Measured: bytes that a decoder holds for each pixel, with what Pillow holds of its result.
+_OTHERS_BYTES = {"WEBP": 17, "AVIF": 12}
+_HEIC_BYTES = 4.7
 _MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}
 _COEFFICIENT_BYTES = 2
+_COLOURS = 3  # a grey picture counts as much: each scan takes its time
 
 
 class Opened(Protocol):
     """A picture file. Its pixels come after `load`, until `release`."""
 
     @property
+    def kind(self) -> str:
+        """What people call it."""
+
+    @property
+    def declared(self) -> tuple[int, int]:
+        """Width and height as the header has them."""
+
+    @property
     def size(self) -> tuple[int, int]:
-        """Width and height."""
+        """Width and height as they will be decoded."""
+
+    def reduce(self, side: int) -> None:
+        """Let the decoder reduce its picture to 1/2, 1/4 or 1/8, both sides to no less than `side`, if it can."""
 
     def bytes_held(self) -> int:
         """About how much memory decoding takes."""
@@ -50,26 +63,38 @@ class Opened(Protocol):
 class PillowFile:
     """A file that Pillow opened."""
 
-    def __init__(self, file: ImageFile.ImageFile, *, coefficients: int = 0) -> None:
-        """Take a file over.
-
-        Args:
-            file: What Pillow opened, with its draft size set.
-            coefficients: How many a JPEG decoder must hold of a picture that comes in several scans.
-        """
+    def __init__(self, file: ImageFile.ImageFile, *, is_multi_scan: bool) -> None:
+        """Take a file over; of a JPEG in several scans the decoder holds all coefficients, whatever its scale."""
         self._file: ImageFile.ImageFile | Image.Image = file
         self._format = file.format or ""
-        self._coefficients = coefficients
+        self._is_multi_scan = is_multi_scan
+        self._declared = file.size
+
+    @property
+    def kind(self) -> str:
+        """What people call it."""
+        return "progressive JPEG" if self._is_multi_scan else self._format
+
+    @property
+    def declared(self) -> tuple[int, int]:
+        """Width and height as the header has them."""
+        return self._declared
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height, of a JPEG after its reduction."""
         return self._file.size
 
+    def reduce(self, side: int) -> None:
+        """Ask the decoder; only that of JPEG listens."""
+        if isinstance(self._file, ImageFile.ImageFile):
+            self._file.draft(None, (side, side))  # None keeps the mode
+
     def bytes_held(self) -> int:
         """About how much memory decoding takes."""
         each = _OTHERS_BYTES.get(self._format) or _MODE_BYTES.get(self._file.mode, BYTES_PER_PIXEL)
-        return math.prod(self._file.size) * each + self._coefficients * _COEFFICIENT_BYTES
+        coefficients = math.prod(self._declared) * max(_COLOURS, len(self._file.getbands())) * self._is_multi_scan
+        return math.prod(self._file.size) * each + coefficients * _COEFFICIENT_BYTES
 
     def load(self) -> None:
         """Decode."""
@@ -104,15 +129,25 @@ class HeicFile:
         self._pixels = memoryview(b"")
         self._stride = 0
 
+    kind = "HEIC"
+
+    @property
+    def declared(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.size
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height."""
         width, height = self._image.size
         return width, height
 
+    def reduce(self, side: int) -> None:
+        """Nothing: a thumbnail that the file brings may show something else."""
+
     def bytes_held(self) -> int:
         """About how much memory decoding takes."""
-        return math.prod(self.size) * _OTHERS_BYTES["HEIF"]
+        return round(math.prod(self.size) * _HEIC_BYTES)
 
     def load(self) -> None:
         """Decode."""

@@ -54,7 +54,8 @@ class Settings(BaseSettings):
     max_decoded_pixels: int = Field(
         16_000_000,
         gt=0,
-        description="largest image, in pixels after reduced-scale JPEG decoding (HEIC: 50 million; WebP: half as many)",
+        description="largest image, in pixels after reduced-scale JPEG decoding "
+        "(HEIC: 50 million; WebP and AVIF: fewer)",
     )
     rate_limit: str = Field("600/minute", description="predictions per client")
     feedback_limit: str = Field("30/minute", description="corrections per client")

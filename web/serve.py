@@ -7,7 +7,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from catdog.errors import SettingsError
-from web.allocator import return_memory_at_once
+from web.allocator import return_memory_at_once, trim
 from web.slow_clients import PunctualProtocol
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ def serve(app: FastAPI, listener: socket.socket) -> None:
     _quieten_libraries()
     _raise_open_files()
     return_memory_at_once()
+    trim()  # what loading the model has left
     config = uvicorn.Config(
         app,
         http=PunctualProtocol,

@@ -112,6 +112,23 @@ def test_a_large_jpeg_is_decoded_at_a_reduced_scale() -> None:
 
 
 @pytest.mark.parametrize(
+    ("format_", "mode"),
+    [("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "LA"), ("PNG", "P"), ("PNG", "L"), ("WEBP", "RGBA"), ("HEIF", "RGB"),
+     ("HEIF", "RGBA"), ("HEIF", "L"), ("BMP", "RGB")],
+)  # fmt: skip
+def test_a_large_picture_of_any_kind_comes_out_reduced_without_seams(format_: str, mode: str) -> None:
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 255, (13, 19, 3), dtype=np.uint8))
+    large = coarse.resize((2053, 1037), Image.Resampling.BILINEAR).convert("L" if mode in ("L", "LA") else "RGB")
+    options = {"WEBP": {"lossless": True, "method": 0}, "HEIF": {"enc_params": {"preset": "ultrafast"}}}
+    found = decode_image(encoded(large.convert(mode), format_, **options.get(format_, {})))
+    assert found.size == (1027, 519)
+    wanted = large.convert("RGB").reduce(2)
+    difference = np.abs(np.asarray(found, dtype=int) - np.asarray(wanted, dtype=int))
+    assert difference.mean() < 8 if mode == "P" else difference.max() < 12
+
+
+@pytest.mark.parametrize(
     "data",
     [
         b"this is a text file named .jpg",
