@@ -7,20 +7,14 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from PIL import Image
 
 from catdog.errors import ModelError
 from catdog.images import preprocess
 from catdog.metadata import NEITHER, ONNX_FILE, UNSURE, WEIGHTS_FILE, Metadata, load_metadata, verify_file
+from catdog.network import ORT_ERRORS, Network, Outputs
 
 _FEATURES = "features"
-_ORT_ERRORS = (
-    ort_errors.EPFail, ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.InvalidGraph, ort_errors.InvalidProtobuf,
-    ort_errors.NoModel, ort_errors.NoSuchFile, ort_errors.NotFound, ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +62,16 @@ class Seen:
 
 
 class Model:
-    """A model folder's ONNX network with its metadata. Safe to use from many threads; one core per call."""
+    """A model folder's ONNX network with its metadata. Safe to use from many threads."""
 
-    def __init__(self, metadata: Metadata, session: ort.InferenceSession, *, model_id: str, revision: str) -> None:
+    def __init__(self, metadata: Metadata, network: Network, *, model_id: str, revision: str) -> None:
         self.metadata = metadata
         self.model_id = model_id
         self.revision = revision
         self.folder: Path | None = None
         """Where it was loaded from, with its card and plots; None if it was not."""
-        self._session = session
-        self._has = frozenset(output.name for output in session.get_outputs())
-        # The others cost time, and are asked for when they are needed.
+        self._network = network
+        self._has = network.outputs
         self._outputs = [name for name in ("logits", "neither_score") if name in self._has]
 
     @classmethod
@@ -98,7 +91,7 @@ class Model:
         weights_hash = metadata.sha256(WEIGHTS_FILE) or metadata.sha256(ONNX_FILE)
         model = cls(
             metadata,
-            _open_session(path),
+            Network(path),
             model_id=model_id or folder.resolve().name,
             revision=revision or f"local-{weights_hash:.12}",
         )
@@ -160,10 +153,8 @@ class Model:
             raise ModelError(f"{ONNX_FILE} of {self.model_id} has no output named `{name}`. Export the model again.")
         return self._run([name], inputs)[name]
 
-    def _run(
-        self, names: Sequence[str], inputs: Sequence[npt.NDArray[np.float32]]
-    ) -> dict[str, npt.NDArray[np.float32]]:
-        return dict(zip(names, self._session.run(names, {"pixel_values": np.stack(inputs)}), strict=True))
+    def _run(self, names: Sequence[str], inputs: Sequence[npt.NDArray[np.float32]]) -> Outputs:
+        return self._network.run(names, inputs[0][None] if len(inputs) == 1 else np.stack(inputs))
 
     def _predictions(self, outputs: Mapping[str, npt.NDArray[np.float32]]) -> list[Prediction]:
         scores = outputs.get("neither_score")
@@ -199,8 +190,8 @@ class Model:
                     f"{ONNX_FILE} of {self.model_id} has no output named `{name}`. Export the model again."
                 )
         try:
-            (logits,) = self._session.run(["logits"], {"pixel_values": np.zeros((1, 3, side, side), dtype=np.float32)})
-        except (*_ORT_ERRORS, ValueError) as error:
+            logits = self._run(self._outputs, [np.zeros((3, side, side), dtype=np.float32)])["logits"]
+        except (*ORT_ERRORS, ValueError) as error:
             raise ModelError(f"{ONNX_FILE} of {self.model_id} does not run: {error}. Export the model again.") from None
         if logits.shape != (1, len(self.labels)) or not np.isfinite(logits).all():
             raise ModelError(
@@ -213,15 +204,3 @@ def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     shifted = np.exp((logits - logits.max(axis=-1, keepdims=True)).astype(np.float64))
     result: npt.NDArray[np.float64] = shifted / shifted.sum(axis=-1, keepdims=True)
     return result
-
-
-def _open_session(path: Path) -> ort.InferenceSession:
-    """Open the network with one thread per call: requests run side by side instead, which is faster on few cores."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except _ORT_ERRORS as error:
-        raise ModelError(f"{path} is no network that ONNX Runtime can run: {error}. Export the model again.") from None

@@ -1,0 +1,112 @@
+"""The network of a model folder, as ONNX Runtime runs it: only what is asked for, on two cores where one is idle."""
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from catdog.errors import ModelError
+from catdog.onnx_graph import cut, output_names
+
+INPUT = "pixel_values"
+ORT_ERRORS = (
+    ort_errors.EPFail, ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.InvalidGraph, ort_errors.InvalidProtobuf,
+    ort_errors.NoModel, ort_errors.NoSuchFile, ort_errors.NotFound, ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)  # fmt: skip
+"""What ONNX Runtime raises."""
+
+_PARTS = (("logits", "features"), ("neither_score",), ("heatmap",))
+"""Outputs that share most of their work; each part of the file is a session of its own."""
+
+Outputs = dict[str, npt.NDArray[np.float32]]
+
+
+class Network:
+    """An ONNX file, cut into parts that run by themselves. Safe to use from many threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Read a file. What is asked for at each request is opened now, the rest when it is asked for.
+
+        Raises:
+            ModelError: it is no network that ONNX Runtime can run.
+        """
+        self._path = path
+        try:
+            self._file = path.read_bytes()
+            self.outputs = frozenset(output_names(self._file))
+        except (OSError, ValueError) as error:
+            raise _no_network(path, error) from None
+        self._sessions: dict[tuple[str, ...], ort.InferenceSession] = {}
+        self._opening = threading.Lock()
+        self._counting = threading.Lock()
+        self._running = 0
+        self._helper = ThreadPoolExecutor(1, thread_name_prefix="network")
+        for part in _PARTS[:2]:
+            if self.outputs & set(part):
+                self._session(part)
+
+    def run(self, names: Sequence[str], pixels: npt.NDArray[np.float32]) -> Outputs:
+        """Compute some outputs.
+
+        Args:
+            names: Of `outputs`.
+            pixels: Shape (n, 3, side, side).
+        """
+        asked = [(part, [name for name in names if name in part]) for part in _PARTS]
+        works = [partial(self._run, part, wanted, pixels) for part, wanted in asked if wanted]
+        with self._counted() as alone:
+            if not alone or len(works) == 1:
+                found = [work() for work in works]
+            else:
+                others = [self._helper.submit(work) for work in works[1:]]
+                found = [works[0](), *(other.result() for other in others)]
+        return {name: output for outputs in found for name, output in outputs.items()}
+
+    @contextmanager
+    def _counted(self) -> Iterator[bool]:
+        """Whether nobody else is asking and there is a core to spare: parts that run together then take less time.
+
+        Where several ask, each keeps to one core, which is the fastest for all of them.
+        """
+        with self._counting:
+            self._running += 1
+            alone = self._running == 1 and (os.cpu_count() or 1) > 1
+        try:
+            yield alone
+        finally:
+            with self._counting:
+                self._running -= 1
+
+    def _run(self, part: tuple[str, ...], names: list[str], pixels: npt.NDArray[np.float32]) -> Outputs:
+        return dict(zip(names, self._session(part).run(names, {INPUT: pixels}), strict=True))
+
+    def _session(self, part: tuple[str, ...]) -> ort.InferenceSession:
+        with self._opening:
+            if part not in self._sessions:
+                self._sessions[part] = self._open(part)
+            return self._sessions[part]
+
+    def _open(self, part: tuple[str, ...]) -> ort.InferenceSession:
+        """One thread per call: requests run side by side instead, which is faster on few cores."""
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            wanted = [name for name in part if name in self.outputs]
+            return ort.InferenceSession(cut(self._file, wanted), options, providers=["CPUExecutionProvider"])
+        except (*ORT_ERRORS, ValueError) as error:
+            raise _no_network(self._path, error) from None
+
+
+def _no_network(path: Path, error: Exception) -> ModelError:
+    return ModelError(f"{path} is no network that ONNX Runtime can run: {error}. Export the model again.")
