@@ -52,6 +52,7 @@ _LARGE_PIXELS = 4_000_000
 
 _FETCHED_IN_MEMORY_BYTES = 1_000_000  # what is larger waits on the disk, as uploads do
 _HOUR_S = 3600.0
+_STATS_KEPT_S = 60.0
 _KEPT_QUALITY = 95  # a stored row compresses once more
 
 Reader = Callable[[], bytes]
@@ -160,6 +161,8 @@ class Service:
         self._audit = audit
         self._pictures = pictures
         self._disk = disk
+        self._stats: Stats | None = None
+        self._stats_at = 0.0
         if live:
             self.swap(live)
 
@@ -282,8 +285,11 @@ class Service:
         return await self._disk.run(partial(self._delivery.status, row_id))
 
     async def stats(self) -> Stats:
-        """What people have said, counted."""
-        return await self._disk.run(self._journal.stats)
+        """What people have said; counted at most once a minute, for that reads every row."""
+        now = time.monotonic()
+        if self._stats is None or now - self._stats_at >= _STATS_KEPT_S:
+            self._stats, self._stats_at = await self._disk.run(self._journal.stats), now
+        return self._stats
 
     def loads(self) -> dict[str, Load]:
         """How busy each queue is."""

@@ -112,6 +112,7 @@ def test_what_people_said_is_counted_in_the_journal_and_outlives_a_restart(tmp_p
     assert found[("catdog_journal_rows",)] == 2
     assert ("catdog_feedback_total", "correction") not in found
     assert later["catdog_feedback_total", "correction"] == 1
+    assert later[("catdog_journal_rows",)] == 2  # counted once a minute: it reads every row
 
 
 def test_model_queues_warnings_and_version_are_there(tmp_path: Path, toy_folder: Path) -> None:
