@@ -8,12 +8,16 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.problems import Problems
+from web.spooled import is_form
 
 MOST_AT_ONCE = 128
 """Requests with a body that are answered at a time. Each may hold a megabyte of memory, and a picture on the disk."""
 
-_PICTURE_PATHS = ("/predict", "/feedback", "/gradio_api/upload", "/page/photo", "/page/frame")
+_PICTURE_PATHS = ("/predict", "/gradio_api/upload", "/page/photo")
+_PICTURE_FORM = "/feedback"  # takes JSON, too
+_FRAME_PATH = "/page/frame"
 _FORM_OVERHEAD_BYTES = 64_000
+_FRAME_BYTES = 2_000_000  # frames stay in memory; those of the page have a tenth of this
 _OTHER_BYTES = 256_000  # events of the page and other JSON: no picture travels in these
 _BODILESS = ("GET", "HEAD", "OPTIONS")
 _SLOWEST_BYTES_PER_S = 20_000
@@ -56,9 +60,9 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        takes_picture = scope["path"].rstrip("/") in _PICTURE_PATHS
-        limit = self._max_bytes + _FORM_OVERHEAD_BYTES if takes_picture else _OTHER_BYTES
-        announced = Headers(scope=scope).get("Content-Length", "0")
+        headers = Headers(scope=scope)
+        limit = self._limit(scope["path"].rstrip("/"), headers.get("Content-Type", ""))
+        announced = headers.get("Content-Length", "0")
         if not announced.isdecimal() or int(announced) > limit:
             answer = self._problems.answer(scope["path"], "body_too_large", _message(limit))
             await answer(scope, receive, send)
@@ -68,6 +72,12 @@ class BodyLimit:
             await self._problems.answer(scope["path"], "busy", busy)(scope, receive, send)
             return
         await self._pass_on(scope, _Body(receive, limit=limit, grace_s=self._grace_s).receive, send)
+
+    def _limit(self, path: str, content_type: str) -> int:
+        """How many bytes a body may have."""
+        if path in _PICTURE_PATHS or (path == _PICTURE_FORM and is_form(content_type)):
+            return self._max_bytes + _FORM_OVERHEAD_BYTES
+        return min(_FRAME_BYTES, self._max_bytes) if path == _FRAME_PATH else _OTHER_BYTES
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         counts = scope["method"] not in _BODILESS

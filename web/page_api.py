@@ -15,6 +15,7 @@ from web.about import CALIBRATION_PLOT
 from web.examples import Examples
 from web.icon import favicon_svg, preview_png
 from web.service import Service
+from web.spooled import spooled_body
 from web.texts import Texts, choose_language
 
 _FOLDER = Path(__file__).parent
@@ -52,8 +53,8 @@ class PageApi:
 
     async def _photo(self, request: Request) -> JSONResponse:
         """Classify one of several photos, which is the body; it may be corrected by its `request_id`."""
-        data = await request.body()
-        answer = await self._service.classify(lambda: data, Source.UPLOAD)
+        async with spooled_body(request) as file:
+            answer = await self._service.classify(file.read, Source.UPLOAD)
         return JSONResponse({"request_id": answer.request_id, **_told(answer.prediction, _texts_of(request))})
 
     def _texts(self, request: Request) -> JSONResponse:

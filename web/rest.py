@@ -29,6 +29,7 @@ from web.client_gone import unless_gone
 from web.metrics import PROMETHEUS_TEXT, Metrics
 from web.problems import Problem
 from web.service import Correction, Service
+from web.spooled import is_form, spooled_form
 
 Told = TypeVar("Told", bound=BaseModel)
 
@@ -181,7 +182,7 @@ class RestApi:
         if url is not None:
             fetching = self._service.classify_url(url, consents=consent)
             return PredictionAnswer.of(await unless_gone(request, fetching))
-        async with request.form(max_files=1, max_fields=1) as form:
+        async with spooled_form(request, max_files=1, max_fields=1) as form:
             classifying = self._service.classify(_picture(form).file.read, Source.API, consents=consent)
             return PredictionAnswer.of(await unless_gone(request, classifying))
 
@@ -190,9 +191,8 @@ class RestApi:
 
         Another label for the same prediction replaces the earlier one; the same label again changes nothing.
         """
-        media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        is_form = media_type == "multipart/form-data"
-        correction = await (self._correct_picture(request) if is_form else self._correct(request))
+        has_picture = is_form(request.headers.get("Content-Type", ""))
+        correction = await (self._correct_picture(request) if has_picture else self._correct(request))
         response.status_code = _status(correction)
         return FeedbackAnswer.of(correction)
 
@@ -245,7 +245,7 @@ class RestApi:
         return await self._service.correct(told.request_id, told.label, client=self._client_of(request))
 
     async def _correct_picture(self, request: Request) -> Correction:
-        async with request.form(max_files=1, max_fields=3, max_part_size=1000) as form:
+        async with spooled_form(request, max_files=1, max_fields=3, max_part_size=1000) as form:
             picture = _picture(form)
             try:
                 told = PictureFeedbackRequest.model_validate({k: v for k, v in form.items() if k != "file"})
