@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.bench_report import Section, write
 
-NAMES = ("serving",)
+NAMES = ("serving", "startup", "folder", "decode", "journal", "page_weight")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,13 +1,13 @@
-"""Load from a process of its own: `python -m benchmarks.bench_load PORT CLIENTS SECONDS PICTURE...`.
+"""Load from a process of its own: `python -m benchmarks.bench_load --port ... --clients ... --seconds ... PICTURE...`.
 
 Each client keeps one connection and sends the pictures in turn, the next one as soon as an answer is there. Prints one
 line of JSON: the latencies, every picture's answers, and the CPU time that sending took.
 """
 
+import argparse
 import asyncio
 import json
 import resource
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -28,12 +28,13 @@ class Load:
     answers: list[tuple[int, str]] = field(default_factory=list)
     """Number of a picture, and what was said about it: distinct bodies only."""
     errors: int = 0
-    """Answers that are not 200, and connections that were lost."""
+    """Answers that are no 200 or 201, and connections that were lost."""
 
 
-def request_of(picture: bytes, *, path: str = "/predict", field_: str = "file") -> bytes:
-    """A whole request that sends one picture as a form."""
-    start = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{field_}"; filename="a.jpg"\r\n'
+def request_of(picture: bytes, *, path: str = "/predict", label: str = "") -> bytes:
+    """A whole request that sends one picture as a form, with a label if one is given."""
+    field_ = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="label"\r\n\r\n{label}\r\n' if label else ""
+    start = f'{field_}--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n'
     body = f"{start}Content-Type: image/jpeg\r\n\r\n".encode() + picture + f"\r\n--{_BOUNDARY}--\r\n".encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary={_BOUNDARY}\r\n"
@@ -56,17 +57,20 @@ class Client(asyncio.Protocol):
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._send()
 
     def data_received(self, data: bytes) -> None:
+        """Part of an answer."""
         self._received += data
         head, found, body = self._received.partition(b"\r\n\r\n")
         if found and len(body) >= _length(head):
             self._complete(head, body)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """The server has closed it, or it was never there."""
         if not self.done.done():
             self.errors += 1
             self.done.set_result(None)
@@ -74,7 +78,7 @@ class Client(asyncio.Protocol):
     def _complete(self, head: bytes, body: bytes) -> None:
         now = time.perf_counter()
         self.latencies_ms.append(1000 * (now - self._sent))
-        self.errors += not head.startswith(b"HTTP/1.1 200")
+        self.errors += not head.startswith(b"HTTP/1.1 2")
         self.answers.append((self._number, body))
         self._received = b""
         self._number = (self._number + 1) % len(self._requests)
@@ -97,9 +101,11 @@ def _length(head: bytes) -> int:
     return 0
 
 
-async def load(port: int, clients: int, seconds: float, pictures: Sequence[bytes]) -> Load:
+async def load(  # noqa: PLR0913 - all but the first four have defaults
+    port: int, clients: int, seconds: float, pictures: Sequence[bytes], *, path: str = "/predict", label: str = ""
+) -> Load:
     """Send for so long, from so many clients at a time."""
-    requests = [request_of(picture) for picture in pictures]
+    requests = [request_of(picture, path=path, label=label) for picture in pictures]
     loop, start = asyncio.get_running_loop(), time.perf_counter()
     until, cpu = start + seconds, _cpu_s()
     opened = [
@@ -131,7 +137,19 @@ def _cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--clients", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--path", default="/predict")
+    parser.add_argument("--label", default="", help="sent along, as POST /feedback wants it")
+    parser.add_argument("pictures", nargs="+", type=Path)
+    told = parser.parse_args()
+    pictures = [path.read_bytes() for path in told.pictures]
+    sending = load(told.port, told.clients, told.seconds, pictures, path=told.path, label=told.label)
+    print(json.dumps(asdict(asyncio.run(sending))))
+
+
 if __name__ == "__main__":
-    port, clients, seconds, *paths = sys.argv[1:]
-    pictures = [Path(path).read_bytes() for path in paths]
-    print(json.dumps(asdict(asyncio.run(load(int(port), int(clients), float(seconds), pictures)))))
+    main()

@@ -31,9 +31,13 @@ def photos(count: int, folder: Path = PHOTOS) -> list[Photo]:
 
 
 def usual(image: Image.Image) -> bytes:
-    """A JPEG of 500 x 375 pixels, and as near to 34 kB as its quality allows."""
+    """A JPEG of 500 x 375 pixels, and as near to 34 kB from below as its quality allows."""
     cut = fitted(image, USUAL_SIZE)
-    return min((jpeg(cut, quality) for quality in range(50, 97, 2)), key=lambda data: abs(len(data) - USUAL_BYTES))
+    low, high = 40, 97
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if len(jpeg(cut, middle)) <= USUAL_BYTES else (low, middle)
+    return jpeg(cut, low)
 
 
 def from_phone(image: Image.Image) -> bytes:
@@ -44,7 +48,7 @@ def from_phone(image: Image.Image) -> bytes:
 def fitted(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """The middle of a picture, enlarged to this size."""
     scale = max(size[0] / image.width, size[1] / image.height)
-    width, height = size[0] / scale, size[1] / scale
+    width, height = min(image.width, size[0] / scale), min(image.height, size[1] / scale)
     left, top = (image.width - width) / 2, (image.height - height) / 2
     return image.resize(size, Image.Resampling.BICUBIC, box=(left, top, left + width, top + height))
 

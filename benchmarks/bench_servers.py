@@ -1,6 +1,7 @@
-"""The servers that are measured: started, paused while another one has its turn, and stopped with all their children."""
+"""The servers that are measured: started, paused while another one has its turn, stopped with all their children."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.bench_load import request_of
+from benchmarks.bench_load import Load, request_of
 from benchmarks.bench_pictures import ROOT
 
 _START_S, _STOP_S = 400.0, 20.0
@@ -42,9 +43,34 @@ class Server:
     first_answer_s: float
     """From the start of the process to its first answer of 200 to a picture."""
 
+    def load(
+        self, clients: int, seconds: float, pictures: Sequence[Path], *, path: str = "/predict", label: str = ""
+    ) -> Load:
+        """Send pictures from a process of its own."""
+        options = {"--port": self.port, "--clients": clients, "--seconds": seconds, "--path": path, "--label": label}
+        told = [str(part) for option in options.items() for part in option]
+        command = [sys.executable, "-m", "benchmarks.bench_load", *told, *map(str, pictures)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        return Load(**json.loads(done.stdout))
+
     def memory_mb(self) -> float:
-        """Proportional set size of the process and all its children: what they share counts once."""
-        return sum(map(_pss_mb, family(self.process.pid)))
+        """Of the process and all its children; what they share counts once (proportional set size)."""
+        return sum(_rollup_mb(pid, "Pss") for pid in family(self.process.pid))
+
+    def resident_mb(self) -> float:
+        """Of the process alone, with what it shares."""
+        return _rollup_mb(self.process.pid, "Rss")
+
+    def ask(self, picture: bytes, *, times: int) -> None:
+        """Let it classify a picture some times."""
+        for _ in range(times):
+            if not _answers(self.port, picture):
+                raise SystemExit(f"{self.name} does not answer.")
+
+    def open_page(self) -> None:
+        """Ask for its page, if it has one: what that loads counts too."""
+        with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/"):
+            pass
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -92,8 +118,8 @@ def litserve(model: Path, workers: int) -> Command:
     return Command(f"LitServe, {workers} workers" if workers > 1 else "LitServe", arguments, {}, port)
 
 
-def start(command: Command, picture: bytes) -> Server:
-    """Start a server, and wait until it has classified a picture.
+def start(command: Command, picture: bytes | None) -> Server:
+    """Start a server, and wait until it has classified a picture, or, without one, until it shows its page.
 
     Raises:
         SystemExit: it does not.
@@ -105,7 +131,7 @@ def start(command: Command, picture: bytes) -> Server:
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     while time.perf_counter() < started + _START_S and process.poll() is None:
-        if _answers(command.port, picture):
+        if _shows(command.port) if picture is None else _answers(command.port, picture):
             return Server(command.name, command.port, process, time.perf_counter() - started)
         time.sleep(0.02)
     with contextlib.suppress(ProcessLookupError):
@@ -146,17 +172,23 @@ def _answers(port: int, picture: bytes) -> bool:
     head, _, body = request_of(picture).partition(b"\r\n\r\n")
     kind = re.search(rb"Content-Type: (\S+; \S+)", head)
     assert kind is not None
-    request = urllib.request.Request(  # noqa: S310 - our own address
-        f"http://127.0.0.1:{port}/predict", body, {"Content-Type": kind[1].decode()}
-    )
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/predict", body, {"Content-Type": kind[1].decode()})
     try:
-        with urllib.request.urlopen(request, timeout=_START_S) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=_START_S) as answer:
             return bool(answer.status == 200)  # noqa: PLR2004
     except (urllib.error.URLError, ConnectionError):
         return False
 
 
-def _pss_mb(pid: int) -> float:
+def _shows(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=_START_S):
+            return True
+    except (urllib.error.URLError, ConnectionError):
+        return False
+
+
+def _rollup_mb(pid: int, kind: str) -> float:
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    found = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
+    found = re.search(rf"^{kind}:\s+(\d+) kB", rollup, re.MULTILINE)
     return int(found[1]) / 1024 if found else 0.0

@@ -7,11 +7,9 @@ compared with the reference: full decoding, timm's transform and eager torch.
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.bench_load import Load
-from benchmarks.bench_pictures import ROOT, from_phone, photos, usual, written
+from benchmarks.bench_pictures import from_phone, photos, usual, written
 from benchmarks.bench_report import Section, circumstances, ratios, spread, table
 from benchmarks.bench_servers import Command, Server, all_started, handwritten, litserve, ours
 from benchmarks.peers.plain_classifier import PlainClassifier
@@ -27,7 +25,7 @@ from catdog.images import decode_image, preprocess
 from catdog.model import Model
 
 NAME = "serving"
-_OURS, _HANDWRITTEN = "catdog", "FastAPI + timm"
+_OURS = "catdog"
 _CLOSE = 0.01
 """How far a probability may be from the reference; the ONNX file keeps its weights as 16-bit numbers."""
 _CLOSE_REDUCED = 0.2
@@ -62,7 +60,7 @@ def measure(model: Path, *, quick: bool) -> Section:
     effort = QUICK if quick else FULL
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        works = _works(folder, effort, model)
+        works = _works(folder, effort)
         cores = os.cpu_count() or 1
         commands = [ours(model, folder), handwritten(model), litserve(model, cores)]
         return compare(model, commands, works, effort)
@@ -83,7 +81,6 @@ def compare(model: Path, commands: Sequence[Command], works: Sequence[Work], eff
                 bounds.append(bound_ms(model, work))
             lines += _lines(work, loads, bounds)
             failures += _failures(work, loads, reference)
-        lines += _memory(servers)
     return Section(NAME, "POST /predict", [*lines, *(f"- **{failure}**" for failure in failures)], failures)
 
 
@@ -105,8 +102,7 @@ def bound_ms(model: Path, work: Work) -> float:
         return 1000 * (time.perf_counter() - started) / (4 * len(pictures))
 
 
-def _works(folder: Path, effort: Effort, model: Path) -> list[Work]:
-    del model
+def _works(folder: Path, effort: Effort) -> list[Work]:
     found = photos(effort.pictures)
     small = written([usual(photo.image) for photo in found], folder / "usual")
     large = written([from_phone(photo.image) for photo in found[: max(1, effort.pictures // 4)]], folder / "phone")
@@ -124,10 +120,8 @@ def _warm(server: Server, work: Work, effort: Effort) -> list[Load]:
 
 
 def _load(server: Server, work: Work, seconds: float) -> Load:
-    command = [sys.executable, "-m", "benchmarks.bench_load", str(server.port), str(work.clients), str(seconds)]
     with server.running():
-        done = subprocess.run([*command, *map(str, work.paths)], cwd=ROOT, capture_output=True, text=True, check=True)
-    return Load(**json.loads(done.stdout))
+        return server.load(work.clients, seconds, work.paths)
 
 
 def _told(load: Load) -> str:
@@ -143,15 +137,11 @@ def _lines(work: Work, loads: dict[str, list[Load]], bounds: Sequence[float]) ->
     head = ["server", "median ms", "p99 ms", "requests/s", "errors", "median against ours", "requests/s of ours"]
     rows = [_row(name, each, loads[_OURS]) for name, each in loads.items()]
     sending = max(load.cpu_s / load.wall_s for each in loads.values() for load in each)
-    return [
-        f"**{work.title}** (goal: {work.goal})",
-        "",
-        *table(head, rows),
-        "",
+    bound = (
         f"Bound, decoding and network alone on these cores: {spread(bounds)} ms a picture, "
-        f"{1000 / statistics.median(bounds):.0f}/s. Sending took at most {100 * sending:.0f} % of one core.",
-        "",
-    ]
+        f"{1000 / statistics.median(bounds):.0f}/s. Sending took at most {100 * sending:.0f} % of one core."
+    )
+    return [f"**{work.title}** (goal: {work.goal})", "", *table(head, rows), "", bound, ""]
 
 
 def _row(name: str, loads: Sequence[Load], our_loads: Sequence[Load]) -> list[str]:
@@ -177,13 +167,14 @@ def _failures(work: Work, loads: dict[str, list[Load]], reference: PlainClassifi
     found = []
     for name, each in loads.items():
         told = {answer for load in each for answer in map(tuple, load.answers)}
-        found += [f"{work.title}, {name}: {problem}" for problem in _wrong(told, expected, work.tolerance)]
+        found += [f"{work.title}, {name}: {problem}" for problem in wrong(told, expected, work.tolerance)]
         if errors := sum(load.errors for load in each):
             found.append(f"{work.title}, {name}: {errors} requests failed")
     return [failure for failure in found if _OURS in failure]
 
 
-def _wrong(told: set[tuple[int, str]], expected: Sequence[dict[str, object]], tolerance: float) -> list[str]:
+def wrong(told: set[tuple[int, str]], expected: Sequence[dict[str, object]], tolerance: float) -> list[str]:
+    """What is not as the reference says: another label, or a probability that is too far off."""
     problems = []
     for number, said in sorted(told):
         answer = json.loads(said) if said else {"label": None, "probabilities": {}}
@@ -197,10 +188,3 @@ def _wrong(told: set[tuple[int, str]], expected: Sequence[dict[str, object]], to
 
 def _distance(one: dict[str, float], other: dict[str, float]) -> float:
     return max(abs(one[label] - other[label]) for label in other)
-
-
-def _memory(servers: Sequence[Server]) -> list[str]:
-    """After all that work."""
-    of_all: Callable[[Server], list[str]] = lambda server: [server.name, f"{server.memory_mb():.0f}"]  # noqa: E731
-    return ["Memory after all that (proportional set size, children included):", "",
-            *table(["server", "MB"], list(map(of_all, servers))), ""]  # fmt: skip

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import litserve
+import litserve.server
 import torch
 
 from benchmarks.peers.plain_classifier import PlainClassifier
+
+litserve.server._MCP_AVAILABLE = False  # noqa: SLF001 - that part fails beside newer versions of the package mcp
 
 
 class Api(litserve.LitAPI):
@@ -22,16 +25,20 @@ class Api(litserve.LitAPI):
         self._threads = threads
 
     def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe's signature
+        """In the worker process."""
         torch.set_num_threads(self._threads)
         self.classifier = PlainClassifier(self._folder)
 
     def decode_request(self, request: Any, **_: Any) -> torch.Tensor:
+        """From a form to a batch of one."""
         return self.classifier.decode(request["file"].file.read())[None]
 
     def predict(self, x: torch.Tensor, **_: Any) -> torch.Tensor:
+        """Run the network."""
         return self.classifier.probabilities(x)[0]
 
     def encode_response(self, output: torch.Tensor, **_: Any) -> dict[str, object]:
+        """Label and probabilities."""
         return self.classifier.answer(output)
 
 

@@ -1,0 +1,195 @@
+"""Keeping feedback: the journal beside Gradio's CSVLogger, with few rows and with a million; and POST /feedback."""
+
+import contextlib
+import csv
+import io
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.bench_pictures import jpeg, photos, usual, written
+from benchmarks.bench_report import Section, circumstances, table
+from benchmarks.bench_servers import ours, start
+from catdog.images import decode_image
+from catdog.model import Model
+from feedback.journal import JOURNAL_FILE, Journal
+from feedback.row import FeedbackRow, Source, new_row
+
+NAME = "journal"
+_THREADS = 16
+_SMALL_SIDE = 96
+"""Pixels of a picture whose JPEG has about 2 kB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much to do."""
+
+    sizes: Sequence[int]
+    appends: int
+    flags: int
+    seconds: float
+
+
+FULL = Effort(sizes=(1_000, 1_000_000), appends=3000, flags=16, seconds=6.0)
+QUICK = Effort(sizes=(100, 1_000), appends=32, flags=2, seconds=0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What keeping some rows took."""
+
+    rows_per_s: float
+    median_ms: float
+    p99_ms: float
+
+
+def measure(model: Path, *, quick: bool) -> Section:
+    """Measure both, and the route."""
+    effort = QUICK if quick else FULL
+    about = (
+        f"{_THREADS} threads at a time, prepared pictures of about 2 kB; the journal's rows are on the disk when the "
+        "call returns (fsync), CSVLogger's are not."
+    )
+    lines = [circumstances(), "", about, ""]
+    rows = []
+    for size in effort.sizes:
+        for name, keep in (("journal", _journal), ("CSVLogger", _csv_logger)):
+            with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+                kept = keep(Path(folder), size, effort, model)
+            print(f"{name}, {size} rows: {kept}", flush=True)
+            told = (f"{kept.rows_per_s:.0f}", f"{kept.median_ms:.1f}", f"{kept.p99_ms:.1f}")
+            rows.append([name, f"{size:,}", *told])
+    lines += table(["", "rows that are there", "rows/s", "median ms", "p99 ms"], rows)
+    lines += ["", "Goals: at least 500 rows/s, p99 at most 20 ms, and no slower with a million rows.", ""]
+    return Section(NAME, "Keeping feedback", [*lines, *_route(model, effort)])
+
+
+def _journal(folder: Path, size: int, effort: Effort, model: Path) -> Kept:
+    rows = _rows(model, effort.appends + 1)
+    with Journal.open(folder) as journal:
+        journal.append(rows.pop())
+    _fill(folder / JOURNAL_FILE, size)
+    with Journal.open(folder) as journal:
+        kept = _in_threads(journal.append, rows)
+    with closing(sqlite3.connect(folder / JOURNAL_FILE)) as db:
+        (found,) = db.execute("SELECT count(*) FROM rows").fetchone()
+    if found != size + effort.appends:
+        raise SystemExit(f"journal: {found} rows are there, not {size + effort.appends}")
+    return kept
+
+
+def _rows(model: Path, count: int) -> list[FeedbackRow]:
+    """Rows with pictures that differ."""
+    served = Model.load(model)
+    noise = np.random.default_rng(0).integers(0, 60, (count, 6, 6, 3), dtype=np.uint8)
+    pictures = [Image.fromarray(each).resize((_SMALL_SIDE, _SMALL_SIDE)) for each in noise]
+    prediction = served.predict(pictures[0])
+    return [
+        new_row(
+            prediction=prediction, picture=picture, corrected_label=served.labels[0], request_id=f"request-{number}",
+            source=Source.API, client=f"client-{number % 100}",
+        )
+        for number, picture in enumerate(pictures)
+    ]  # fmt: skip
+
+
+def _fill(path: Path, size: int) -> None:
+    """Copy the only row until there are so many, with other ids: the indexes are as large as with real ones."""
+    with closing(sqlite3.connect(path)) as db, db:
+        columns = [name for _, name, *_ in db.execute("PRAGMA table_info(rows)") if name != "seq"]
+        other = {"id": "hex(randomblob(16))", "request_id": "hex(randomblob(16))", "receipt_hash": "randomblob(32)",
+                 "image_sha256": "lower(hex(randomblob(32)))", "client": "'client-' || (n.i % 100000)"}  # fmt: skip
+        values = ", ".join(other.get(name, f'rows."{name}"') for name in columns)
+        numbers = f"WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {size})"
+        names = ", ".join(f'"{name}"' for name in columns)
+        db.execute(f"INSERT INTO rows ({names}) {numbers} SELECT {values} FROM n, (SELECT * FROM rows LIMIT 1) AS rows")
+        db.execute("INSERT INTO pictures (seq, jpeg) SELECT seq, randomblob(100) FROM rows WHERE seq > 1")
+
+
+def _in_threads(keep: Callable[[FeedbackRow], object], rows: Sequence[FeedbackRow]) -> Kept:
+    def timed(row: FeedbackRow) -> float:
+        started = time.perf_counter()
+        keep(row)
+        return 1000 * (time.perf_counter() - started)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        started = time.perf_counter()
+        taken = list(pool.map(timed, rows))
+        wall_s = time.perf_counter() - started
+    return Kept(len(rows) / wall_s, statistics.median(taken), float(np.percentile(taken, 99)))
+
+
+def _csv_logger(folder: Path, size: int, effort: Effort, model: Path) -> Kept:
+    """What Gradio's own flagging does, of the same components: a picture, a text, a label."""
+    import gradio as gr  # noqa: PLC0415 - takes seconds
+
+    del model
+    with gr.Blocks(analytics_enabled=False):
+        components = [
+            gr.Image(type="filepath", label="image"),
+            gr.Textbox(label="label"),
+            gr.Textbox(label="corrected"),
+        ]
+    picture = folder / "picture.jpg"
+    picture.write_bytes(jpeg(Image.effect_noise((_SMALL_SIDE, _SMALL_SIDE), 20).convert("RGB"), 50))
+    logger = gr.CSVLogger(verbose=False)
+    logger.setup(components, str(folder / "flagged"))
+    flag = [{"path": str(picture), "orig_name": "a.jpg", "meta": {"_type": "gradio.FileData"}}, "dog", "cat"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        logger.flag(flag)
+        path = next((folder / "flagged").rglob("*.csv"))
+        _fill_csv(path, size)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            return _timed_flags(logger, flag, pool, effort.flags)
+
+
+def _timed_flags(logger: "gr.CSVLogger", flag: Sequence[object], pool: ThreadPoolExecutor, count: int) -> Kept:  # type: ignore[name-defined] # noqa: F821
+    def once(_: int) -> float:
+        started = time.perf_counter()
+        logger.flag(list(flag))
+        return 1000 * (time.perf_counter() - started)
+
+    started = time.perf_counter()
+    taken = list(pool.map(once, range(count)))
+    return Kept(count / (time.perf_counter() - started), statistics.median(taken), float(np.percentile(taken, 99)))
+
+
+def _fill_csv(path: Path, size: int) -> None:
+    with path.open(newline="") as file:
+        row = list(csv.reader(file))[1]
+    line = io.StringIO()
+    csv.writer(line).writerow(row)
+    with path.open("a") as file:
+        file.writelines(line.getvalue() for _ in range(size - 1))
+
+
+def _route(model: Path, effort: Effort) -> list[str]:
+    """`POST /feedback` with real pictures that are sent again: decoded, classified, compressed, kept."""
+    pictures = [usual(photo.image) for photo in photos(64)]
+    label = Model.load(model).labels[0]
+    decode_image(pictures[0])
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        paths = written(pictures, Path(name) / "photos")
+        server = start(ours(model, Path(name)), pictures[0])
+        try:
+            server.load(8, effort.seconds / 4, paths, path="/feedback", label=label)
+            load = server.load(8, effort.seconds, paths, path="/feedback", label=label)
+        finally:
+            server.stop()
+    taken = load.latencies_ms
+    return [
+        (
+            f"`POST /feedback` with pictures of 34 kB, 8 clients: {len(taken) / load.wall_s:.0f}/s, median "
+            f"{statistics.median(taken):.0f} ms, p99 {np.percentile(taken, 99):.0f} ms, {load.errors} errors."
+        )
+    ]
