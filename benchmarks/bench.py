@@ -7,6 +7,7 @@ Exits with 1 where an answer is not what it should be.
 
 import argparse
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # the servers must not be left behind
     sections = []
     for name in arguments.names or NAMES:
         section: Section = importlib.import_module(f"benchmarks.{name}").measure(
