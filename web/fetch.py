@@ -10,7 +10,7 @@ from typing import IO
 
 import httpx
 
-from catdog import __version__
+from catdog import PROJECT_URL, __version__
 from catdog.errors import ImageTooLargeError, UrlError, UrlFailedError, UrlRefusedError
 from web.addresses import IPAddress, is_public
 
@@ -58,7 +58,7 @@ class ImageFetcher:
 
         Args:
             max_bytes: Larger images are given up while they stream in.
-            about_us: A web address, by which the servers that are asked find whom to ask back.
+            about_us: This service's web address, by which the servers that are asked find whom to ask back.
             is_allowed: Which addresses may be connected to.
             any_port: For tests only; otherwise 80 and 443.
             resolve: Finds the addresses of a host.
@@ -67,8 +67,9 @@ class ImageFetcher:
             total_timeout_s: For everything, redirects included.
         """
         self._max_bytes = max_bytes
-        contact = f"+{about_us}; " if about_us else ""
-        self._headers = {**_HEADERS, "User-Agent": f"catdog/{__version__} ({contact}image classifier, for a visitor)"}
+        service = f" of {about_us}" if about_us else ""
+        agent = f"catdog/{__version__} (+{PROJECT_URL}; image classifier, for a visitor{service})"
+        self._headers = {**_HEADERS, "User-Agent": agent}
         self._is_allowed = is_allowed
         self._any_port = any_port
         self._resolve = resolve

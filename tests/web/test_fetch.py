@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from catdog import PROJECT_URL, __version__
 from catdog.errors import CatdogError, ImageTooLargeError, UrlFailedError, UrlRefusedError
 from tests.conftest import missing_tool
 from web.addresses import IPAddress
@@ -149,7 +150,7 @@ def test_the_server_is_asked_for_the_name_and_without_compression(loopback: Loop
     assert path == "/a?b=c"
     assert headers["host"] == f"pictures.example:{port}"
     assert headers["accept-encoding"] == "identity"
-    assert headers["user-agent"].startswith("catdog/")
+    assert headers["user-agent"].startswith(f"catdog/{__version__} (+{PROJECT_URL}; ")
 
 
 def test_the_environment_cannot_send_a_fetch_through_a_proxy(
