@@ -76,6 +76,12 @@ document.addEventListener("click", (event) => {
   if (wanted) example(wanted);
 });
 
+let words; // none until they have come
+texts.then((loaded) => {
+  words = loaded;
+  mend();
+});
+
 // Gradio builds the page some time after this script runs, and rebuilds parts of it.
 function mend() {
   for (const id of LIVE_REGIONS) document.getElementById(id)?.setAttribute("aria-live", "polite");
@@ -84,6 +90,11 @@ function mend() {
   const zone = document.querySelector("#photo button[aria-dropeffect]"); // named in English by Gradio
   const named = zone?.textContent.trim();
   if (named && zone.getAttribute("aria-label") !== named) zone.setAttribute("aria-label", named);
+  const remove = document.querySelector("#photo .icon-button");
+  if (remove && words && remove.getAttribute("aria-label") !== words.remove_photo) {
+    remove.setAttribute("aria-label", words.remove_photo);
+    remove.title = words.remove_photo;
+  }
   const photo = document.querySelector("#photo .image-frame img");
   const label = document.querySelector("#photo label")?.textContent.trim();
   if (photo && label && !photo.alt) photo.alt = label;

@@ -12,7 +12,8 @@ from web.texts import ENGLISH
 # Gradio puts the page together bit by bit, and brings the style sheet late: nothing is shown before it is at its place.
 _STYLE = (
     "<style>.gradio-container{width:100%!important;max-width:1080px!important;margin:0 auto!important}"
-    ".gradio-container:not(:has(#foot p)) :is(main,footer){visibility:hidden}</style>"
+    ".gradio-container:not(:has(#foot p):has(#url input):has(#photo [data-testid=image])) :is(main,footer)"
+    "{visibility:hidden}</style>"
 )
 _GRADIO = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*|<link\s+rel="icon"[^>]*>\s*', re.IGNORECASE)
 

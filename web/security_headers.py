@@ -5,10 +5,11 @@ The page's own policy names a nonce, new with each answer, for the scripts that 
 functions, and inline styles, since its components set them. Everything else gets a policy that allows nothing.
 """
 
+import gzip
 import re
 import secrets
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _HUGGING_FACE = "https://huggingface.co https://*.huggingface.co https://*.hf.space"
@@ -26,6 +27,7 @@ _ALWAYS = {
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), payment=(), usb=(), display-capture=()",
 }
 _HTML = "text/html"
+_GZIP_LEVEL = 5
 _SCRIPT_TAG = re.compile(rb"<script(?=[\s>])")
 
 
@@ -49,9 +51,10 @@ class SecurityHeaders:
             return
         sending: Send
         if scope["path"] == "/":
+            gzips = "gzip" in Headers(scope=scope).get("Accept-Encoding", "")
             headers = [header for header in scope["headers"] if header[0] != b"accept-encoding"]
-            scope = {**scope, "headers": headers}  # a compressed page could not be given the nonce
-            sending = _Page(send, more=self._more).send
+            scope = {**scope, "headers": headers}  # a page that came compressed could not be given the nonce
+            sending = _Page(send, more=self._more, gzips=gzips).send
         else:
             policy = _DOCS if scope["path"].rstrip("/") == "/docs" else _NOTHING
             sending = _with_headers(send, policy)
@@ -76,8 +79,9 @@ def _add(headers: MutableHeaders, policy: str) -> None:
 class _Page:
     """The page's HTML, kept back until it is complete, so that its scripts can be given the nonce."""
 
-    def __init__(self, send: Send, *, more: str) -> None:
+    def __init__(self, send: Send, *, more: str, gzips: bool) -> None:
         self._send = send
+        self._gzips = gzips
         self._more = more
         self._start: Message | None = None
         self._body = bytearray()
@@ -103,6 +107,10 @@ class _Page:
         headers = MutableHeaders(scope=start)
         _add(headers, _PAGE.format(nonce=nonce, more=self._more))
         headers["Cache-Control"] = "no-store"  # a nonce is for one answer
+        if self._gzips and body:
+            body = gzip.compress(body, _GZIP_LEVEL)
+            headers["Content-Encoding"] = "gzip"
+        headers.add_vary_header("Accept-Encoding")
         if body:
             headers["Content-Length"] = str(len(body))
         await self._send(start)

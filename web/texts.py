@@ -21,6 +21,7 @@ class Texts:
     tagline: str = "Show it a photo. It says what it sees, and learns when you correct it."
     photo: str = "Photo"
     drop: str = "Choose photos, or drop them here"
+    remove_photo: str = "Remove the photo"
     camera: str = "Camera"
     paste: str = "Paste"
     url: str = "Address of a picture"
@@ -121,7 +122,7 @@ class Texts:
     @property
     def for_scripts(self) -> dict[str, str]:
         """What the page's scripts show."""
-        wanted = ("camera_", "paste_", "several_", "wrong", "unexpected", "decimal_point")
+        wanted = ("camera_", "paste_", "several_", "remove_", "wrong", "unexpected", "decimal_point")
         sentences = {name: text for name, text in asdict(self).items() if name.startswith(wanted)}
         return sentences | {f"problem_{code}": text for code, text in self.problem_texts}
 
@@ -171,6 +172,7 @@ GERMAN = Texts(
     tagline="Zeig ihm ein Foto. Es sagt, was es sieht, und lernt, wenn du es verbesserst.",
     photo="Foto",
     drop="Fotos auswählen oder hier ablegen",
+    remove_photo="Foto entfernen",
     camera="Kamera",
     paste="Einfügen",
     url="Adresse eines Bildes",

@@ -57,6 +57,15 @@ def test_only_scripts_that_the_server_wrote_run_on_the_page(client: httpx.Client
     assert nonces[0] != nonces[1]
 
 
+def test_the_page_travels_compressed_where_the_browser_allows_it(client: httpx.Client) -> None:
+    small = client.get("/", headers={"Accept-Encoding": "gzip"})
+    plain = client.get("/", headers={"Accept-Encoding": "identity"})
+    assert (small.headers["Content-Encoding"], "Content-Encoding" in plain.headers) == ("gzip", False)
+    assert int(small.headers["Content-Length"]) < int(plain.headers["Content-Length"]) / 3
+    (nonce,) = set(re.findall(r'nonce="([^"]+)"', small.text))
+    assert f"'nonce-{nonce}'" in small.headers["Content-Security-Policy"]
+
+
 def test_an_upload_is_no_document(client: httpx.Client) -> None:
     page = b"<script>alert(1)</script>"
     (path,) = client.post("/gradio_api/upload", files={"files": ("a.html", page)}).json()

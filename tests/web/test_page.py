@@ -143,6 +143,16 @@ def test_a_snapshot_of_the_camera_is_answered_at_once(page: Page, server: Server
     assert kept(page, server, "Red").source == "webcam"
 
 
+def test_the_camera_lies_over_the_photo_and_closes_again(page: Page) -> None:
+    choose(page, encoded(picture("red")))
+    expect(verdict(page)).to_have_text("Red")
+    page.click("[data-way=camera]")
+    expect(page.locator("#photo img")).to_be_hidden()
+    page.click("[data-camera=close]")
+    expect(page.locator("#camera")).to_have_count(0)
+    expect(page.locator("#photo img")).to_be_visible()
+
+
 def test_live_mode_goes_on_keeps_nothing_and_wrong_label_takes_a_photo_first(page: Page, server: Server) -> None:
     before = len(server.rows())
     page.click("[data-way=camera]")
@@ -238,6 +248,50 @@ def test_the_page_speaks_german_to_germans(browser: Browser, server: Server) -> 
     context.close()
 
 
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(page: Page) -> None:
+    choose(page, encoded(picture("red")))
+    expect(verdict(page)).to_have_text("Red")
+    page.click("#wrong")
+    page.locator("#choices label").first.wait_for()
+    page.locator("h1").click()
+    reached = []
+    while (found := focused_next(page))[0] != "BODY":
+        reached.append(found)
+        assert len(reached) < 40
+    assert [name for name, seen in reached if not seen] == []
+    names = " ".join(name for name, _ in reached)
+    for name in ("Remove the photo", "camera", "paste", "Address", "cup", "why", "right", "wrong", "green", "About"):
+        assert name in names
+
+
+def focused_next(page: Page) -> tuple[str, bool]:
+    """What the next press of Tab reaches, and whether one sees that."""
+    page.keyboard.press("Tab")
+    name, seen = page.evaluate(
+        """() => {
+          const at = document.activeElement, { way, example } = at.dataset;
+          const label = at.getAttribute("aria-label") ?? at.closest("label")?.textContent ?? at.textContent;
+          const outlined = [at, at.closest("label")].some((e) => e && getComputedStyle(e).outlineStyle !== "none");
+          const name = at === document.body ? "BODY" : at.id || way || example || at.value || label.trim();
+          return [at.type === "text" || at.tagName === "TEXTAREA" ? "Address" : name, outlined];
+        }"""
+    )
+    return name, seen
+
+
+def test_nothing_jumps_while_the_page_is_put_together(context: BrowserContext, server: Server) -> None:
+    page = context.new_page()
+    page.add_init_script(
+        "new PerformanceObserver((list) => list.getEntries().forEach((e) => { window.shifted = (window.shifted ?? 0)"
+        " + e.value; })).observe({ type: 'layout-shift', buffered: true })"
+    )
+    page.goto(server.url)
+    expect(page.locator("#foot")).to_be_visible()
+    expect(page.locator("#examples img").last).to_be_visible()
+    assert page.evaluate("window.shifted ?? 0") < 0.05
+    page.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(browser: Browser, server: Server, scheme: Literal["light", "dark"]) -> None:
     context = browser.new_context(color_scheme=scheme, reduced_motion="reduce", bypass_csp=True)
@@ -245,10 +299,20 @@ def test_axe_finds_nothing_serious(browser: Browser, server: Server, scheme: Lit
     choose(page, encoded(picture("red")))
     kept(page, server, "Green")
     page.locator("#about summary").click()
-    found = Axe().run(page).response["violations"]
-    serious = [(each["id"], [node["html"] for node in each["nodes"]]) for each in found if each["impact"] in BAD]
+    serious = serious_findings(page)
+    page.set_input_files(
+        "#photo input[type=file]",
+        [{"name": f"{n}.jpg", "mimeType": "image/jpeg", "buffer": encoded(picture("blue"))} for n in (1, 2)],
+    )
+    expect(page.locator("#several a[download]")).to_be_visible()
+    serious += serious_findings(page)
     context.close()
     assert serious == []
+
+
+def serious_findings(page: Page) -> list[tuple[str, list[str]]]:
+    found = Axe().run(page).response["violations"]
+    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found if each["impact"] in BAD]
 
 
 def test_an_address_is_answered_with_enter_and_its_picture_shown(page: Page, server: Server, web_site: str) -> None:
@@ -323,7 +387,7 @@ def test_when_the_model_is_unsure_it_says_so_and_asks(page: Page, server: Server
 def test_a_new_photo_clears_what_was_said_of_the_last(page: Page, server: Server) -> None:
     choose(page, encoded(picture("red")))
     kept(page, server, "Green")
-    page.get_by_label("Remove Image").click()
+    page.get_by_label("Remove the photo").click()
     expect(page.locator("#answer .waiting")).to_be_visible()
     expect(page.locator("#ask")).to_be_hidden()
     choose(page, encoded(picture("blue")))

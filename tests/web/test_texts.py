@@ -5,9 +5,11 @@ from dataclasses import asdict
 
 import pytest
 
+from catdog.errors import HubError, UnreadableImageError
 from catdog.metadata import NEITHER
 from web.i18n import create_i18n
 from web.page_head import head_html
+from web.page_retention import Retention, consent
 from web.texts import ENGLISH, GERMAN, LANGUAGES, Texts, choose_language
 
 
@@ -33,6 +35,23 @@ def test_german_is_german() -> None:
 )
 def test_the_browsers_first_language_that_there_is_wins(header: str, language: str) -> None:
     assert choose_language(header).language == language
+
+
+def test_visitors_learn_what_is_kept_and_for_how_long() -> None:
+    here, hub = consent(Retention(), ENGLISH), consent(Retention(hub_days=7), ENGLISH)
+    assert "deleted after 10 minutes" in here
+    assert "after 30" in here
+    assert "on this server, until" in here
+    assert "for 7 more days on this server" in hub
+    assert "7 Tage" in consent(Retention(hub_days=7), GERMAN)
+
+
+def test_refusals_are_said_in_the_visitors_language_where_there_is_a_sentence() -> None:
+    error = UnreadableImageError("This is no image.")
+    assert ENGLISH.problem(error) == "This is no image."
+    assert "kein Bild" in GERMAN.problem(error)
+    assert GERMAN.for_scripts["problem_unreadable_image"] == GERMAN.problem(error)
+    assert GERMAN.problem(HubError("No Hub.")) == "No Hub."
 
 
 def test_gradio_gets_the_words_that_never_change() -> None:
