@@ -15,7 +15,9 @@ from catdog.collection import Collection, Part
 from catdog.errors import ImageError, SettingsError
 from catdog.hub import LoadedModel, load_model
 from catdog.hub_files import HubFiles
+from catdog.ray_engine import score_with_ray
 from catdog.report import FORMATS, write_results
+from catdog.results_folder import ResultsFolder, count_answers, encode
 from catdog.settings import Settings, load_settings
 
 _ENGINES = ("threads", "ray")
@@ -99,8 +101,6 @@ def _fill(
     parts: Sequence[Part],
 ) -> int:
     """Write what is missing in a folder of answers."""
-    from catdog.results_folder import ResultsFolder, count_answers  # noqa: PLC0415 - pyarrow is slow to import
-
     folder = ResultsFolder.open(arguments.out, loaded.model, parts)
     pending = folder.pending()
     count = _Count(before=len(parts) - len(pending))
@@ -123,11 +123,7 @@ def _answers(
     collection: Collection,
 ) -> Iterator[tuple[int, bytes]]:
     """Encoded answers to each part, with its number."""
-    from catdog.results_folder import encode  # noqa: PLC0415
-
     if engine == "ray" and parts:
-        from catdog.ray_engine import score_with_ray  # noqa: PLC0415
-
         yield from score_with_ray(parts, loaded)
         return
     for number, part in parts:
