@@ -45,18 +45,22 @@ def score_with_ray(parts: Sequence[tuple[int, Part]], loaded: LoadedModel) -> It
     Raises:
         SettingsError: Ray is not installed.
         CatdogError: a part could not be answered; see `Collection.read`.
-        DataError: Ray failed.
+        DataError: Ray failed, or its cluster cannot be reached.
     """
     ray = _import_ray()
     model = loaded.model
     folder = None if loaded.origin == "hub" or model.folder is None else model.folder.resolve()
     job = _Job(model.model_id, model.revision, folder, Path.cwd())
-    ray.init(ignore_reinit_error=True, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         for row in _dataset(ray, parts, job).iter_rows():
             if row["error"] is not None:
                 raise row["error"]
             yield int(row["number"]), row["answers"]
+    except ConnectionError as error:
+        raise DataError(
+            f"{error}. Check RAY_ADDRESS, and RAY_AUTH_MODE=token if the cluster asks for a token."
+        ) from None
     except ray.exceptions.RayError as error:
         raise DataError(f"Ray failed: {error}. The same command goes on with what is missing.") from None
     finally:
