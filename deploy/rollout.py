@@ -1,4 +1,4 @@
-"""`python -m deploy rollout`: another image for the services of compose.yaml; one that does not work is taken back."""
+"""`python -m deploy rollout`: another image for the app of compose.yaml; one that does not work is taken back."""
 
 import logging
 import os
@@ -47,14 +47,14 @@ class Compose:
             raise SettingsError(f"{self.env_file} cannot be written: {error.strerror}.") from None
 
     def up(self, *, pull: bool) -> None:
-        """Start what the settings say, and wait until it is healthy.
+        """Start the app that the settings say, and wait until it is healthy: a dashboard says nothing about an image.
 
         Raises:
             ServiceError: it did not become healthy, or there is no engine.
         """
         if pull:
             self._run("pull", "--quiet", "app")
-        self._run("up", "--detach", "--no-build", "--wait", "--wait-timeout", str(int(self.deadline_s)))
+        self._run("up", "--detach", "--no-build", "--wait", "--wait-timeout", str(int(self.deadline_s)), "app")
 
     def _settings(self) -> str:
         try:
