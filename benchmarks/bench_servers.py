@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from benchmarks.bench_pictures import ROOT
 
 _START_S, _STOP_S = 400.0, 20.0
 _MANY = "100000000/minute"
+_BUSY = 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +84,13 @@ class Server:
 
     def stop(self) -> None:
         """End it and its children."""
-        for sent in (signal.SIGCONT, signal.SIGTERM):
-            os.killpg(self.process.pid, sent)
-        try:
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            for sent in (signal.SIGCONT, signal.SIGTERM):
+                os.killpg(self.process.pid, sent)
             self.process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(_STOP_S)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(_STOP_S)
 
 
 def ours(model: Path, folder: Path) -> Command:
@@ -130,12 +128,15 @@ def start(command: Command, picture: bytes | None) -> Server:
         [sys.executable, *command.arguments], cwd=ROOT, env=environment, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    while time.perf_counter() < started + _START_S and process.poll() is None:
-        if _shows(command.port) if picture is None else _answers(command.port, picture):
-            return Server(command.name, command.port, process, time.perf_counter() - started)
-        time.sleep(0.02)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    server = Server(command.name, command.port, process, first_answer_s=0.0)
+    with ExitStack() as unless_started:
+        unless_started.callback(server.stop)
+        while time.perf_counter() < started + _START_S and process.poll() is None:
+            if _shows(command.port) if picture is None else _answers(command.port, picture):
+                unless_started.pop_all()
+                server.first_answer_s = time.perf_counter() - started
+                return server
+            time.sleep(0.02)
     raise SystemExit(f"{command.name} did not start: {' '.join(command.arguments)}")
 
 
@@ -146,6 +147,7 @@ def all_started(commands: Sequence[Command], picture: bytes) -> Iterator[list[Se
     try:
         for command in commands:
             servers.append(start(command, picture))
+            servers[-1].open_page()  # ours builds it in the background, which must not go on while it is measured
             with servers[-1].running():
                 pass
         yield servers
@@ -176,6 +178,10 @@ def _answers(port: int, picture: bytes) -> bool:
     try:
         with urllib.request.urlopen(request, timeout=_START_S) as answer:
             return bool(answer.status == 200)  # noqa: PLR2004
+    except urllib.error.HTTPError as error:
+        if error.code == _BUSY:
+            return False
+        raise SystemExit(f"A server answers {error.code}: {error.read().decode()[:500]}") from None
     except (urllib.error.URLError, ConnectionError):
         return False
 

@@ -182,6 +182,7 @@ def _route(model: Path, effort: Effort) -> list[str]:
         paths = written(pictures, Path(name) / "photos")
         server = start(ours(model, Path(name)), pictures[0])
         try:
+            server.open_page()
             server.load(8, effort.seconds / 4, paths, path="/feedback", label=label)
             load = server.load(8, effort.seconds, paths, path="/feedback", label=label)
         finally:

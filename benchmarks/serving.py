@@ -52,7 +52,7 @@ class Effort:
     pictures: int
 
 
-FULL, QUICK = Effort(rounds=5, seconds=4.0, pictures=16), Effort(rounds=1, seconds=0.5, pictures=2)
+FULL, QUICK = Effort(rounds=5, seconds=3.0, pictures=16), Effort(rounds=1, seconds=0.5, pictures=2)
 
 
 def measure(model: Path, *, quick: bool) -> Section:

@@ -13,7 +13,7 @@ from benchmarks.bench_report import Section, circumstances, ratios, spread, tabl
 from benchmarks.bench_servers import Command, handwritten, litserve, ours, start
 
 NAME = "startup"
-_ROUNDS = 5
+_ROUNDS = 3
 _PEERS_PACKAGES = ("fastapi", "uvicorn", "python-multipart", "pillow", "timm")
 _WARM_REQUESTS = 20
 

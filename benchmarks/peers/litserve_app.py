@@ -10,6 +10,7 @@ from typing import Any
 import litserve
 import litserve.server
 import torch
+from fastapi import Request
 
 from benchmarks.peers.plain_classifier import PlainClassifier
 
@@ -29,9 +30,10 @@ class Api(litserve.LitAPI):
         torch.set_num_threads(self._threads)
         self.classifier = PlainClassifier(self._folder)
 
-    def decode_request(self, request: Any, **_: Any) -> torch.Tensor:
-        """From a form to a batch of one."""
-        return self.classifier.decode(request["file"].file.read())[None]
+    def decode_request(self, request: Request, **_: Any) -> torch.Tensor:
+        """From a form, which is what LitServe gives for a `Request`, to a batch of one."""
+        file: Any = request["file"]
+        return self.classifier.decode(file.file.read())[None]
 
     def predict(self, x: torch.Tensor, **_: Any) -> torch.Tensor:
         """Run the network."""
