@@ -1,4 +1,5 @@
 // What the page does beside Gradio: drops and pastes anywhere, several files at once, camera, examples.
+import "./page_connection.js";
 import { openCamera } from "./page_camera.js";
 import { classifyAll } from "./page_gallery.js";
 import { show, tell, texts } from "./page_photo.js";

@@ -19,7 +19,7 @@ from web.spooled import spooled_body
 from web.texts import Texts, choose_language
 
 _FOLDER = Path(__file__).parent
-SCRIPTS = ("page", "page_camera", "page_gallery", "page_photo")
+SCRIPTS = ("page", "page_camera", "page_connection", "page_gallery", "page_photo")
 _CACHED = {"Cache-Control": "public, max-age=3600"}
 _REVALIDATED = {"Cache-Control": "no-cache"}
 

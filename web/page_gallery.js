@@ -1,5 +1,5 @@
 // Several photos at once: a list with what the model says of each, sorted by confidence, correctable in place, and as CSV.
-import { element, tell, texts } from "./page_photo.js";
+import { element, problemOf, tell, texts } from "./page_photo.js";
 
 const MOST = 50;
 const AT_ONCE = 2; // the server has as many cores as it has; more would wait there
@@ -40,11 +40,6 @@ async function classify(file, words) {
     await new Promise((done) => setTimeout(done, 1000 * Number(answer.headers.get("Retry-After") ?? 1)));
   }
   return { problem: words.unexpected };
-}
-
-/** Why there is no answer, in the visitor's language where there is a sentence for it. */
-function problemOf({ error, detail }, words) {
-  return words[`problem_${error}`] ?? detail;
 }
 
 class Gallery {

@@ -24,6 +24,11 @@ export function tell(text) {
   strip.textContent = text;
 }
 
+/** Why there is no answer, in the visitor's language where there is a sentence for it. */
+export function problemOf({ error, detail }, words) {
+  return words[`problem_${error}`] ?? detail ?? words.unexpected;
+}
+
 /** A frame of a video as a JPEG, its longer side at most `side` pixels. */
 export async function frameOf(video, side, quality) {
   const scale = Math.min(1, side / Math.max(video.videoWidth, video.videoHeight));

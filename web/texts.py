@@ -57,6 +57,7 @@ class Texts:
     picture_gone: str = "This photo is no longer here. Choose it again, then correct it."
     not_uploaded: str = "Only pictures that were sent here can be classified. Choose one again."
     unexpected: str = "Something went wrong here. Try again in a moment."
+    unreachable: str = "The server cannot be reached. Check your connection, then try again."
     consent: str = (
         "Your photo is deleted after {upload} minutes, a small copy in memory, for “Wrong label”, after {memory}. "
         "Only “Right” and “Wrong label” keep that copy, without its metadata, and your answer, to train the next "
@@ -122,7 +123,7 @@ class Texts:
     @property
     def for_scripts(self) -> dict[str, str]:
         """What the page's scripts show."""
-        wanted = ("camera_", "paste_", "several_", "remove_", "wrong", "unexpected", "decimal_point")
+        wanted = ("camera_", "paste_", "several_", "remove_", "wrong", "unexpected", "unreachable", "decimal_point")
         sentences = {name: text for name, text in asdict(self).items() if name.startswith(wanted)}
         return sentences | {f"problem_{code}": text for code, text in self.problem_texts}
 
@@ -208,6 +209,7 @@ GERMAN = Texts(
     picture_gone="Dieses Foto ist nicht mehr da. Wähle es noch einmal aus und verbessere es dann.",
     not_uploaded="Nur Bilder, die hierher gesendet wurden, werden erkannt. Wähle noch einmal eines aus.",
     unexpected="Hier ist etwas schiefgegangen. Versuche es gleich noch einmal.",
+    unreachable="Der Server ist nicht zu erreichen. Prüfe die Verbindung und versuche es noch einmal.",
     audit=(
         "Ab und zu darf eines meiner Fotos zufällig behalten werden, als kleine Kopie ohne Metadaten, und ein Mensch "
         "darf es ansehen, um zu erfahren, wie oft die Antworten stimmen."

@@ -439,6 +439,24 @@ def test_a_bad_address_gets_a_sentence(page: Page, web_site: str, path: str | No
     expect(page.locator("#answer .problem")).to_contain_text(words)
 
 
+def test_when_the_server_refuses_a_sentence_says_so_and_no_older_answer_stays(page: Page) -> None:
+    choose(page, encoded(picture("red")))
+    expect(verdict(page)).to_have_text("Red")
+    busy = {"error": "busy", "detail": "Too many pictures are waiting."}
+    page.route("**/gradio_api/run/predict", lambda route: route.fulfill(status=503, json=busy))
+    choose(page, encoded(picture("blue")))
+    expect(page.locator("#told")).to_have_text("Too many pictures are waiting.")
+    expect(verdict(page)).to_be_hidden()
+    page.unroute("**/gradio_api/run/predict")
+    page.route("**/gradio_api/run/predict", lambda route: route.abort())
+    choose(page, encoded(picture("green")))
+    expect(page.locator("#told")).to_contain_text("cannot be reached")
+    page.unroute("**/gradio_api/run/predict")
+    choose(page, encoded(picture("blue")))
+    expect(verdict(page)).to_have_text("Blue")
+    expect(page.locator("#told")).to_be_hidden()
+
+
 def test_a_heic_photo_is_shown_by_a_preview_that_every_browser_can_draw(page: Page) -> None:
     pillow_heif.register_heif_opener()
     choose(page, encoded(picture("blue", (64, 64)), "HEIF"), "IMG_0001.HEIC")
