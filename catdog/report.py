@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import IO, Any, Literal
 
 from catdog.batch import Result
@@ -43,16 +43,13 @@ def _write_json(results: Iterable[Result], _labels: tuple[str, ...], out: IO[str
 
 def _write_csv(results: Iterable[Result], labels: tuple[str, ...], out: IO[str]) -> None:
     columns = ["path", "label", "verdict", "confidence", *labels, "error", "detail"]
-    writer = csv.DictWriter(out, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_csv_rows(results))
-
-
-def _csv_rows(results: Iterable[Result]) -> Iterator[dict[str, Any]]:
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(map(_no_formula, columns))
     for result in results:
         record = _record(result)
-        probabilities = record.pop("probabilities", {})
-        yield {"path": _no_formula(record.pop("path")), **record, **probabilities}
+        path = _no_formula_path(record.pop("path"))
+        cells = {"path": path, **record, **record.pop("probabilities", {})}
+        writer.writerow(_no_formula(cells.get(column, "")) for column in columns)
 
 
 def _record(result: Result) -> dict[str, Any]:
@@ -69,6 +66,11 @@ def _record(result: Result) -> dict[str, Any]:
             return {"path": result.name, "error": error.code, "detail": str(error)}
 
 
-def _no_formula(path: str) -> str:
+def _no_formula(cell: Any) -> Any:
+    """What a spreadsheet does not take for a formula; a model's labels are whatever its makers wrote."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
+
+
+def _no_formula_path(path: str) -> str:
     """The same path, written so that a spreadsheet does not take a file name for a formula."""
     return f"./{path}" if path.startswith(_FORMULA_STARTS) else path

@@ -5,7 +5,7 @@ and events that name files on this disk or addresses to fetch. Here everything i
 """
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -35,19 +35,21 @@ _FILE = "/gradio_api/file="
 _WRITE = frozenset(("/gradio_api/upload", "/gradio_api/cancel", "/gradio_api/reset"))
 _EVENTS = frozenset(("/gradio_api/queue/join", "/gradio_api/run/predict"))  # queued ones, and the page's own
 _EVENT_BELOW = "/gradio_api/call/"
+_LONGEST_QUERY = 2048  # Gradio remembers the names of uploads for ever
 
 
 class GradioGate:
     """ASGI app around the mounted Gradio app. Where all other routes have failed, it also words the 404 and 405."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that it lets through
         self,
         app: ASGIApp,
         *,
         routes: Sequence[BaseRoute],
         uploads: Uploads,
         problems: Problems,
-        events: Collection[int],
+        events: Mapping[int, int],
+        functions: Collection[str],
     ) -> None:
         """Wrap the mounted app.
 
@@ -56,10 +58,12 @@ class GradioGate:
             routes: The routes beside it: asked with a wrong method, they end up here.
             uploads: The only files that events may name, or that are served.
             problems: Words the refusals.
-            events: The numbers of the page's events, as Gradio gave them.
+            events: The page's events: how many values each takes, by the number that Gradio gave it.
+            functions: The names of those that programs may call.
         """
         self._app = app
         self._events = events
+        self._functions = functions
         self._routes = routes
         self._uploads = uploads
         self._problems = problems
@@ -69,12 +73,16 @@ class GradioGate:
         if scope["type"] != "http":
             return
         path: str = scope["path"]
-        if scope["method"] == "POST" and (path in _EVENTS or path.startswith(_EVENT_BELOW)):
+        if scope["method"] == "POST" and (path in _EVENTS or self._is_function(path)):
             await self._pass_event(scope, receive, send)
-        elif self._is_open(scope["method"], path):
+        elif self._is_open(scope["method"], path) and len(scope["query_string"]) <= _LONGEST_QUERY:
             await self._app(scope, receive, send)
         else:
             await self._refusal(scope)(scope, receive, send)
+
+    def _is_function(self, path: str) -> bool:
+        """Whether a path calls a function that programs may call; Gradio would let them call each of the page's."""
+        return path.startswith(_EVENT_BELOW) and path.removeprefix(_EVENT_BELOW).removeprefix("v2/") in self._functions
 
     def _is_open(self, method: str, path: str) -> bool:
         if method == "POST":
@@ -100,9 +108,16 @@ class GradioGate:
             named = list(_paths(event))
         except (ValueError, RecursionError):
             return "The body is no JSON that can be read."
-        if path in _EVENTS and not (isinstance(event, dict) and _number(event.get("fn_index")) in self._events):
+        if path in _EVENTS and not self._is_event(event):
             return "The page has no such event."
         return None if all(self._uploads.holds(path) for path in named) else "Only uploaded files can be named."
+
+    def _is_event(self, event: Any) -> bool:
+        """Whether the page has an event of this number, and it takes as many values."""
+        if not isinstance(event, dict) or not isinstance(data := event.get("data"), list):
+            return False
+        number = event.get("fn_index")
+        return type(number) is int and self._events.get(number) == len(data)
 
     def _refusal(self, scope: Scope) -> Response:
         """405 where one of our own routes has this path, else 404."""
@@ -111,11 +126,6 @@ class GradioGate:
             detail = f"Use {methods} here. See /docs."
             return self._problems.answer(scope["path"], "method_not_allowed", detail, {"Allow": methods})
         return self._problems.answer(scope["path"], "not_found", "There is nothing here. See /docs.")
-
-
-def _number(value: Any) -> int:
-    """A number in JSON; -1 for whatever else it is."""
-    return value if isinstance(value, int) else -1
 
 
 def _paths(value: Any) -> Iterator[str]:

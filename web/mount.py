@@ -52,4 +52,11 @@ def mount_page(
     mount = app.router.routes[-1]
     assert isinstance(mount, Mount)
     page = PageHead(mount.app, labels=lambda: parts.service.live.model.labels)
-    mount.app = GradioGate(page, routes=routes, uploads=parts.uploads, problems=problems, events=frozenset(demo.fns))
+    mount.app = GradioGate(
+        page,
+        routes=routes,
+        uploads=parts.uploads,
+        problems=problems,
+        events={number: len(event.inputs) for number, event in demo.fns.items()},
+        functions=frozenset(str(event.api_name) for event in demo.fns.values() if event.api_visibility == "public"),
+    )

@@ -28,6 +28,7 @@ _COSTLY = {
     ("POST", "/gradio_api/run/predict"): PREDICTIONS,
     ("POST", "/gradio_api/mcp"): PREDICTIONS,
     ("POST", "/gradio_api/upload"): UPLOADS,
+    ("GET", "/gradio_api/upload_progress"): UPLOADS,
     ("POST", "/feedback"): FEEDBACK,
     ("DELETE", "/feedback"): FEEDBACK,
 }

@@ -7,19 +7,22 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class PunctualProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with two deadlines that it lacks; slow bodies are the affair of `BodyLimit`.
+    """uvicorn's HTTP protocol with two deadlines and a limit that it lacks; bodies are the affair of `BodyLimit`.
 
     A connection is closed when a request's headers are not complete in `headers_within_s`, counted from the opening
     of the connection or from what follows the last answer, and when nothing was read of an answer for `read_within_s`.
+    So it is when a request brings more than `most_beside_body` bytes of headers, trailers and marks between chunks.
     """
 
     headers_within_s = 15.0
     read_within_s = 30.0
+    most_beside_body = 128_000
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._headers_due: asyncio.TimerHandle | None = None
         self._reading_due: asyncio.TimerHandle | None = None
+        self._beside_body = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connects."""
@@ -30,7 +33,20 @@ class PunctualProtocol(HttpToolsProtocol):
         """Bytes come: of a request in progress, or of the next."""
         if self.cycle is None or self.cycle.response_complete:
             self._expect_headers()
+        self._beside_body += len(data)
         super().data_received(data)
+        if self._beside_body > self.most_beside_body:
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """A request begins, perhaps in the middle of what came."""
+        self._beside_body = 0
+        super().on_message_begin()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body is there."""
+        self._beside_body -= len(body) + len(body) // 8  # short chunks need that many marks
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """The headers are there."""

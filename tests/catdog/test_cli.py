@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from catdog.batch import Result
+from catdog.model import Prediction
+from catdog.report import write_results
 from tests.conftest import ROOT
 from tests.toy import encoded, picture, toy_model
 
@@ -66,6 +69,18 @@ def test_csv_has_a_column_for_each_label(model: Path, photos: Path) -> None:
 def test_a_file_name_never_becomes_a_formula(model: Path) -> None:
     done = catdog("predict", "=missing.jpg", "--format", "csv", model=model)
     assert "\n./=missing.jpg," in done.stdout
+
+
+def test_a_label_never_becomes_a_formula() -> None:
+    prediction = Prediction(
+        labels=("=1+1", "@b"), probabilities=(0.9, 0.1), verdict="=1+1", positive_label=None, neither_score=None,
+        model_id="m", model_revision="r",
+    )  # fmt: skip
+    out = io.StringIO()
+    write_results([Result("a.jpg", None, "a.jpg", prediction)], prediction.labels, format_="csv", out=out)
+    assert out.getvalue().splitlines() == [
+        "path,label,verdict,confidence,'=1+1,'@b,error,detail", "a.jpg,'=1+1,'=1+1,0.9,0.9,0.1,,"
+    ]  # fmt: skip
 
 
 def test_when_nothing_can_be_classified_the_exit_code_is_1(model: Path, tmp_path: Path) -> None:

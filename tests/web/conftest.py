@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -52,18 +52,20 @@ class Server:
 
 def environment(**settings: object) -> dict[str, str]:
     """This environment with these settings and no other."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CATDOG_", "HF_"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("CATDOG_", "HF_", "ORT_"))}
     prefixes = {name: "" if name.startswith("hf_") else "CATDOG_" for name in settings}
     return kept | {f"{prefixes[name]}{name.upper()}": str(value) for name, value in settings.items()}
 
 
 @contextmanager
-def running(folder: Path, model: Path, **settings: object) -> Iterator[Server]:
-    """Run `python app.py` on a free port until the block ends."""
+def running(
+    folder: Path, model: Path, *, code: Path = ROOT, by: Sequence[str] = (), **settings: object
+) -> Iterator[Server]:
+    """Run `python app.py` on a free port until the block ends; from another code folder, or by another command."""
     log, data_dir = folder / "log", folder / "data"
     env = environment(host="127.0.0.1", port=0, model=model, data_dir=data_dir, **settings)
     with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=env, stdout=out, stderr=out)
+        process = subprocess.Popen([*by, sys.executable, "app.py"], cwd=code, env=env, stdout=out, stderr=out)
     try:
         wait_for(lambda: b"Ready on" in log.read_bytes() or process.poll() is not None, "the server")
         match = re.search(r"Ready on (http://[\w.:]+)", log.read_text())

@@ -1,18 +1,21 @@
 """`python app.py` as a command: what it says, how it ends, what it leaves behind."""
 
+import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, missing_tool
 from tests.toy import encoded, picture, toy_model
-from tests.web.conftest import environment, running, wait_for
+from tests.web.conftest import DEADLINE_S, environment, running, wait_for
 
 
 def run_app(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
@@ -83,6 +86,7 @@ def test_the_app_answers_and_stops_when_asked_and_leaves_no_uploads(
         server.process.send_signal(signal.SIGTERM)
         wait_for(lambda: server.process.poll() is not None, "the server to stop")
         assert not list(tmp_path.glob("catdog-uploads-*"))
+        assert not list(tmp_path.glob(".ses")), "ONNX Runtime reports to its makers"
         assert "Traceback" not in server.log.read_text()
 
 
@@ -103,3 +107,41 @@ def test_the_embedded_model_is_served_by_default(tmp_path: Path) -> None:
         answer = client.post("/predict", files={"file": encoded(picture())}).json()
     assert list(answer["probabilities"]) == labels == ["cat", "dog"]
     assert answer["probability"] == answer["probabilities"]["dog"]
+
+
+def test_a_code_folder_that_may_not_be_written_is_enough(toy_folder: Path, tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    for package in ("catdog", "feedback", "web"):
+        shutil.copytree(ROOT / package, code / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "app.py", code)
+    change_modes(code, lambda mode: mode & ~0o222)
+    before = listing(code)
+    try:
+        with (
+            running(tmp_path, toy_folder, code=code, by=without_privileges()) as server,
+            httpx.Client(base_url=server.url, timeout=DEADLINE_S) as client,
+        ):
+            answer = client.post("/predict", files={"file": encoded(picture())}).json()
+            saved = client.post("/feedback", json={"request_id": answer["request_id"], "label": "blue"})
+            assert (client.get("/").status_code, saved.status_code) == (200, 201)
+        assert listing(code) == before
+    finally:
+        change_modes(code, lambda mode: mode | 0o200)
+
+
+def without_privileges() -> list[str]:
+    """The start of a command whose process may not write what its modes forbid, which root may."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return []
+    if not shutil.which("setpriv"):
+        missing_tool("root needs setpriv (util-linux) to give up its privileges")
+    return ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+
+
+def change_modes(folder: Path, change: Callable[[int], int]) -> None:
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(change(path.stat().st_mode))
+
+
+def listing(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in (folder, *folder.rglob("*"))}

@@ -115,6 +115,27 @@ def test_an_event_that_is_no_json_is_refused(client: httpx.Client, body: bytes) 
     assert (response.status_code, response.json()["error"]) == (422, "invalid_request")
 
 
+@pytest.mark.parametrize("path", ["/gradio_api/run/predict", "/gradio_api/queue/join"])
+@pytest.mark.parametrize(
+    "event",
+    [{"data": [], "fn_index": True}, {"data": ["x"] * 500, "fn_index": 1}, {"data": {}, "fn_index": 1}, {"fn_index": 1}, []],
+)  # fmt: skip
+def test_an_event_with_other_values_than_the_page_sends_is_refused(client: httpx.Client, path: str, event: Any) -> None:
+    answer = client.post(path, json=event)
+    assert (answer.status_code, answer.json()["error"]) == (422, "invalid_request")
+
+
+@pytest.mark.parametrize("name", ["predict", "on_photo", "on_choice", "v2/on_photo", "classify/x", "", "v2/"])
+def test_programs_can_call_no_inner_function(client: httpx.Client, name: str) -> None:
+    assert client.post(f"/gradio_api/call/{name}", json={"data": [None, None]}).status_code == 404
+
+
+def test_uploads_cannot_be_given_endless_names(client: httpx.Client) -> None:
+    assert client.get("/gradio_api/upload_progress", params={"upload_id": "x" * 3000}).status_code == 404
+    named = client.post("/gradio_api/upload", params={"upload_id": "x" * 3000}, files={"files": b"a"})
+    assert named.status_code == 404
+
+
 def test_no_picture_gets_in_as_a_data_url(client: httpx.Client) -> None:
     event = {"data": [{"url": "data:image/png;base64," + "A" * 300_000}]}
     assert client.post("/gradio_api/call/classify", json=event).status_code == 413

@@ -178,3 +178,30 @@ def test_work_for_a_client_that_leaves_is_given_up() -> None:
             client.sendall(POST + bytes(1000))
             assert begun.wait(60)
         assert ended.wait(60)
+
+
+CHUNKED = b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+FLOODS = {
+    "one endless header": (b"GET /large HTTP/1.1\r\nHost: a\r\nX: ", b"x" * 50_000),
+    "endless headers": (b"GET /large HTTP/1.1\r\nHost: a\r\n", b"X: y\r\n" * 9_000),
+    "endless marks between chunks": (CHUNKED, b"1;" + b"x" * 50_000 + b"\r\nx\r\n"),
+    "endless trailers": (CHUNKED + b"0\r\n", b"X: y\r\n" * 9_000),
+    "one endless trailer": (CHUNKED + b"0\r\nX: ", b"x" * 50_000),
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_what_is_neither_headers_of_a_usual_size_nor_body_ends_the_connection(port: int, name: str) -> None:
+    start, more = FLOODS[name]
+    with connection(port) as client:
+        client.sendall(start)
+        with pytest.raises(ConnectionError):
+            client.sendall(more * 400)  # 20 MB: no buffer between the two takes it all
+
+
+@pytest.mark.parametrize("size", [100, 65_536])
+def test_a_body_in_chunks_is_no_flood(port: int, size: int) -> None:
+    chunk = f"{size:x}\r\n".encode() + bytes(size) + b"\r\n"
+    with connection(port) as client:
+        client.sendall(CHUNKED + chunk * (200_000 // size) + b"0\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
