@@ -58,12 +58,12 @@ class Dashboard:
     def _facts(self, stats: Stats, pending: int) -> dict[str, str]:
         """Single numbers, in words."""
         model, summary, sync = self._service.live.model, self._metrics.summary(), self._service.sync_state()
-        agreement = format_percent(stats.confirmations / stats.requests) if stats.requests else "nobody answered yet"
+        agreement = f"in {stats.confirmations} of {stats.requests} answers" if stats.requests else "nobody answered yet"
         return {
             "Model": f"{model.model_id}, revision {model.revision[:18]}",
             "Requests since the start": f"{summary.total_requests}, of which {summary.failed_requests} without answer",
             "Average latency": f"{summary.average_latency_ms:.1f} ms" if summary.average_latency_ms else "none yet",
-            "People agree with the model": f"{agreement} of {stats.requests} answers",
+            "People agree with the model": agreement,
             "Corrections this model learned from": str(corrections_learned(model)),
             "Corrections that only this machine has": str(pending),
             "Sync": _sync_words(sync),

@@ -72,4 +72,4 @@ def _figure(drawing: str, title: str, legend: str, *, height: float = HEIGHT) ->
     box = f"0 -20 {WIDTH} {height + 44:.0f}"
     svg = f'<svg class="plot" viewBox="{box}" role="img" aria-label="{escape(title)}">{drawing}</svg>'
     caption = f"<figcaption><b>{escape(title)}</b> {legend}</figcaption>"
-    return Markup(f"<figure>{caption}{svg}</figure>")  # noqa: S704 - everything in it is escaped above
+    return Markup(f'<figure tabindex="0">{caption}{svg}</figure>')  # noqa: S704 - everything in it is escaped above
