@@ -29,6 +29,8 @@ class Load:
     """Number of a picture, and what was said about it: distinct bodies only."""
     errors: int = 0
     """Answers that are no 200 or 201, and connections that were lost."""
+    server_cpu_s: float = 0.0
+    """Of the server's processes meanwhile."""
 
 
 def request_of(picture: bytes, *, path: str = "/predict", label: str = "") -> bytes:

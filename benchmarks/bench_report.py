@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.bench_plot import Panel, draw
+
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 _PACKAGES = ("onnxruntime", "pillow", "gradio", "fastapi", "uvicorn", "torch", "timm", "transformers", "litserve")
 
@@ -25,18 +27,24 @@ class Section:
     failures: Sequence[str] = field(default=())
     """Answers that are not what they should be. Times that miss their goal are no failures: machines differ."""
 
+    panels: Sequence[Panel] = field(default=())
+    """Drawn into one picture."""
+
     def markdown(self) -> str:
         """With the marks by which it is found again."""
-        return "\n".join([_begin(self.name), f"## {self.title}", "", *self.lines, _end(self.name)])
+        plot = [f"![{self.title}]({self.name}.png)", ""] if self.panels else []
+        return "\n".join([_begin(self.name), f"## {self.title}", "", *plot, *self.lines, _end(self.name)])
 
 
 def write(section: Section, path: Path = RESULTS) -> None:
-    """Put a section in the place of its predecessor, or at the end."""
+    """Put a section, with its picture, in the place of its predecessor, or at the end."""
     text = path.read_text(encoding="utf-8") if path.exists() else "# Results\n"
     pattern = re.compile(re.escape(_begin(section.name)) + ".*?" + re.escape(_end(section.name)), re.DOTALL)
     new = section.markdown()
     text = pattern.sub(lambda _: new, text) if pattern.search(text) else f"{text.rstrip()}\n\n{new}\n"
     path.write_text(text, encoding="utf-8")
+    if section.panels:
+        draw(section.panels, path.parent / f"{section.name}.png")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

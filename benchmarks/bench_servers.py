@@ -51,8 +51,12 @@ class Server:
         options = {"--port": self.port, "--clients": clients, "--seconds": seconds, "--path": path, "--label": label}
         told = [str(part) for option in options.items() for part in option]
         command = [sys.executable, "-m", "benchmarks.bench_load", *told, *map(str, pictures)]
+        before = self._cpu_s()
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        return Load(**json.loads(done.stdout))
+        return Load(**{**json.loads(done.stdout), "server_cpu_s": self._cpu_s() - before})
+
+    def _cpu_s(self) -> float:
+        return sum(map(_cpu_s, family(self.process.pid)))
 
     def memory_mb(self) -> float:
         """Of the process and all its children; what they share counts once (proportional set size)."""
@@ -192,6 +196,11 @@ def _shows(port: int) -> bool:
             return True
     except (urllib.error.URLError, ConnectionError):
         return False
+
+
+def _cpu_s(pid: int) -> float:
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _rollup_mb(pid: int, kind: str) -> float:

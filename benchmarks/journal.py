@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.bench_pictures import jpeg, photos, usual, written
+from benchmarks.bench_plot import Panel
 from benchmarks.bench_report import Section, circumstances, table
 from benchmarks.bench_servers import ours, start
 from catdog.images import decode_image
@@ -62,16 +63,19 @@ def measure(model: Path, *, quick: bool) -> Section:
     )
     lines = [circumstances(), "", about, ""]
     rows = []
+    rates: dict[str, list[float]] = {}
     for size in effort.sizes:
         for name, keep in (("journal", _journal), ("CSVLogger", _csv_logger)):
             with tempfile.TemporaryDirectory(prefix="bench-") as folder:
                 kept = keep(Path(folder), size, effort, model)
             print(f"{name}, {size} rows: {kept}", flush=True)
+            rates[f"{name}\n{size:,} rows"] = [kept.rows_per_s]
             told = (f"{kept.rows_per_s:.0f}", f"{kept.median_ms:.1f}", f"{kept.p99_ms:.1f}")
             rows.append([name, f"{size:,}", *told])
     lines += table(["", "rows that are there", "rows/s", "median ms", "p99 ms"], rows)
     lines += ["", "Goals: at least 500 rows/s, p99 at most 20 ms, and no slower with a million rows.", ""]
-    return Section(NAME, "Keeping feedback", [*lines, *_route(model, effort)])
+    panels = [Panel("rows kept a second", rates)]
+    return Section(NAME, "Keeping feedback", [*lines, *_route(model, effort)], panels=panels)
 
 
 def _journal(folder: Path, size: int, effort: Effort, model: Path) -> Kept:

@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks.bench_load import Load
 from benchmarks.bench_pictures import from_phone, photos, usual, written
+from benchmarks.bench_plot import Panel
 from benchmarks.bench_report import Section, circumstances, ratios, spread, table
 from benchmarks.bench_servers import Command, Server, all_started, handwritten, litserve, ours
 from benchmarks.peers.plain_classifier import PlainClassifier
@@ -69,6 +70,7 @@ def measure(model: Path, *, quick: bool) -> Section:
 def compare(model: Path, commands: Sequence[Command], works: Sequence[Work], effort: Effort) -> Section:
     """Each work by each server, in turns."""
     lines, failures = [circumstances(), ""], []
+    panels: list[Panel] = []
     reference = PlainClassifier(model)
     with all_started(commands, works[0].paths[0].read_bytes()) as servers:
         for work in works:
@@ -80,8 +82,10 @@ def compare(model: Path, commands: Sequence[Command], works: Sequence[Work], eff
                     print(f"{work.title}, round {number}: {server.name} {_told(loads[server.name][-1])}", flush=True)
                 bounds.append(bound_ms(model, work))
             lines += _lines(work, loads, bounds)
+            panels.append(_panel(work, loads))
             failures += _failures(work, loads, reference)
-    return Section(NAME, "POST /predict", [*lines, *(f"- **{failure}**" for failure in failures)], failures)
+    lines += [f"- **{failure}**" for failure in failures]
+    return Section(NAME, "POST /predict", lines, failures, panels)
 
 
 def bound_ms(model: Path, work: Work) -> float:
@@ -134,7 +138,16 @@ def _rate(load: Load) -> float:
 
 def _lines(work: Work, loads: dict[str, list[Load]], bounds: Sequence[float]) -> list[str]:
     """One table: a row a server."""
-    head = ["server", "median ms", "p99 ms", "requests/s", "errors", "median against ours", "requests/s of ours"]
+    head = [
+        "server",
+        "median ms",
+        "p99 ms",
+        "requests/s",
+        "CPU ms a request",
+        "errors",
+        "its median / ours",
+        "our requests/s / its",
+    ]
     rows = [_row(name, each, loads[_OURS]) for name, each in loads.items()]
     sending = max(load.cpu_s / load.wall_s for each in loads.values() for load in each)
     bound = (
@@ -142,6 +155,13 @@ def _lines(work: Work, loads: dict[str, list[Load]], bounds: Sequence[float]) ->
         f"{1000 / statistics.median(bounds):.0f}/s. Sending took at most {100 * sending:.0f} % of one core."
     )
     return [f"**{work.title}** (goal: {work.goal})", "", *table(head, rows), "", bound, ""]
+
+
+def _panel(work: Work, loads: dict[str, list[Load]]) -> Panel:
+    """Latency of one client, throughput of many."""
+    if work.clients == 1:
+        return Panel(f"{work.title}: median ms", {name: _medians(each) for name, each in loads.items()})
+    return Panel(f"{work.title}: requests/s", {name: list(map(_rate, each)) for name, each in loads.items()})
 
 
 def _row(name: str, loads: Sequence[Load], our_loads: Sequence[Load]) -> list[str]:
@@ -152,6 +172,7 @@ def _row(name: str, loads: Sequence[Load], our_loads: Sequence[Load]) -> list[st
         spread(medians),
         f"{np.percentile(pooled, 99):.0f}",
         spread(rates),
+        spread([1000 * load.server_cpu_s / len(load.latencies_ms) for load in loads]),
         str(sum(load.errors for load in loads)),
         f"{spread(ratios(_medians(our_loads), medians), 2)}x",
         f"{spread(ratios(rates, [_rate(load) for load in our_loads]), 2)}x",
