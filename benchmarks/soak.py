@@ -1,8 +1,8 @@
 """Mixed requests against the running app for a long time: does it stay as it was? `python -m benchmarks.soak`.
 
-Good, bad, slow and cancelled requests go to `python app.py`, started as a user starts it. After a warm-up, resident
-memory may grow by 5 %; open files, sockets and threads may not grow; no answer may be a 500, no error be in the log,
-and nothing may be left in the folder of temporary files.
+Good, bad, slow and cancelled requests go to `python app.py`, started as a user starts it. After a warm-up, which also
+fills the bounded memory of recent predictions, resident memory may grow by 5 %; open files, sockets and threads may not
+grow; no answer may be a 500, no error be in the log, and nothing may be left in the folder of temporary files.
 """
 
 import argparse
@@ -10,43 +10,23 @@ import asyncio
 import collections
 import io
 import json
-import os
 import random
-import re
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.app_process import NO_LIMITS, App, State, running_app
+from web.recent import MAX_BYTES
+from web.service import KEPT_AS_SENT_BYTES
+
 BOUNDARY = "soak"
-LIMITS = {"RATE_LIMIT": "100000000/minute", "FEEDBACK_LIMIT": "100000000/minute", "FEEDBACK_PER_DAY": "100000000"}
 MOST_GROWTH = 1.05
 SLACK_FILES = 5  # the journal and the model's watcher open and close theirs meanwhile
-START_S, STOP_S, QUIET_S = 120.0, 60.0, 30.0
-
-
-@dataclass(frozen=True)
-class State:
-    """What a process holds, on Linux."""
-
-    resident_mb: float
-    files: int
-    threads: int
-
-    @classmethod
-    def of(cls, pid: int) -> "State":
-        """What it holds now."""
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-        found = {key: int(value) for key, value in re.findall(r"^(VmRSS|Threads):\s+(\d+)", status, re.MULTILINE)}
-        return cls(found["VmRSS"] / 1024, len(list(Path(f"/proc/{pid}/fd").iterdir())), found["Threads"])
+QUIET_S = 30.0
 
 
 class Client:
@@ -74,34 +54,34 @@ class Client:
                 self._outcomes["connection lost"] += 1
 
     async def _good(self) -> dict[str, object]:
-        return await self._send("POST", "/predict", *form(self._rng.choice(self._pictures)))
+        return await self.send("POST", "/predict", *form(self._rng.choice(self._pictures)))
 
     async def _bad(self) -> None:
         data = bytearray(self._rng.choice(self._pictures))
         start = self._rng.randrange(len(data))
         wrecks = (b"", b"text", bytes(data[:start]), bytes(data[:start] + b"\xff" * 20 + data[start + 20 :]), bomb())
-        await self._send("POST", "/predict", *form(self._rng.choice(wrecks)))
+        await self.send("POST", "/predict", *form(self._rng.choice(wrecks)))
 
     async def _correct(self) -> None:
         answer = await self._good()
         told = {"request_id": answer.get("request_id"), "label": answer.get("label")}
-        saved = await self._send("POST", "/feedback", json.dumps(told).encode(), "application/json")
+        saved = await self.send("POST", "/feedback", json.dumps(told).encode(), "application/json")
         if "receipt" in saved:
             receipt = json.dumps({"receipt": saved["receipt"]}).encode()
-            await self._send("DELETE", "/feedback", receipt, "application/json")
+            await self.send("DELETE", "/feedback", receipt, "application/json")
 
     async def _upload(self) -> None:
         body, kind = form(self._pictures[0], field="files")
-        await self._send("POST", "/gradio_api/upload", body, kind)
+        await self.send("POST", "/gradio_api/upload", body, kind)
 
     async def _read(self) -> None:
-        await self._send("GET", self._rng.choice(("/", "/health", "/metrics", "/docs", "/config", "/nothing")))
+        await self.send("GET", self._rng.choice(("/", "/health", "/metrics", "/docs", "/config", "/nothing")))
 
     async def _refused_url(self) -> None:
-        await self._send("POST", "/predict?url=http://127.0.0.1/")
+        await self.send("POST", "/predict?url=http://127.0.0.1/")
 
     async def _slow(self) -> None:
-        await self._send("POST", "/predict", *form(self._rng.choice(self._pictures)), pauses=5)
+        await self.send("POST", "/predict", *form(self._rng.choice(self._pictures)), pauses=5)
 
     async def _cancelled(self) -> None:
         """Leave in the middle of the request, or without waiting for the answer."""
@@ -114,9 +94,10 @@ class Client:
         writer.transport.abort()
         self._outcomes["cancelled"] += 1
 
-    async def _send(
+    async def send(
         self, method: str, path: str, body: bytes = b"", kind: str = "text/plain", *, pauses: int = 0
     ) -> dict[str, object]:
+        """Send one request; returns what the answer to a prediction or correction says."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         try:
             request = head(method, path, body, kind) + body
@@ -194,32 +175,34 @@ def settled(pid: int) -> State:
 
 def soak(arguments: argparse.Namespace, folder: Path) -> list[str]:
     """Run it all; returns what is wrong."""
-    log = folder / "log"
-    temporary = folder / "tmp"
-    temporary.mkdir()
-    settings = {f"CATDOG_{name}": value for name, value in LIMITS.items()}
-    settings |= {"CATDOG_HOST": "127.0.0.1", "CATDOG_PORT": "0", "CATDOG_DATA_DIR": str(folder / "data")}
-    if arguments.model:
-        settings["CATDOG_MODEL"] = arguments.model
-    with log.open("wb") as out:
-        environment = os.environ | settings | {"TMPDIR": str(temporary)}
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=out, stderr=out)
-    try:
-        port = _port(log, process)
-        warm_up = max(1, arguments.requests // 10)
-        asyncio.run(flood(port, warm_up, arguments.clients, 0))
-        before = settled(process.pid)
+    settings = dict(NO_LIMITS) | ({"CATDOG_MODEL": arguments.model} if arguments.model else {})
+    with running_app(folder, settings) as app:
+        tenth = max(1, arguments.requests // 10)
+        asyncio.run(flood(app.port, tenth, arguments.clients, 0))
+        fill(app)
+        before = settled(app.pid)
         started, outcomes = time.monotonic(), collections.Counter[str]()
         for part in range(1, 10):
-            outcomes += asyncio.run(flood(port, warm_up, arguments.clients, part))
-            now = State.of(process.pid)
-            print(f"{part + 1}/10: {now}, {sum(outcomes.values()) / (time.monotonic() - started):.0f} requests/s")
-        after = settled(process.pid)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(STOP_S)
+            outcomes += asyncio.run(flood(app.port, tenth, arguments.clients, part))
+            rate = sum(outcomes.values()) / (time.monotonic() - started)
+            print(f"{part + 1}/10: {State.of(app.pid)}, {rate:.0f} requests/s", flush=True)
+        after = settled(app.pid)
     print(f"before: {before}\nafter:  {after}\nanswers: {dict(outcomes)}")
-    return problems(before, after, outcomes, log.read_text(), [path.name for path in temporary.iterdir()])
+    return problems(before, after, outcomes, app.log.read_text(), [path.name for path in app.temporary.iterdir()])
+
+
+def fill(app: App) -> None:
+    """Fill the memory of recent predictions, which is bounded: from then on, what grows is a leak."""
+    photo = encoded(Image.effect_noise((460, 460), 60).convert("RGB"), "JPEG")
+    assert len(photo) < KEPT_AS_SENT_BYTES
+    asyncio.run(_send_often(app.port, photo, MAX_BYTES // len(photo)))
+
+
+async def _send_often(port: int, photo: bytes, times: int) -> None:
+    client = Client(port, random.Random(0), collections.Counter())
+    body, kind = form(photo)
+    for _ in range(times):
+        await client.send("POST", "/predict", body, kind)
 
 
 def problems(
@@ -240,15 +223,6 @@ def problems(
     if left:
         found.append(f"in the folder of temporary files there is still {', '.join(left)}")
     return found
-
-
-def _port(log: Path, process: subprocess.Popen[bytes]) -> int:
-    end = time.monotonic() + START_S
-    while time.monotonic() < end and process.poll() is None:
-        if match := re.search(r"Ready on http://\S+:(\d+)", log.read_text()):
-            return int(match[1])
-        time.sleep(0.05)
-    raise SystemExit(f"The app did not start:\n{log.read_text()}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
@@ -76,7 +77,7 @@ class GradioGate:
         if scope["method"] == "POST" and (path in _EVENTS or self._is_function(path)):
             await self._pass_event(scope, receive, send)
         elif self._is_open(scope["method"], path) and len(scope["query_string"]) <= _LONGEST_QUERY:
-            await self._app(scope, receive, send)
+            await self._pass_reading(scope, receive, send)
         else:
             await self._refusal(scope)(scope, receive, send)
 
@@ -92,6 +93,15 @@ class GradioGate:
         if path.startswith(_FILE):
             return self._uploads.holds(path.removeprefix(_FILE))
         return path in _READ or path.startswith(_READ_BELOW)
+
+    async def _pass_reading(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on. A stream that Gradio breaks off, for it knows no such session, just ends."""
+        try:
+            await self._app(scope, receive, send)
+        except RuntimeError as error:
+            if not isinstance(error.__cause__, HTTPException):
+                raise
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _pass_event(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an event on if every file that it names was uploaded: Gradio would fetch or open any other."""

@@ -152,9 +152,9 @@ class PageEvents:
 
     async def classify(self, image: gr.FileData) -> dict[str, Any]:
         """Classify one picture: label, confidence, probability of each label, and a request_id for wrong_label."""
-        assert isinstance(image, Mapping)  # Gradio's annotation is not what it passes
+        file = image if isinstance(image, Mapping) else {}  # Gradio's annotation is not what it passes
         try:
-            answer = await self._service.classify(self._reader(image), Source.API)
+            answer = await self._service.classify(self._reader(file), Source.API)
         except CatdogError as error:
             self._parts.metrics.failed(error.code)
             raise gr.Error(str(error), print_exception=False) from None

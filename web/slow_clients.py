@@ -36,7 +36,7 @@ class PunctualProtocol(HttpToolsProtocol):
         self._beside_body += len(data)
         super().data_received(data)
         if self._beside_body > self.most_beside_body:
-            self.transport.close()
+            self._give_up()
 
     def on_message_begin(self) -> None:
         """A request begins, perhaps in the middle of what came."""
@@ -83,6 +83,12 @@ class PunctualProtocol(HttpToolsProtocol):
         if self._reading_due is not None:
             self._reading_due.cancel()
             self._reading_due = None
+
+    def _give_up(self) -> None:
+        if self.cycle is not None:  # else the answer in progress would be written to what is closed
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()
 
     def _headers_are_late(self) -> None:
         self._headers_due = None

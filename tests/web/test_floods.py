@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from benchmarks.soak import State, flood, problems
+from benchmarks.app_process import State
+from benchmarks.soak import flood, problems
 from tests.toy import encoded, picture
 from tests.web.conftest import Server
 

@@ -130,6 +130,22 @@ def test_programs_can_call_no_inner_function(client: httpx.Client, name: str) ->
     assert client.post(f"/gradio_api/call/{name}", json={"data": [None, None]}).status_code == 404
 
 
+@pytest.mark.parametrize("path", ["queue/data?session_hash=x", "call/classify/none"])
+def test_a_stream_of_a_session_that_is_not_there_ends_without_an_error(
+    client: httpx.Client, server: Server, path: str
+) -> None:
+    before = len(server.log.read_text())
+    assert client.get(f"/gradio_api/{path}").status_code == 200
+    assert client.get("/health").status_code == 200
+    assert server.log.read_text()[before:] == ""
+
+
+def test_a_program_that_names_no_file_gets_a_sentence(client: httpx.Client, server: Server) -> None:
+    event = client.post("/gradio_api/call/classify", json={"data": ["http://127.0.0.1/a.jpg"]}).json()["event_id"]
+    assert "event: error" in client.get(f"/gradio_api/call/classify/{event}").text
+    assert "Traceback" not in server.log.read_text()
+
+
 def test_uploads_cannot_be_given_endless_names(client: httpx.Client) -> None:
     assert client.get("/gradio_api/upload_progress", params={"upload_id": "x" * 3000}).status_code == 404
     named = client.post("/gradio_api/upload", params={"upload_id": "x" * 3000}, files={"files": b"a"})

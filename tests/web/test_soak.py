@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.soak import State, problems
+from benchmarks.app_process import State
+from benchmarks.soak import problems
 
 
 @pytest.mark.parametrize(
