@@ -10,6 +10,8 @@ from anyio.to_thread import run_sync
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
+from web.allocator import trim
+
 _TURN_S = 0.0005
 
 
@@ -64,3 +66,4 @@ class LatePage:
             return self._build()
         finally:
             sys.setswitchinterval(usual_s)
+            trim()  # what importing Gradio has left
