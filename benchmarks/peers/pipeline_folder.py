@@ -15,7 +15,7 @@ from transformers import pipeline
 def main(model: str, folder: str, batch_size: str) -> None:
     paths = sorted(map(str, Path(folder).glob("*.jpg")))
     classify = pipeline("image-classification", model=model)
-    for path, answers in zip(paths, classify(iter(paths), batch_size=int(batch_size)), strict=True):
+    for path, answers in zip(paths, classify(paths, batch_size=int(batch_size)), strict=True):
         best = max(answers, key=lambda answer: answer["score"])
         print(f"{path},{best['label']},{best['score']}")
 
