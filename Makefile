@@ -26,7 +26,7 @@ run: $(VENV)/.app  ## start the app on port 7860 with the embedded model
 	$(BIN)/python app.py
 
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev  ## lint, format and types
 	$(BIN)/ruff check .
