@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_INCHES = (3.4, 2.6)
+_INCHES = (3.8, 2.6)
 _OURS, _OTHERS = "#2a6f97", "#b8b8b8"
 
 
@@ -15,7 +15,7 @@ class Panel:
 
     title: str
     rounds: Mapping[str, Sequence[float]]
-    """The first is this project's."""
+    """The first is this project's, and so is what begins with the same word."""
 
 
 def draw(panels: Sequence[Panel], path: Path) -> None:
@@ -28,9 +28,17 @@ def draw(panels: Sequence[Panel], path: Path) -> None:
         middles = [statistics.median(each) for each in panel.rounds.values()]
         below = [middle - min(each) for middle, each in zip(middles, panel.rounds.values(), strict=True)]
         above = [max(each) - middle for middle, each in zip(middles, panel.rounds.values(), strict=True)]
-        colours = [_OURS, *[_OTHERS] * (len(middles) - 1)]
-        bars = axes.bar(list(panel.rounds), middles, color=colours, yerr=[below, above], capsize=3)
-        axes.bar_label(bars, fmt="%.3g", fontsize=8, label_type="center")
+        names = list(panel.rounds)
+        ours = [name.split()[0] == names[0].split()[0] for name in names]
+        colours = [_OURS if each else _OTHERS for each in ours]
+        bars = axes.bar(names, middles, color=colours, yerr=[below, above], capsize=3)
+        axes.bar_label(bars, [_number(middle) for middle in middles], fontsize=8, padding=2)
+        axes.margins(y=0.15)
         axes.set_title(panel.title, fontsize=9)
         axes.tick_params(labelsize=7)
     FigureCanvasAgg(figure).print_png(path)
+
+
+def _number(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004
