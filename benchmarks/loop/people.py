@@ -94,8 +94,8 @@ class Visitor:
     def classify(self, photo: Photo) -> str:
         """Choose a photo and read the verdict."""
         page = self._page
-        if page.get_by_label("Remove Image").is_visible():
-            page.get_by_label("Remove Image").click()
+        if page.get_by_label("Remove the photo").is_visible():
+            page.get_by_label("Remove the photo").click()
             page.locator("#answer .waiting").wait_for()
         page.set_input_files(
             "#photo input[type=file]", {"name": photo.name, "mimeType": "image/jpeg", "buffer": photo.data}
