@@ -1,7 +1,8 @@
-// The heat map over the photo: where the network found reasons for its label.
+// The heat map over the photo: where the network found reasons for its label; dark where it does not look.
 
 const LONGER_SIDE = 512;
 const STRONGEST_ALPHA = 200; // of 255: the photo must stay visible
+const UNSEEN = "rgb(0 0 0 / 55%)";
 // As in web/heat.py: dark violet to bright yellow, readable with any colour vision and on light and dark photos.
 const RAMP = [[48, 10, 90], [150, 30, 110], [235, 100, 50], [255, 230, 90]];
 
@@ -26,6 +27,9 @@ export function drawHeatmap(canvas, { values, rows, columns, box }, aspect) {
   if (!context) return;
   context.imageSmoothingQuality = "high";
   const [left, top, right, bottom] = [box[0] * canvas.width, box[1] * canvas.height, box[2] * canvas.width, box[3] * canvas.height];
+  context.fillStyle = UNSEEN;
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.clearRect(left, top, right - left, bottom - top);
   context.drawImage(small, left, top, right - left, bottom - top);
 }
 

@@ -14,6 +14,7 @@ from catdog.images import crop_box
 from catdog.metadata import Preprocessing
 
 _STRONGEST_ALPHA = 200
+_UNSEEN = (0, 0, 0, 140)
 _LONGER_SIDE = 256  # a heat map has no detail; the browser scales it up
 # Dark violet to bright yellow: readable with any colour vision, and on light and dark photos.
 _RAMP = np.array([(48, 10, 90), (150, 30, 110), (235, 100, 50), (255, 230, 90)], dtype=np.float32)
@@ -28,7 +29,8 @@ def overlay(heat: npt.NDArray[np.float32], size: tuple[int, int], spec: Preproce
         spec: Says which part of the photo the network sees.
 
     Returns:
-        An RGBA picture, its longer side `_LONGER_SIDE` pixels; transparent where nothing speaks for the label.
+        An RGBA picture, its longer side `_LONGER_SIDE` pixels; transparent where nothing speaks for the label, and dark
+        where the network does not look.
     """
     strength = np.clip(heat, 0, None)
     strength = strength / max(float(strength.max()), 1e-9)
@@ -36,9 +38,9 @@ def overlay(heat: npt.NDArray[np.float32], size: tuple[int, int], spec: Preproce
     width, height = (max(1, round(side * scale)) for side in size)
     left, top, right, bottom = (round(edge * scale) for edge in crop_box(size, spec))
     seen = Image.fromarray(strength).resize((max(1, right - left), max(1, bottom - top)), Image.Resampling.BICUBIC)
-    whole = Image.new("F", (width, height))
-    whole.paste(seen, (left, top))
-    return _coloured(np.clip(np.asarray(whole), 0, 1))
+    whole = Image.new("RGBA", (width, height), _UNSEEN)
+    whole.paste(_coloured(np.clip(np.asarray(seen), 0, 1)), (left, top))
+    return whole
 
 
 def as_data_url(picture: Image.Image) -> str:

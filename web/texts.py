@@ -39,7 +39,7 @@ class Texts:
     right: str = "Right"
     wrong: str = "Wrong label"
     why: str = "Why?"
-    why_explained: str = "The brighter a place, the more it speaks for “{label}”."
+    why_explained: str = "The brighter a place, the more it speaks for “{label}”. It does not look at the shaded edge."
     why_alt: str = "Heat map over the photo"
     choose: str = "What is it really?"
     choose_unsure: str = "What is it?"
@@ -191,7 +191,7 @@ GERMAN = Texts(
     right="Stimmt",
     wrong="Falsch",
     why="Warum?",
-    why_explained="Je heller eine Stelle, desto mehr spricht sie für „{label}“.",
+    why_explained="Je heller eine Stelle, desto mehr spricht sie für „{label}“. Den abgedunkelten Rand sieht es nicht an.",
     why_alt="Wärmebild über dem Foto",
     choose="Was ist es wirklich?",
     choose_unsure="Was ist es?",

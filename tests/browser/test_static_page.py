@@ -177,7 +177,7 @@ def test_why_lays_the_heat_map_over_the_photo(page: Page) -> None:
     choose(page, picture("red"))
     page.get_by_role("button", name="Why?").click()
     expect(page.locator("#heat-map")).to_be_visible()
-    expect(page.locator("#heat figcaption")).to_have_text("The brighter a place, the more it speaks for “red”.")
+    expect(page.locator("#heat figcaption")).to_contain_text("The brighter a place, the more it speaks for “red”.")
     drawn = page.locator("#heat-map").evaluate("(c) => c.getContext('2d').getImageData(256, 170, 1, 1).data[3]")
     assert drawn > 0
     choose(page, picture("blue"))

@@ -39,17 +39,19 @@ def test_of_a_picture_with_two_objects_the_answers_half_is_bright(tmp_path: Path
         with pytest.raises(UnknownRequestError):
             asyncio.run(service.explain("never heard of"))
     assert explanation.label == answer.prediction.label == "red"
-    alpha = np.asarray(explanation.layer)[..., 3].astype(float)
-    assert alpha.shape == (128, 256)
-    assert alpha[:, 128:].sum() > 5 * alpha[:, :128].sum()
+    layer = np.asarray(explanation.layer).astype(float)
+    assert layer.shape == (128, 256, 4)
+    heat = layer[..., 0] * layer[..., 3]
+    assert heat[:, 128:].sum() > 5 * heat[:, :128].sum()
 
 
-def test_what_the_network_does_not_see_stays_clear() -> None:
+def test_what_the_network_does_not_see_is_shaded() -> None:
     spec = WHOLE.model_copy(update={"crop_mode": "center"})
-    alpha = np.asarray(overlay(np.ones((4, 4), dtype=np.float32), (200, 100), spec))[..., 3]
-    assert alpha[:, :60].max() == 0
-    assert alpha[:, 70:186].min() > 150
-    assert alpha[:, 196:].max() == 0
+    layer = np.asarray(overlay(np.ones((4, 4), dtype=np.float32), (200, 100), spec))
+    for unseen in (layer[:, :60], layer[:, 196:]):
+        assert unseen[..., :3].max() == 0
+        assert 100 < unseen[..., 3].min() < 200, "the photo must stay visible"
+    assert layer[:, 70:186, 0].min() > 200
 
 
 def test_what_speaks_against_the_label_is_left_out() -> None:
