@@ -108,7 +108,7 @@ class ReceiptRequest(_Body):
 
 
 class PendingFeedback(_Body):
-    """Corrections that only this machine has."""
+    """Rows that only this machine has, answers that were changed later among them."""
 
     pending: int
     oldest_age_s: float | None

@@ -25,7 +25,7 @@ class Gauges:
             ("kind", "model_revision"),
         )
         self._rows = gauge("journal_rows", "Rows in the journal, changed answers and the audit sample too")
-        self._pending = gauge("pending_rows", "Corrections that only this machine has")
+        self._pending = gauge("pending_rows", "Rows that only this machine has")
         self._oldest_pending = gauge("oldest_pending_age_seconds", "Age of the oldest of these")
         self._damaged = gauge("damaged_rows", "Rows whose picture is not what was saved; a sign of a failing disk")
         self._syncs = gauge("sync_configured", "1 if corrections are sent to a data set on the Hub")
