@@ -61,8 +61,8 @@ def _plan(arguments: argparse.Namespace, work: Path) -> Plan:
         weights = EMBEDDED_MODEL / "model.safetensors"
         fit = ("--init", str(weights), "--recipe", "probe", "--img-size", "64")
         return Plan(generated(SHAPES), fit, (), work, arguments.browser, threads=1)
-    fit = ("--init", str(init), "--recipe", "probe", "--img-size", "96")
-    return Plan(real_photos(str(data), PHOTOS), fit, (), work, arguments.browser)
+    fit = ("--init", str(init), "--recipe", "probe", "--img-size", "80")
+    return Plan(real_photos(str(data), PHOTOS), fit, ("--epochs", "6"), work, arguments.browser)
 
 
 if __name__ == "__main__":
