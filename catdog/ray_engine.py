@@ -52,7 +52,9 @@ def score_with_ray(parts: Sequence[tuple[int, Part]], loaded: LoadedModel) -> It
     folder = None if loaded.origin == "hub" or model.folder is None else model.folder.resolve()
     job = _Job(model.model_id, model.revision, folder, Path.cwd())
     try:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        # Without an address Ray would also take a cluster that somebody else started here, or one that is long gone.
+        address = None if "RAY_ADDRESS" in os.environ else "local"
+        ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         for row in _dataset(ray, parts, job).iter_rows():
             if row["error"] is not None:
                 raise row["error"]

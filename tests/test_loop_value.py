@@ -45,7 +45,7 @@ def test_the_table_has_differences_and_reasons_and_the_plot_is_a_picture(tmp_pat
     ]
     better[-1] = replace(better[-1], day=0.8, accepted=False, reasons=("-10.00 points",))
     table = as_table([champion, *better])
-    assert "| 5% | 40 | 99 | 75.0% (+5.00) | 90.0% (+0.00) | accepted |" in table
+    assert "| 5% | 60 | 99 | 75.0% (+5.00) | 90.0% (+0.00) | accepted |" in table
     assert "| random labels | 160 | 99 | 75.0% (+5.00) | 80.0% (-10.00) | refused: -10.00 points |" in table
     plot([champion, *better], tmp_path / "value.png")
     assert (tmp_path / "value.png").read_bytes().startswith(b"\x89PNG")

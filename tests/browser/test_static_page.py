@@ -160,7 +160,7 @@ def test_what_is_no_picture_is_said(page: Page) -> None:
 @pytest.mark.parametrize(
     ("colour", "verdict", "sureness"),
     [
-        ((250, 250, 250), "None of these", "Among the labels it knows"),
+        ((250, 250, 250), "None of these", "If it had to choose"),
         ((90, 90, 90), "Not sure", "but that is a guess"),
     ],
 )
