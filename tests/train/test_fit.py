@@ -176,6 +176,11 @@ def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def _heed_interrupts() -> None:
+    """Whoever runs the tests in the background may ignore Ctrl-C, and children would inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_run_with_advice_and_no_model_folder(number: signal.Signals, tmp_path: Path) -> None:
     """It comes as soon as the first checkpoint is there."""
@@ -187,8 +192,9 @@ def test_a_signal_ends_a_run_with_advice_and_no_model_folder(number: signal.Sign
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}  # several threads on busy cores wait for each other
     process = subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment
-    )
+        command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment,
+        preexec_fn=_heed_interrupts,  # noqa: PLW1509 - one call, and no thread holds a lock that it needs
+    )  # fmt: skip
     try:
         for line in process.stderr:
             if line.startswith("epoch 2:"):  # after the checkpoint of the first
