@@ -18,9 +18,8 @@ from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
 from catdog.errors import CatdogError, UnreadableImageError
 from feedback.row import Source
-from web.answers import FeedbackAnswer, PredictionAnswer
-from web.page_events import PageParts
-from web.rate_limit import FEEDBACK
+from web.answers import PredictionAnswer
+from web.page_events import PageParts, correct_by_id
 from web.service import Answer
 
 PATH = "/gradio_api/mcp"
@@ -61,13 +60,7 @@ class McpTools:
             request_id: From the answer of classify, at most 30 minutes ago.
             label: What the photo shows: one of the model's labels, `neither` or `unsure`.
         """
-        client = self._parts.client_of(request)
-        try:
-            self._parts.limiter.check(FEEDBACK, client)
-            correction = await self._service.correct(request_id, label, client=client)
-        except CatdogError as error:
-            raise gr.Error(str(error), print_exception=False) from None
-        return FeedbackAnswer.of(correction).model_dump()
+        return await correct_by_id(self._parts, request_id, label, request)
 
     async def _answer(self, image: str) -> Answer:
         if not image.startswith(_DATA):

@@ -42,6 +42,21 @@ class PageParts:
     """Whether agents may use the page's functions as tools; the package `mcp` must be there."""
 
 
+async def correct_by_id(parts: PageParts, request_id: str, label: str, request: gr.Request) -> dict[str, Any]:
+    """A program says what a picture shows that it asked about.
+
+    Raises:
+        gr.Error: it was not kept; the message says why.
+    """
+    client = parts.client_of(request)
+    try:
+        parts.limiter.check(FEEDBACK, client)
+        correction = await parts.service.correct(request_id, label, client=client)
+    except CatdogError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+    return FeedbackAnswer.of(correction).model_dump()
+
+
 class PageEvents:
     """The functions behind the page's components. `file` is Gradio's description of an uploaded file."""
 
@@ -162,13 +177,7 @@ class PageEvents:
 
     async def wrong_label(self, request_id: str, label: str, request: gr.Request) -> dict[str, Any]:
         """Say what a picture shows that `classify` was asked about: a label of the model, `neither` or `unsure`."""
-        client = self._parts.client_of(request)
-        try:
-            self._parts.limiter.check(FEEDBACK, client)
-            correction = await self._service.correct(request_id, label, client=client)
-        except CatdogError as error:
-            raise gr.Error(str(error), print_exception=False) from None
-        return FeedbackAnswer.of(correction).model_dump()
+        return await correct_by_id(self._parts, request_id, label, request)
 
     async def _show(self, answering: Awaitable[Answer], source: Source, texts: Texts) -> Updates:
         """The answer, or why there is none; and the server's own picture where the browser may have none."""
