@@ -1,7 +1,6 @@
 """Work for a client that goes away is given up, so that its place in the queue is free for the next."""
 
 import asyncio
-import contextlib
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -18,16 +17,15 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Re
     """
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_until_gone(request))
+    leaving.add_done_callback(lambda _: working.cancel())
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientDisconnect
+        return await working
+    except asyncio.CancelledError:
+        if leaving.done():  # else it is this request that was cancelled
+            raise ClientDisconnect from None
+        raise
     finally:
-        for task in (working, leaving):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        leaving.cancel()
 
 
 async def _until_gone(request: Request) -> None:

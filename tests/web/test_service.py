@@ -110,6 +110,42 @@ def test_who_leaves_while_waiting_frees_a_place_in_the_queue() -> None:
     assert asyncio.run(leave())
 
 
+def test_a_thread_takes_the_next_work_while_the_event_loop_is_busy() -> None:
+    second_is_done = threading.Event()
+
+    async def keep_the_loop_busy() -> bool:
+        workers = Workers(threads=1, max_waiting=1)
+        works = [asyncio.create_task(workers.run(work)) for work in (lambda: None, second_is_done.set)]
+        await asyncio.sleep(0)  # let each begin
+        taken = second_is_done.wait(60)
+        await asyncio.gather(*works)
+        return taken
+
+    assert asyncio.run(keep_the_loop_busy())
+
+
+def test_who_leaves_while_the_work_goes_on_waits_for_its_end() -> None:
+    begun, release, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        release.wait()
+        ended.set()
+
+    async def leave() -> bool:
+        working = asyncio.create_task(Workers(threads=1, max_waiting=0).run(work))
+        await asyncio.sleep(0)
+        assert begun.wait(60)
+        working.cancel()
+        await asyncio.wait((working,), timeout=0.05)
+        still_there = not working.done()
+        release.set()
+        await asyncio.wait((working,))
+        return still_there and ended.is_set() and working.cancelled()
+
+    assert asyncio.run(leave())
+
+
 def test_a_client_has_a_share_of_the_day_that_survives_a_restart(tmp_path: Path, toy_folder: Path) -> None:
     settings = Settings(data_dir=tmp_path, feedback_per_day=1)
     loaded = LoadedModel(Model.load(toy_folder), "folder")
