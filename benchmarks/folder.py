@@ -74,13 +74,13 @@ def _compare(model: Path, commands: dict[str, list[str]], paths: Sequence[Path],
         "",
         (
             f"{len(paths)} JPEGs of 500 x 375, start of the process included. Goals: 80 % of the bound, 3x the "
-            'pipeline. Ours also decides between "neither" and the labels, with a second network.'
+            'pipeline. Ours also decides between "neither" and the labels, with a second branch.'
         ),
         "",
         *table(["", "seconds", "photos/s", "against ours"], rows),
         "",
         (
-            f"Bound, decoding and both networks alone on these cores: {spread(bounds)} s. Of it, ours reaches "
+            f"Bound, decoding and the network alone on these cores: {spread(bounds)} s. Of it, ours reaches "
             f"{spread([100 * each for each in whole], 0)} %, and {spread([100 * each for each in share], 0)} % once it "
             f"has started (which takes {spread(starts)} s)."
         ),

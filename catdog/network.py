@@ -1,11 +1,7 @@
-"""The network of a model folder, as ONNX Runtime runs it: only what is asked for, on two cores where one is idle."""
+"""The network of a model folder, as ONNX Runtime runs it: only what is asked for, each request on one core."""
 
-import os
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +20,8 @@ ORT_ERRORS = (
 )  # fmt: skip
 """What ONNX Runtime raises."""
 
-_PARTS = (("logits", "features"), ("neither_score",), ("heatmap",))
-"""Outputs that share most of their work; each part of the file is a session of its own."""
+_PARTS = (("logits", "neither_score", "features"), ("heatmap",))
+"""Outputs that are asked for together; each part of the file is a session of its own."""
 
 Outputs = dict[str, npt.NDArray[np.float32]]
 
@@ -47,12 +43,8 @@ class Network:
             raise _no_network(path, error) from None
         self._sessions: dict[tuple[str, ...], ort.InferenceSession] = {}
         self._opening = threading.Lock()
-        self._counting = threading.Lock()
-        self._running = 0
-        self._helper = ThreadPoolExecutor(1, thread_name_prefix="network")
-        for part in _PARTS[:2]:
-            if self.outputs & set(part):
-                self._session(part)
+        if self.outputs & set(_PARTS[0]):
+            self._session(_PARTS[0])
 
     def run(self, names: Sequence[str], pixels: npt.NDArray[np.float32]) -> Outputs:
         """Compute some outputs.
@@ -61,33 +53,11 @@ class Network:
             names: Of `outputs`.
             pixels: Shape (n, 3, side, side).
         """
-        asked = [(part, [name for name in names if name in part]) for part in _PARTS]
-        works = [partial(self._run, part, wanted, pixels) for part, wanted in asked if wanted]
-        with self._counted() as alone:
-            if not alone or len(works) == 1:
-                found = [work() for work in works]
-            else:
-                others = [self._helper.submit(work) for work in works[1:]]
-                found = [works[0](), *(other.result() for other in others)]
-        return {name: output for outputs in found for name, output in outputs.items()}
-
-    @contextmanager
-    def _counted(self) -> Iterator[bool]:
-        """Whether nobody else is asking and there is a core to spare: parts that run together then take less time.
-
-        Where several ask, each keeps to one core, which is the fastest for all of them.
-        """
-        with self._counting:
-            self._running += 1
-            alone = self._running == 1 and (os.cpu_count() or 1) > 1
-        try:
-            yield alone
-        finally:
-            with self._counting:
-                self._running -= 1
-
-    def _run(self, part: tuple[str, ...], names: list[str], pixels: npt.NDArray[np.float32]) -> Outputs:
-        return dict(zip(names, self._session(part).run(names, {INPUT: pixels}), strict=True))
+        found: Outputs = {}
+        for part in _PARTS:
+            if wanted := [name for name in names if name in part]:
+                found |= zip(wanted, self._session(part).run(wanted, {INPUT: pixels}), strict=True)
+        return found
 
     def _session(self, part: tuple[str, ...]) -> ort.InferenceSession:
         with self._opening:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from catdog.errors import SettingsError
-from catdog.metadata import NEITHER, ONNX_FILE, SPLITS_FILE, WEIGHTS_FILE, Metadata, load_metadata
+from catdog.metadata import NEITHER, ONNX_FILE, SPLITS_FILE, WEIGHTS_FILE, load_metadata
 from catdog.model import Model
 from train.examples import read_examples
-from train.export import Served, clear_disk_errors, export_onnx
+from train.export import clear_disk_errors, export_served
 from train.folder import score_and_finish
 from train.network import create_network
 from train.rule import RuleOptions, make_rule
@@ -43,16 +43,13 @@ def add_rule(model: Path, data: str, options: RuleOptions, *, out: Path, revisio
     shutil.rmtree(work, ignore_errors=True)
     with clear_disk_errors(out):
         shutil.copytree(model, work)
-        _export_anew(work, metadata)
-        rule = make_rule(divided, metadata.preprocessing, options)
+        network = create_network(
+            metadata.architecture, labels=len(metadata.labels), init=str(work / WEIGHTS_FILE)
+        ).eval()
+        # At full precision, with every output that is exported today.
+        export_served(network, work / ONNX_FILE, side=metadata.preprocessing.input_size)
+        rule = make_rule(network, divided, metadata.preprocessing, options)
         score_and_finish(work, metadata, divided, rule)
         work.rename(out)
     rates: dict[str, Any] = load_metadata(out).metrics[NEITHER]
     return rates
-
-
-def _export_anew(folder: Path, metadata: Metadata) -> None:
-    """The classifier at full precision, with every output that is exported today."""
-    network = create_network(metadata.architecture, labels=len(metadata.labels), init=str(folder / WEIGHTS_FILE))
-    served = Served(network.eval())
-    export_onnx(served, folder / ONNX_FILE, side=metadata.preprocessing.input_size, outputs=served.outputs)

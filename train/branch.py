@@ -1,9 +1,10 @@
-"""The second network of an ONNX file: a frozen backbone beside the classifier, which knows what other things look like.
+"""The second branch of an ONNX file: it leaves the classifier's trunk and still knows what other things look like.
 
-A classifier that is fine-tuned on a few labels forgets everything else. The weights that it started from have not: they
-see the same pixels at a smaller size, and a linear head on their features gives `neither_score`. The branch is a clean
-part of the graph with names of its own, from `pixel_values` to `neither_score`, so that it can be cut out of one file
-and joined to another classifier without the weights that it was made of.
+A classifier that is fine-tuned on a few labels forgets everything else. The weights that it started from have not:
+their late layers see the maps of the classifier's early ones, after a linear map that makes these what they were, and a
+linear head on their features gives `neither_score`. The branch is a clean part of the graph with names of its own, from
+`trunk` to `neither_score`, so that it can be cut out of one file and joined to another classifier with the same trunk,
+without the weights that it was made of.
 """
 
 import train.torchvision_operators  # noqa: F401 - must come before timm and torchvision
@@ -22,14 +23,13 @@ import torch
 from onnx import TensorProto, compose, helper, numpy_helper
 from onnx.utils import Extractor
 from torch import nn
-from torch.nn import functional
 
 from catdog.errors import ModelError
 from catdog.metadata import Preprocessing
-from train.export import export_onnx
+from train.export import PIXELS, export_onnx
 from train.network import preprocessing
+from train.trunk import TRUNK, branch_maps, trunk_maps
 
-PIXELS = "pixel_values"
 FEATURES = "neither_features"
 SCORE = "neither_score"
 WEIGHT, BIAS = "neither.weight", "neither.bias"
@@ -37,6 +37,9 @@ OWN_CLASSES = {"cat": range(281, 286), "dog": range(151, 269)}
 """ImageNet-1k's classes that are a label's: house cats, and breeds of dogs."""
 _IMAGENET_CLASSES = 1000
 _PREFIX = "neither/"
+_ANEW = "Make the rule anew with `python -m train neither`."
+
+Maps = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +56,39 @@ class Head:
         return result
 
 
-class _Backbone(nn.Module):
-    """From the classifier's input to the backbone's features."""
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A linear map from one trunk's channels to another's, the same at every place."""
 
-    order: torch.Tensor
+    weight: npt.NDArray[np.float32]
+    """Shape (out channels, in channels)."""
+    bias: npt.NDArray[np.float32]
+    """Shape (out channels,)."""
+
+
+def fit_adapter(own: Maps, wanted: Maps) -> Adapter:
+    """The least squares from one trunk's maps to another's of the same pictures.
+
+    Args:
+        own: Shape (n, in channels, h, w).
+        wanted: Shape (n, out channels, h, w).
+    """
+    x = own.transpose(0, 2, 3, 1).reshape(-1, own.shape[1]).astype(np.float64)
+    y = wanted.transpose(0, 2, 3, 1).reshape(-1, wanted.shape[1]).astype(np.float64)
+    found = np.linalg.lstsq(np.column_stack([x, np.ones(len(x))]), y)[0].astype(np.float32)
+    return Adapter(np.ascontiguousarray(found[:-1].T), found[-1])
+
+
+class _Trunk(nn.Module):
+    """From the classifier's input to the maps of a network's trunk."""
+
     scale: torch.Tensor
     offset: torch.Tensor
 
-    def __init__(self, network: nn.Module, spec: Preprocessing, side: int, own: list[int]) -> None:
+    def __init__(self, network: nn.Module, spec: Preprocessing) -> None:
         super().__init__()
         self.network = network
-        self.side = side
-        self.own = len(own)
-        others = [number for number in range(_IMAGENET_CLASSES) if number not in own]
-        self.register_buffer("order", torch.tensor([*own, *others]))
-        wanted = preprocessing(network, input_size=side, crop_pct=1.0)
-        self.same = (wanted.mean, wanted.std) == (spec.mean, spec.std)
+        wanted = preprocessing(network, input_size=spec.input_size, crop_pct=spec.crop_pct)
         mean, std, wanted_mean, wanted_std = (
             torch.tensor(values).view(1, 3, 1, 1) for values in (spec.mean, spec.std, wanted.mean, wanted.std)
         )
@@ -76,15 +96,33 @@ class _Backbone(nn.Module):
         self.register_buffer("offset", (mean - wanted_mean) / wanted_std)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Shape (n, features), from (n, 3, input size, input size)."""
-        small = functional.interpolate(pixels, (self.side, self.side), mode="bilinear", align_corners=False)
-        if not self.same:
-            small = small * self.scale + self.offset
-        maps: torch.Tensor = self.network.forward_features(small)  # type: ignore[operator]
-        pooled = maps.mean(dim=(2, 3))
+        """Shape (n, channels, h, w), from (n, 3, side, side)."""
+        return trunk_maps(self.network, pixels * self.scale + self.offset)
+
+
+class _Branch(nn.Module):
+    """From the maps of the classifier's trunk to the features of another network with a trunk like it."""
+
+    order: torch.Tensor
+
+    def __init__(self, network: nn.Module, adapter: Adapter, own: list[int]) -> None:
+        super().__init__()
+        self.network = network
+        self.own = len(own)
+        self.adapter = nn.Conv2d(adapter.weight.shape[1], adapter.weight.shape[0], 1)
+        with torch.no_grad():
+            self.adapter.weight.copy_(torch.from_numpy(adapter.weight)[:, :, None, None])
+            self.adapter.bias.copy_(torch.from_numpy(adapter.bias))  # type: ignore[union-attr]
+        others = [number for number in range(_IMAGENET_CLASSES) if number not in own]
+        self.register_buffer("order", torch.tensor([*own, *others]))
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Shape (n, features)."""
+        last = branch_maps(self.network, self.adapter(maps))
+        pooled = last.mean(dim=(2, 3))
         if not self.own:
             return pooled
-        logits = self.network.forward_head(maps)[:, self.order]  # type: ignore[operator]
+        logits = self.network.forward_head(last)[:, self.order]  # type: ignore[operator]
         own, other = logits.split([self.own, _IMAGENET_CLASSES - self.own], dim=1)
         odds = other.logsumexp(dim=1, keepdim=True) - own.logsumexp(dim=1, keepdim=True)
         return torch.cat([pooled, odds], dim=1)
@@ -96,35 +134,56 @@ def own_classes(labels: Sequence[str]) -> list[int]:
     return sorted(number for label in labels for number in OWN_CLASSES[label]) if known else []
 
 
-def create_branch(network: nn.Module, spec: Preprocessing, *, side: int, own: Sequence[int] = ()) -> onnx.ModelProto:
-    """The branch without its head, from `pixel_values` to `neither_features`, shape (n, features).
-
-    These are the means of the backbone's last feature map, and, if `own` is given, one more at the end: the logarithm
-    of the backbone's own odds that the picture shows something else.
+def create_trunk(network: nn.Module, spec: Preprocessing) -> onnx.ModelProto:
+    """A network's trunk, from `pixel_values` to `trunk`.
 
     Args:
-        network: The backbone, in evaluation mode; a timm network whose `forward_features` gives a map.
-        spec: How pictures become the classifier's input.
-        side: Of the smaller copy that the backbone sees, in pixels.
-        own: Which of the backbone's 1000 classes are the labels'.
+        network: One that `has_trunk`, in evaluation mode.
+        spec: How pictures become the classifier's input; a network that wants another mean or deviation gets its own.
     """
-    backbone = _Backbone(network, spec, side, list(own)).eval()
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "branch.onnx"
-        export_onnx(backbone, path, side=spec.input_size, outputs=(FEATURES,))
-        branch = onnx.load(path)
-    return _prefixed(branch)
+    return _exported(_Trunk(network, spec), (3, spec.input_size, spec.input_size), PIXELS, TRUNK)
+
+
+def create_branch(
+    network: nn.Module, adapter: Adapter, *, size: tuple[int, int], own: Sequence[int] = ()
+) -> onnx.ModelProto:
+    """The branch without its head, from the classifier's `trunk` to `neither_features`, shape (n, features).
+
+    These are the means of the network's last feature map, and, if `own` is given, one more at the end: the logarithm of
+    the network's own odds that the picture shows something else.
+
+    Args:
+        network: One that `has_trunk`, in evaluation mode.
+        adapter: From the classifier's trunk to the network's.
+        size: Height and width of the trunk's maps.
+        own: Which of the network's 1000 classes are the labels'.
+    """
+    branch = _Branch(network, adapter, list(own))
+    return _prefixed(_exported(branch, (adapter.weight.shape[1], *size), TRUNK, FEATURES))
+
+
+def through(trunk: onnx.ModelProto, branch: onnx.ModelProto) -> onnx.ModelProto:
+    """Both in one, from `pixel_values` to `neither_features`."""
+    made: onnx.ModelProto = compose.merge_models(trunk, branch, io_map=[(TRUNK, TRUNK)])
+    return made
+
+
+def features_of(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The part of a file with a branch that gives `neither_features`."""
+    return Extractor(_with_features(model)).extract_model([PIXELS], [FEATURES])
 
 
 def branch_of(model: onnx.ModelProto) -> onnx.ModelProto | None:
-    """The branch of a file, without its head; None if it has none."""
+    """The branch of a file, without its head; None if it has none.
+
+    Raises:
+        ModelError: its branch is not one that leaves the classifier's trunk.
+    """
     if not any(FEATURES in node.output for node in model.graph.node):
         return None
-    typed = onnx.ModelProto()
-    typed.CopyFrom(model)
-    del typed.graph.value_info[:]
-    typed.graph.value_info.append(helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["batch", None]))
-    return Extractor(typed).extract_model([PIXELS], [FEATURES])
+    if _trunk_shape(model) is None:
+        raise ModelError(f"The network's rule for `neither` is of an older kind. {_ANEW}")
+    return Extractor(_with_features(model)).extract_model([TRUNK], [FEATURES])
 
 
 def head_of(model: onnx.ModelProto) -> Head:
@@ -135,7 +194,7 @@ def head_of(model: onnx.ModelProto) -> Head:
     """
     found = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     if WEIGHT not in found or BIAS not in found:
-        raise ModelError(f"The network has no {WEIGHT} and {BIAS}. Make the rule anew with `python -m train neither`.")
+        raise ModelError(f"The network has no {WEIGHT} and {BIAS}. {_ANEW}")
     return Head(found[WEIGHT].reshape(-1).astype(np.float32), float(found[BIAS][0]))
 
 
@@ -143,12 +202,13 @@ def joined(classifier: onnx.ModelProto, branch: onnx.ModelProto, head: Head) -> 
     """One network with the classifier's outputs and `neither_score`; a branch that the classifier has is replaced.
 
     Raises:
-        ModelError: the two were exported for other operator sets or input sizes.
+        ModelError: the two were exported for other operator sets, input sizes or trunks.
     """
-    if classifier.opset_import[0].version != branch.opset_import[0].version or _side(classifier) != _side(branch):
+    same_operators = classifier.opset_import[0].version == branch.opset_import[0].version
+    if not same_operators or _trunk_shape(classifier) != _shape(branch.graph.input[0]):
         raise ModelError(
-            "The classifier and its rule for `neither` were exported by different versions or for different input "
-            "sizes. Make the rule anew with `python -m train neither`."
+            "The classifier and its rule for `neither` were exported by different versions, or for different input "
+            f"sizes or architectures. {_ANEW}"
         )
     outputs = [output.name for output in classifier.graph.output if output.name != SCORE]
     made = Extractor(classifier).extract_model([PIXELS], outputs)
@@ -170,10 +230,23 @@ def joined(classifier: onnx.ModelProto, branch: onnx.ModelProto, head: Head) -> 
     return made
 
 
+def trunk_size(trunk: onnx.ModelProto) -> tuple[int, int]:
+    """Height and width of the maps that `create_trunk`'s result gives."""
+    _, height, width = _shape(trunk.graph.output[0])
+    return height, width
+
+
+def _exported(module: nn.Module, shape: tuple[int, int, int], source: str, output: str) -> onnx.ModelProto:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "part.onnx"
+        export_onnx(module.eval(), path, shape=shape, source=source, outputs=(output,))
+        return onnx.load(path)
+
+
 def _prefixed(branch: onnx.ModelProto) -> onnx.ModelProto:
     """The same with every name its own, but for the input and the output."""
     made = compose.add_prefix(branch, _PREFIX)
-    for old, new in ((f"{_PREFIX}{PIXELS}", PIXELS), (f"{_PREFIX}{FEATURES}", FEATURES)):
+    for old, new in ((f"{_PREFIX}{TRUNK}", TRUNK), (f"{_PREFIX}{FEATURES}", FEATURES)):
         for node in made.graph.node:
             node.input[:] = [new if name == old else name for name in node.input]
             node.output[:] = [new if name == old else name for name in node.output]
@@ -183,5 +256,18 @@ def _prefixed(branch: onnx.ModelProto) -> onnx.ModelProto:
     return made
 
 
-def _side(model: onnx.ModelProto) -> int:
-    return int(model.graph.input[0].type.tensor_type.shape.dim[-1].dim_value)
+def _with_features(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy that says of what type `neither_features` is, which cutting asks."""
+    typed = onnx.ModelProto()
+    typed.CopyFrom(model)
+    typed.graph.value_info.append(helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["batch", None]))
+    return typed
+
+
+def _trunk_shape(model: onnx.ModelProto) -> tuple[int, ...] | None:
+    return next((_shape(value) for value in model.graph.value_info if value.name == TRUNK), None)
+
+
+def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
+    """Without the number of rows."""
+    return tuple(size.dim_value for size in value.type.tensor_type.shape.dim[1:])

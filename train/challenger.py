@@ -26,6 +26,7 @@ from train.metrics import Labels
 from train.network import create_network, fold_temperature
 from train.source import Source, source_of
 from train.splits import Divided
+from train.trunk import freeze_trunk
 
 RETRAIN_SCHEDULE = Schedule(
     epochs=4,
@@ -113,6 +114,8 @@ def train_challenger(  # noqa: PLR0913 - each is one thing
     accelerator = create_accelerator(accumulate=schedule.accumulate)
     # Normalisation stays as it is: corrections are few and of one kind, and their statistics would mislead it.
     freeze_batch_norm_2d(network)  # type: ignore[no-untyped-call]
+    if metadata.verdict.neither:  # its branch leaves this trunk
+        freeze_trunk(network)
     network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     spec = metadata.preprocessing
     pixels = [

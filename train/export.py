@@ -23,7 +23,10 @@ from torch.nn import functional
 from catdog.errors import DataError, SettingsError
 from catdog.metadata import ONNX_FILE, FileHash, Preprocessing, hash_file
 from train import heatmap
+from train.trunk import TRUNK, branch_maps, has_trunk, trunk_maps
 
+PIXELS = "pixel_values"
+"""The name of an ONNX file's input."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LIBRARIES = ("torch", "timm", "onnx", "onnxruntime", "datasets", "numpy", "pillow", "scikit-learn")
 
@@ -70,8 +73,22 @@ def export_network(network: nn.Module, folder: Path, *, labels: tuple[str, ...],
         },
     )
     _drop_repeated_size(folder / "config.json")
+    export_served(network, folder / ONNX_FILE, side=side)
+
+
+def export_served(network: nn.Module, path: Path, *, side: int) -> None:
+    """Write a network's ONNX file with everything that is served.
+
+    The maps of its trunk, where it has one, keep their name but are no output: see `train.branch`.
+    """
     served = Served(network)
-    export_onnx(served, folder / ONNX_FILE, side=side, outputs=served.outputs)
+    export_onnx(served, path, shape=(3, side, side), outputs=served.outputs)
+    model = onnx.load(path)
+    outputs = list(model.graph.output)
+    del model.graph.output[:]
+    for output in outputs:
+        (model.graph.value_info if output.name == TRUNK else model.graph.output).append(output)
+    onnx.save(model, path)
 
 
 class Served(nn.Module):
@@ -80,13 +97,25 @@ class Served(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        self.outputs = ("logits", "features", *([heatmap.OUTPUT] if heatmap.can_explain(network) else []))
+        self.explains = heatmap.can_explain(network)
+        self.has_trunk = has_trunk(network)
+        self.outputs = (
+            "logits",
+            "features",
+            *([heatmap.OUTPUT] if self.explains else []),
+            *([TRUNK] if self.has_trunk else []),
+        )
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The outputs, in the order of their names."""
+        if not self.has_trunk:
+            return self._head(self.network.forward_features(pixels))  # type: ignore[operator]
+        maps = trunk_maps(self.network, pixels)
+        return *self._head(branch_maps(self.network, maps)), maps
+
+    def _head(self, maps: torch.Tensor) -> tuple[torch.Tensor, ...]:
         network = self.network
-        maps = network.forward_features(pixels)  # type: ignore[operator]
-        if heatmap.OUTPUT not in self.outputs:
+        if not self.explains:
             features = network.forward_head(maps, pre_logits=True)  # type: ignore[operator]
             return network.get_classifier()(features), features  # type: ignore[operator]
         hidden = heatmap.hidden_features(network, maps)  # computed once, for the logits and for the heat map
@@ -94,13 +123,16 @@ class Served(nn.Module):
         return network.classifier(features), features, heatmap.hirescam(network, maps, hidden)  # type: ignore[operator]
 
 
-def export_onnx(network: nn.Module, path: Path, *, side: int, outputs: tuple[str, ...] = ("logits",)) -> None:
-    """Write one ONNX file, from `pixel_values` float32 (n, 3, side, side) to `outputs`, each with n rows.
+def export_onnx(
+    network: nn.Module, path: Path, *, shape: tuple[int, int, int], source: str = PIXELS, outputs: tuple[str, ...]
+) -> None:
+    """Write one ONNX file, from `source` float32 (n, *shape) to `outputs`, each with n rows.
 
     Args:
         network: In evaluation mode; returns one tensor, or a tuple as long as `outputs`.
         path: The file; its folder is made.
-        side: Height and width of the input in pixels.
+        shape: Channels, height and width of the input.
+        source: The input's name.
         outputs: The outputs' names.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,9 +143,9 @@ def export_onnx(network: nn.Module, path: Path, *, side: int, outputs: tuple[str
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         torch.onnx.export(
             network,
-            (torch.zeros(2, 3, side, side),),
+            (torch.zeros(2, *shape),),
             path,
-            input_names=["pixel_values"],
+            input_names=[source],
             output_names=list(outputs),
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             external_data=False,

@@ -256,7 +256,7 @@ def _parameter_groups(network: nn.Module, schedule: Schedule) -> list[dict[str, 
     """Head and body, each with and without weight decay: biases and normalisation layers have none."""
     head = {id(parameter) for parameter in classifier(network).parameters()}
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for parameter in network.parameters():
+    for parameter in filter(lambda each: each.requires_grad, network.parameters()):
         groups.setdefault((id(parameter) in head, parameter.ndim > 1), []).append(parameter)
     return [
         {

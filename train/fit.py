@@ -125,8 +125,9 @@ def _fit(options: FitOptions, tracker: Tracker) -> None:
 
 def _write(options: FitOptions, network: nn.Module, data: Divided, spec: Preprocessing, origin: Origin) -> None:
     """The model folder: made aside, and named when it is complete."""
-    rule = make_rule(data, spec, options.rule) if options.rule else None
-    write_model_folder(options.work / "model", network.to("cpu"), data, spec, origin, rule)
+    network = network.to("cpu").eval()
+    rule = make_rule(network, data, spec, options.rule) if options.rule else None
+    write_model_folder(options.work / "model", network, data, spec, origin, rule)
     (options.work / "model").rename(options.out)
     shutil.rmtree(options.work)
 

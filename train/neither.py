@@ -31,7 +31,7 @@ NEAR_KINDS = (
     "zebra",
 )  # fmt: skip
 """Animals, by their names in ImageNet's detection task: reported apart, because most methods fail on them."""
-METHOD = "logistic regression on the features and the odds of a frozen ImageNet network, with outlier exposure"
+METHOD = "logistic regression on features and odds of frozen late layers on the same trunk, with outlier exposure"
 
 _RESAMPLES = 1000
 

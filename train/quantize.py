@@ -18,8 +18,8 @@ from PIL import Image
 from catdog.images import preprocess
 from catdog.metadata import ONNX_FILE, Metadata
 from catdog.model import softmax
-from train.branch import PIXELS
 from train.examples import map_rows
+from train.export import PIXELS
 from train.metrics import Floats, Labels
 from train.source import Row
 from train.splits import Divided

@@ -10,10 +10,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+from torch import nn
 
 from catdog.errors import DataError, SettingsError
 from catdog.metadata import ONNX_FILE, Metadata, NeitherRule, Preprocessing, hash_file, load_metadata
-from train.branch import Head, branch_of, create_branch, head_of, joined, own_classes
+from train.branch import (
+    Head,
+    branch_of,
+    create_branch,
+    create_trunk,
+    features_of,
+    fit_adapter,
+    head_of,
+    joined,
+    own_classes,
+    through,
+    trunk_size,
+)
 from train.neither import (
     FOLDS,
     METHOD,
@@ -26,12 +39,14 @@ from train.neither import (
 from train.network import RANDOM, create_network
 from train.source import Source, open_outliers, source_of
 from train.splits import Divided, Split
+from train.trunk import has_trunk
 from train.views import Views, look_at
 from train.weights import byte_weights
 
 REFIT_STRENGTH = 0.1
 _ODDS_EASE = 5.0
 _REFIT_OWN = 2000
+_ADAPTER_OWN = 500
 _log = logging.getLogger(__name__)
 
 
@@ -42,13 +57,9 @@ class RuleOptions:
     outliers: str
     """A Hub data set or a folder of pictures of other things, with their kinds if it says them."""
     init: str
-    """The backbone's weights: of a network that has seen many kinds of things, such as ImageNet's."""
+    """Weights of the classifier's architecture that have seen many kinds of things, such as ImageNet's."""
     revision: str | None = None
     """Of `outliers`."""
-    architecture: str = "tf_mobilenetv3_small_100"
-    """Of the backbone."""
-    side: int = 176
-    """Of the copy of the picture that the backbone sees, in pixels."""
     near: tuple[str, ...] = NEAR_KINDS
     """Kinds whose rates are reported apart."""
     own: int = 4000
@@ -72,7 +83,7 @@ class Rule:
     """What turns a classifier into one that knows when to say "neither"."""
 
     branch: onnx.ModelProto
-    """Without the head; see `create_branch`."""
+    """Without the head; see `create_branch`. It fits one trunk."""
     head: Head
     max_score: float
     metrics: dict[str, Any]
@@ -96,10 +107,11 @@ class Rule:
         )
 
 
-def make_rule(data: Divided, spec: Preprocessing, options: RuleOptions) -> Rule:
-    """Fit head and threshold on all kinds, and measure them on kinds left out.
+def make_rule(network: nn.Module, data: Divided, spec: Preprocessing, options: RuleOptions) -> Rule:
+    """Fit adapter, head and threshold, and measure them on kinds left out.
 
     Args:
+        network: The classifier, in evaluation mode.
         data: The labels' own pictures: of the training split some, of validation all.
         spec: How pictures become the classifier's input.
         options: Where the rest comes from.
@@ -111,12 +123,11 @@ def make_rule(data: Divided, spec: Preprocessing, options: RuleOptions) -> Rule:
     """
     outliers = open_outliers(options.outliers, revision=options.revision)
     own = own_classes(data.examples.source.labels)
-    backbone = create_network(options.architecture, labels=1000, init=options.init).eval()
-    # The head is fitted to what the rounded weights give, so it need not be told.
-    branch = byte_weights(create_branch(backbone, spec, side=options.side, own=own))
-    train = _own(data, "train", branch, spec, crops=options.own_crops, most=options.own, seed=options.seed)
-    validation = _own(data, "validation", branch, spec).served
-    others, kinds = look_at(outliers, range(len(outliers)), branch, spec, crops=options.other_crops, seed=options.seed)
+    trunk, branch = _adapted(network, data, spec, options, own)
+    seen = through(trunk, branch)
+    train = _own(data, "train", seen, spec, crops=options.own_crops, most=options.own, seed=options.seed)
+    validation = _own(data, "validation", seen, spec).served
+    others, kinds = look_at(outliers, range(len(outliers)), seen, spec, crops=options.other_crops, seed=options.seed)
     names = kinds_of(outliers, kinds)
     ease = _ease(train.served.shape[1], bool(own))
     rates = cross_validate(train, validation, others, names, strength=options.strength, ease=ease).rates(options.near)
@@ -132,9 +143,28 @@ def make_rule(data: Divided, spec: Preprocessing, options: RuleOptions) -> Rule:
     )
 
 
+def _adapted(
+    network: nn.Module, data: Divided, spec: Preprocessing, options: RuleOptions, own: Sequence[int]
+) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """The classifier's trunk, and the branch that goes on from there."""
+    if not has_trunk(network):
+        raise SettingsError("The rule for `neither` needs a network with stages. Use one of timm's MobileNetV3.")
+    architecture = str(network.pretrained_cfg["architecture"])  # type: ignore[index]
+    before = create_network(architecture, labels=1000, init=options.init).eval()
+    if before.pretrained_cfg["architecture"] != architecture:  # type: ignore[index]
+        raise SettingsError(f"--init {options.init} is not of the model's architecture. Name weights of its own.")
+    trunk, wanted = (create_trunk(each, spec) for each in (network, before))
+    # Of the labels' own pictures alone: a kind that is left out to measure must be unseen by all parts.
+    shown = (_own(data, "train", each, spec, crops=1, most=_ADAPTER_OWN, seed=options.seed) for each in (trunk, wanted))
+    adapter = fit_adapter(*(views.all for views in shown))
+    # The head is fitted to what the rounded weights give, so it need not be told.
+    return trunk, byte_weights(create_branch(before, adapter, size=trunk_size(trunk), own=own))
+
+
 def next_rule(base: Path, data: Divided, pictures: Sequence[bytes]) -> Rule | None:
     """The rule of the model that follows `base`: its own, which learns from accepted pictures of other things.
 
+    It fits a network with the trunk of `base`, see `train.trunk.freeze_trunk`.
     Where there are such pictures, the head is fitted to them, and its threshold set anew. The pictures that it was
     first fitted on are not there any more, so it is pulled towards what it was: one that it turns away already moves
     nothing, and the others move it no further than they must.
@@ -161,22 +191,22 @@ def next_rule(base: Path, data: Divided, pictures: Sequence[bytes]) -> Rule | No
         metrics=metadata.metrics.get("neither", {}),
         record=metadata.training.get("neither", {}),
     )
-    return _refit(rule, data, pictures, metadata.preprocessing) if pictures else rule
+    return _refit(rule, features_of(model), data, pictures, metadata.preprocessing) if pictures else rule
 
 
-def _refit(rule: Rule, data: Divided, pictures: Sequence[bytes], spec: Preprocessing) -> Rule:
+def _refit(rule: Rule, seen: onnx.ModelProto, data: Divided, pictures: Sequence[bytes], spec: Preprocessing) -> Rule:
     source = source_of("neither", pictures, [0] * len(pictures), ("neither",))
-    others, _ = look_at(source, range(len(source)), rule.branch, spec, crops=3, seed=0)
-    train = _own(data, "train", rule.branch, spec, crops=1, most=_REFIT_OWN)
+    others, _ = look_at(source, range(len(source)), seen, spec, crops=3, seed=0)
+    train = _own(data, "train", seen, spec, crops=1, most=_REFIT_OWN)
     ease = _ease(len(rule.head.weight), rule.record.get("odds", False))
     head = fit_head(train.all, others.all, strength=REFIT_STRENGTH, ease=ease, start=rule.head)
-    validation = _own(data, "validation", rule.branch, spec).served
+    validation = _own(data, "validation", seen, spec).served
     metrics = {**rule.metrics, "refitted_with": rule.metrics.get("refitted_with", 0) + len(others)}
     return replace(rule, head=head, max_score=fit_threshold(head.score(validation)), metrics=metrics)
 
 
 def _ease(width: int, odds: bool) -> npt.NDArray[np.float64]:
-    """How little each feature is held back: the backbone's own odds, which are last, carry more than any other."""
+    """How little each feature is held back: the odds, which are last, carry more than any other."""
     ease = np.ones(width)
     if odds:
         ease[-1] = _ODDS_EASE
@@ -186,7 +216,7 @@ def _ease(width: int, odds: bool) -> npt.NDArray[np.float64]:
 def _own(  # noqa: PLR0913 - each is one thing
     data: Divided,
     split: Split,
-    branch: onnx.ModelProto,
+    network: onnx.ModelProto,
     spec: Preprocessing,
     *,
     crops: int = 0,
@@ -196,7 +226,7 @@ def _own(  # noqa: PLR0913 - each is one thing
     rows = data.rows(split)
     if most is not None and most < len(rows):
         rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False)).tolist()
-    return look_at(data.examples.source, rows, branch, spec, crops=crops, seed=seed)[0]
+    return look_at(data.examples.source, rows, network, spec, crops=crops, seed=seed)[0]
 
 
 def kinds_of(outliers: Source, kinds: npt.NDArray[np.int64]) -> list[str]:
@@ -228,8 +258,6 @@ def _record(options: RuleOptions, outliers: Source, n: int, kinds: int) -> dict[
             "name": weights.name if weights.is_file() else options.init,
             "sha256": hash_file(weights) if weights.is_file() else None,
         },
-        "architecture": options.architecture,
-        "side": options.side,
         "near": [kind for kind in options.near if kind in outliers.labels],
         "strength": options.strength,
         "seed": options.seed,

@@ -12,8 +12,8 @@ from PIL import Image
 from catdog.errors import DataError
 from catdog.images import preprocess
 from catdog.metadata import Preprocessing
-from train.branch import PIXELS
 from train.examples import map_rows
+from train.export import PIXELS
 from train.source import Row, Source
 
 _AREA = (0.4, 1.0)
@@ -25,20 +25,20 @@ class Views:
     """Features of n pictures, each seen in one or more ways."""
 
     features: npt.NDArray[np.float32]
-    """Shape (n, views, features); the first view is the picture as it is served."""
+    """Shape (n, views, ...); the first view is the picture as it is served."""
 
     def __len__(self) -> int:
         return len(self.features)
 
     @property
     def served(self) -> npt.NDArray[np.float32]:
-        """Shape (n, features)."""
+        """Shape (n, ...)."""
         return self.features[:, 0]
 
     @property
     def all(self) -> npt.NDArray[np.float32]:
-        """Shape (n * views, features)."""
-        return self.features.reshape(-1, self.features.shape[-1])
+        """Shape (n * views, ...)."""
+        return self.features.reshape(-1, *self.features.shape[2:])
 
     def some(self, members: npt.NDArray[np.bool_]) -> "Views":
         """Only some pictures."""

@@ -9,6 +9,7 @@ import pytest
 import torch
 from huggingface_hub import HfApi
 from PIL import Image
+from safetensors.torch import load_file
 
 from catdog.cli import run
 from catdog.hub import load_model
@@ -57,7 +58,7 @@ def champion(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for seed in range(5):
             striped(kind, seed).save(runs / "stripes" / str(kind) / f"{seed}.png")
     init = str(EMBEDDED_MODEL / "model.safetensors")
-    rule = RuleOptions(outliers=str(runs / "stripes"), init=init, side=32)
+    rule = RuleOptions(outliers=str(runs / "stripes"), init=init)
     return fit(FitOptions(data=str(data), init=init, out=runs / "champion", recipe="probe", img_size=64, rule=rule))
 
 
@@ -128,6 +129,7 @@ def test_the_loop_closes_refuses_nonsense_and_can_be_turned_back(  # noqa: PLR09
     (run_folder,) = (tmp_path / "runs").iterdir()
     check_folder(run_folder)
     assert_described(run_folder, champion, good, data)
+    assert_only_branches_learned(run_folder, champion)
     assert load_metadata(run_folder).training["feedback"]["neither"] == [row.id for row in neither]
     assert train(*watch, 1) == 0
     assert "not enough new feedback" in capsys.readouterr().out
@@ -147,6 +149,14 @@ def test_the_loop_closes_refuses_nonsense_and_can_be_turned_back(  # noqa: PLR09
     assert train(*watch, 1) == 0
     assert "not enough new feedback" in capsys.readouterr().out
     assert train("publish", run_folder, "--repo", REPO) == 3
+
+
+def assert_only_branches_learned(made: Path, champion: Path) -> None:
+    """The trunk is shared with the rule for `neither`, which knows it as it was."""
+    before, after = (load_file(folder / "model.safetensors") for folder in (champion, made))
+    changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    assert {name.split(".")[0] for name in changed} == {"blocks", "conv_head", "classifier"}
+    assert {name.split(".")[1] for name in changed if name.startswith("blocks")} == {"3", "4", "5"}
 
 
 def assert_described(made: Path, champion: Path, rows: list[FeedbackRow], data: Path) -> None:

@@ -19,11 +19,11 @@ from catdog.metadata import NEITHER, ONNX_FILE, SPLITS_FILE, hash_file, load_met
 from catdog.model import Model
 from tests.train.pictures import picture
 from train.add_rule import add_rule
-from train.branch import branch_of, head_of, joined
+from train.branch import branch_of, fit_adapter, head_of, joined
 from train.examples import read_examples
-from train.network import timm
+from train.network import preprocessing, timm
 from train.quantize import QUANTIZED_FILE
-from train.rule import RuleOptions, kinds_of, next_rule
+from train.rule import RuleOptions, kinds_of, make_rule, next_rule
 from train.source import open_outliers, open_source
 from train.splits import Divided, read_manifest, restore
 
@@ -49,16 +49,16 @@ def outliers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A backbone that need not know anything: stripes differ in what any filter makes of them."""
+    """They need not know anything: stripes differ in what any filter makes of them."""
     torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "backbone.safetensors"
+    path = tmp_path_factory.mktemp("weights") / "weights.safetensors"
     save_file(timm.create_model("mobilenetv3_small_050", num_classes=2).state_dict(), path)
     return path
 
 
 @pytest.fixture(scope="session")
 def rule_options(outliers: Path, weights: Path) -> RuleOptions:
-    return RuleOptions(outliers=str(outliers), init=str(weights), architecture="mobilenetv3_small_050", side=32)
+    return RuleOptions(outliers=str(outliers), init=str(weights))
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +116,7 @@ def test_the_network_is_stored_small(ruled: Path) -> None:
     assert not [each.name for each in tensors if each.data_type == TensorProto.FLOAT and np.prod(each.dims) > 1100]
 
 
-def test_the_rule_goes_on_to_the_next_model_without_the_backbones_weights(
+def test_the_rule_goes_on_to_the_next_model_without_the_weights_of_its_branch(
     ruled: Path, trained: Path, data: Divided
 ) -> None:
     rule = next_rule(ruled, data, [])
@@ -172,6 +172,28 @@ def test_a_branch_for_another_input_size_is_refused(ruled: Path) -> None:
         joined(base, branch, head_of(base))
     with pytest.raises(ModelError, match="train neither"):
         head_of(branch)
+
+
+def test_a_branch_of_the_older_kind_is_refused(ruled: Path) -> None:
+    base = onnx.load(ruled / ONNX_FILE)
+    del base.graph.value_info[:]
+    with pytest.raises(ModelError, match="older kind"):
+        branch_of(base)
+
+
+def test_the_adapter_finds_a_linear_map() -> None:
+    generator = np.random.default_rng(0)
+    maps, weight = generator.normal(size=(3, 4, 5, 6)).astype(np.float32), generator.normal(size=(2, 4))
+    wanted = np.einsum("oc,nchw->nohw", weight, maps) + np.array([1, -2])[:, None, None]
+    found = fit_adapter(maps, wanted.astype(np.float32))
+    np.testing.assert_allclose(found.weight, weight, atol=1e-5)
+    np.testing.assert_allclose(found.bias, [1, -2], atol=1e-5)
+
+
+def test_a_network_without_stages_gets_no_rule(rule_options: RuleOptions, data: Divided) -> None:
+    network = timm.create_model("resnet10t", num_classes=3).eval()
+    with pytest.raises(SettingsError, match="MobileNetV3"):
+        make_rule(network, data, preprocessing(network, input_size=48, crop_pct=1.0), rule_options)
 
 
 def test_nothing_is_overwritten_or_begun_with_wrong_options(

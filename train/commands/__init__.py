@@ -1,0 +1,1 @@
+"""The subcommands of `python -m train`: their options, and what they print."""

@@ -1,0 +1,91 @@
+"""What several subcommands share."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from catdog.errors import SettingsError
+from catdog.settings import load_settings
+
+if TYPE_CHECKING:
+    from train.features import Frozen
+    from train.overlay import Overlay
+    from train.repository import ModelRepository
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return value
+
+
+def above_zero(text: str) -> float:
+    """A finite number above 0."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def share(text: str) -> float:
+    """A number above 0 and at most 1."""
+    value = above_zero(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at most 1")
+    return value
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names between commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def named_folder(text: str) -> tuple[str, Path]:
+    """NAME=DIR, or DIR, whose own name it takes."""
+    name, _, folder = text.rpartition("=")
+    return name or Path(folder).resolve().name, Path(folder)
+
+
+def add_frozen(parser: argparse.ArgumentParser) -> None:
+    """The data, and the untouched network that looks at it."""
+    add = parser.add_argument
+    add("--data", required=True, help="a Hub data set or a folder")
+    add("--revision", help="branch, tag or commit of the Hub data set")
+    add("--init", required=True, help="the network's weights: a safetensors file, or timm/NAME on the Hub")
+    add("--arch", default="tf_mobilenetv3_small_100", help="timm's name of the network, for --init FILE")
+    add("--img-size", type=positive, default=256, help="side of the network's input in pixels")
+    add("--crop-pct", type=share, default=0.95, help="which part of the shorter side the crop takes")
+
+
+def read_overlay(arguments: argparse.Namespace) -> "Overlay | None":
+    """The corrected labels that were named, if any."""
+    from train import overlay  # noqa: PLC0415
+
+    return overlay.read_overlay(arguments.overlay) if arguments.overlay else None
+
+
+def frozen(arguments: argparse.Namespace) -> "Frozen":
+    """The untouched network that `add_frozen` asked for."""
+    from train.features import Frozen  # noqa: PLC0415
+
+    return Frozen(arguments.init, arguments.arch, arguments.img_size, arguments.crop_pct)
+
+
+def open_repository(arguments: argparse.Namespace) -> "ModelRepository":
+    """The model repository that was named."""
+    from train.repository import ModelRepository  # noqa: PLC0415
+
+    return ModelRepository.open(arguments.repo, load_settings())
+
+
+def crown(folder: Path, **tags: str) -> None:
+    """Make it MLflow's champion too; what was done stays done if MLflow cannot be told."""
+    from train.mlflow_tracking import MlflowTracker  # noqa: PLC0415
+
+    try:
+        MlflowTracker(load_settings().mlflow_tracking_uri).crown(folder, tags)
+    except SettingsError as error:
+        print(f"warning: {error}", file=sys.stderr)

@@ -1,0 +1,145 @@
+"""Subcommands that judge data and models: evaluate, audit, baseline, card."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from catdog.errors import SettingsError
+from train.commands.arguments import (
+    add_frozen,
+    frozen,
+    named_folder,
+    read_overlay,
+)
+
+if TYPE_CHECKING:
+    from train.evaluate import Answered
+
+
+def add_evaluate(parser: argparse.ArgumentParser) -> None:
+    """Options of `evaluate`."""
+    add = parser.add_argument
+    add("--model", required=True, type=Path, help="a model folder")
+    add("--data", required=True, help="a Hub data set or a folder")
+    add("--revision", help="branch, tag or commit of the Hub data set")
+    add("--split", choices=["unseen", "test", "validation", "train", "all"], default="unseen",
+        help="unseen: pictures that the model was not made with (of its own data set: the test split)")  # fmt: skip
+    add("--overlay", type=Path, metavar="FILE", help="corrected labels: score with them too, side by side")
+    add("--out", type=Path, help="also write the JSON here")
+    add("--report", type=Path, metavar="DIR",
+        help="write a report to look at: plots, kinds of picture, worst mistakes; not for the repository")  # fmt: skip
+    add("--update-card", action="store_true", help="with --report: put its plots into the model folder and its card")
+    parser.set_defaults(run=_evaluate)
+
+
+def add_audit(parser: argparse.ArgumentParser) -> None:
+    """Options of `audit`."""
+    add = parser.add_argument
+    parser.description = (
+        "Look for unreadable files, copies, and labels that are probably wrong. Nothing is changed: look at "
+        "suspects.html, and write what you see into an overlay for `fit` and `evaluate`."
+    )
+    add_frozen(parser)
+    add("--out", required=True, type=Path, metavar="DIR", help="for the lists and the page; holds pictures")
+    add("--overlay", type=Path, metavar="FILE", help="what was seen so far: gives the precision of the first 50")
+    parser.set_defaults(run=_audit)
+
+
+def add_baseline(parser: argparse.ArgumentParser) -> None:
+    """Options of `baseline`."""
+    add = parser.add_argument
+    parser.description = (
+        "Compare logistic regression on pixels, a linear head on the untouched network, and finished models, all on "
+        "test pictures that none was made with. The table is on stdout and in DIR."
+    )
+    add_frozen(parser)
+    add("--out", required=True, type=Path, metavar="DIR", help="for comparison.json and comparison.md; made anew")
+    add("--model", action="append", default=[], type=named_folder, metavar="[NAME=]DIR",
+        help="a finished model folder; may be repeated, and each row shows its gain over the one above")  # fmt: skip
+    add("--seed", type=int, default=0)
+    add("--update-card", action="store_true", help="put the table into the last model's folder and card")
+    parser.set_defaults(run=_baseline)
+
+
+def add_card(parser: argparse.ArgumentParser) -> None:
+    """Options of `card`."""
+    add = parser.add_argument
+    add("--model", required=True, type=Path, metavar="RUN", help="a model folder; it stays as it is")
+    add("--report", required=True, type=Path, metavar="DIR", help="what `evaluate --report` made for it")
+    add("--out", required=True, type=Path, metavar="RUN2", help="the model folder to make")
+    parser.set_defaults(run=_card)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from train.evaluate import answer  # noqa: PLC0415 - datasets is slow to import, and may be missing
+
+    if arguments.update_card and not arguments.report:
+        raise SettingsError("--update-card needs --report DIR, where the plots are made.")
+    answered = answer(
+        arguments.model,
+        arguments.data,
+        revision=arguments.revision,
+        split=arguments.split,
+        overlay=read_overlay(arguments),
+    )
+    text = json.dumps(answered.as_dict(), indent=2)
+    print(text)
+    if arguments.out:
+        try:
+            arguments.out.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise SettingsError(f"--out {arguments.out} cannot be written: {error.strerror}.") from None
+    if arguments.report:
+        _write_report(answered, arguments)
+    return 0
+
+
+def _write_report(answered: "Answered", arguments: argparse.Namespace) -> None:
+    from train.report import put_into_card, write_report  # noqa: PLC0415
+
+    report = write_report(answered, arguments.report)
+    if arguments.update_card:
+        put_into_card(arguments.model, arguments.report, report)
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    from train.audit import audit  # noqa: PLC0415
+
+    overlay = read_overlay(arguments)
+    found = audit(arguments.data, frozen(arguments), arguments.out, revision=arguments.revision, overlay=overlay)
+    print(json.dumps(found, indent=2))
+    return 0
+
+
+def _baseline(arguments: argparse.Namespace) -> int:
+    from train.baseline import BaselineOptions, baseline, put_into_card  # noqa: PLC0415
+    from train.comparison import as_markdown  # noqa: PLC0415
+
+    if arguments.update_card and not arguments.model:
+        raise SettingsError("--update-card needs --model DIR: it is that one's card.")
+    models = dict(arguments.model)
+    if len(models) < len(arguments.model):
+        raise SettingsError("Two --model have the same name. Give them names: --model NAME=DIR.")
+    report = baseline(
+        BaselineOptions(
+            data=arguments.data,
+            frozen=frozen(arguments),
+            out=arguments.out,
+            revision=arguments.revision,
+            seed=arguments.seed,
+            models=models,
+        )
+    )
+    print(as_markdown(report["rows"]), end="")
+    if arguments.update_card:
+        put_into_card(arguments.model[-1][1], report)
+    return 0
+
+
+def _card(arguments: argparse.Namespace) -> int:
+    from train.release import release  # noqa: PLC0415
+
+    release(arguments.model, arguments.report, arguments.out)
+    print(arguments.out)
+    return 0
