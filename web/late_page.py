@@ -1,6 +1,7 @@
 """The page, built after the server listens: Gradio takes seconds to import, and the API does not wait for it."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -59,11 +60,19 @@ class LatePage:
                 signal.raise_signal(signal.SIGTERM)
 
     def _build_in_short_turns(self) -> FastAPI:
-        """Let the threads that answer requests have their turn ten times as often as Python would by itself."""
+        """Let the threads that answer requests have their turn ten times as often as Python would by itself.
+
+        Garbage is collected once, at the end, and what is there then is never looked through again: with all that
+        Gradio brings, each full collection would hold up every request for a tenth of a second.
+        """
         usual_s = sys.getswitchinterval()
         sys.setswitchinterval(_TURN_S)
+        gc.disable()
         try:
             return self._build()
         finally:
             sys.setswitchinterval(usual_s)
+            gc.enable()
+            gc.collect()
+            gc.freeze()
             trim()  # what importing Gradio has left

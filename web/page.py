@@ -21,6 +21,9 @@ STYLE = Path(__file__).with_name("page.css")
 
 _QUEUED_EVENTS = 64
 _EVENTS_AT_ONCE = 16
+_QUEUE_LOOKED_AT_S, _PROGRESS_LOOKED_AT_S = 0.02, 0.5
+"""Gradio looks a thousand times a second whether a program has queued an event, and interrupts other threads to do so;
+a hundred times whether one reports progress, which none of ours does."""
 _SAVED_LOOKED_AT_S = 2.0
 _DIRECT: Mapping[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 """The page's own events skip Gradio's queue, whose stream costs time: `Service` has a bounded queue of its own."""
@@ -78,6 +81,8 @@ def build_page(parts: PageParts) -> gr.Blocks:
         api(events.classify, api_name="classify")
         api(events.wrong_label, api_name="wrong_label")
     blocks.queue(api_open=False, max_size=_QUEUED_EVENTS, default_concurrency_limit=_EVENTS_AT_ONCE)
+    queue = blocks._queue  # noqa: SLF001 - it cannot be told otherwise
+    queue.sleep_when_free, queue.progress_update_sleep_when_free = _QUEUE_LOOKED_AT_S, _PROGRESS_LOOKED_AT_S
     return blocks
 
 

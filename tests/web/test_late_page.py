@@ -1,18 +1,23 @@
 """The page that is built after the server listens."""
 
 import asyncio
+import gc
+import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
 from tests.conftest import ROOT
+from tests.web.conftest import Server, wait_for
 from web.late_page import LatePage
 
 
@@ -63,6 +68,34 @@ def test_the_pages_own_lifespan_begins_and_ends() -> None:
 
     asyncio.run(live())
     assert seen == ["begin", "end"]
+
+
+def test_what_building_leaves_is_not_looked_through_again_for_garbage() -> None:
+    async def live() -> None:
+        page = LatePage(hello)
+        async with page.running(), client_of(page) as client:
+            await client.get("/")
+
+    asyncio.run(live())
+    try:
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 1000
+    finally:
+        gc.unfreeze()
+
+
+def test_a_page_that_nobody_uses_lets_the_process_sleep(server: Server) -> None:
+    def wakes() -> int:
+        return int(re.findall(r"voluntary_ctxt_switches:\s+(\d+)", status.read_text())[0])
+
+    def sleeps() -> bool:
+        before = wakes()
+        time.sleep(0.2)
+        return wakes() - before < 30  # Gradio by itself wakes up 200 times
+
+    status = Path(f"/proc/{server.process.pid}/status")
+    assert httpx.get(server.url, timeout=60).is_success
+    wait_for(sleeps, "a moment of rest", deadline_s=20)
 
 
 def test_a_page_that_cannot_be_built_ends_the_process() -> None:
