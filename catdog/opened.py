@@ -126,6 +126,10 @@ class HeicFile:
             OSError, RuntimeError, SyntaxError, ValueError: the file is damaged.
         """
         self._image = _pillow_heif().open_heif(io.BytesIO(data), remove_stride=False)
+        try:
+            self._size: tuple[int, int] = self._image.size
+        except IndexError:  # the library opens a file that declares no picture
+            raise ValueError("no picture") from None
         self._pixels = memoryview(b"")
         self._stride = 0
 
@@ -139,8 +143,7 @@ class HeicFile:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height."""
-        width, height = self._image.size
-        return width, height
+        return self._size
 
     def reduce(self, side: int) -> None:
         """Nothing: a thumbnail that the file brings may show something else."""

@@ -153,6 +153,12 @@ def test_a_truncated_file_is_refused(format_: str) -> None:
         decode_image(data[: len(data) // 2])
 
 
+def test_a_heic_without_a_picture_that_its_decoder_knows_is_refused() -> None:
+    data = encoded(picture("red"), "HEIF")
+    with pytest.raises(UnreadableImageError):
+        decode_image(data.replace(b"hvcC", b"none"))
+
+
 def test_a_phone_picture_with_a_second_picture_behind_it_decodes() -> None:
     data = encoded(picture("red"), "MPO", save_all=True, append_images=[picture("blue")])
     assert close(colour_of(decode_image(data)), (255, 0, 0))
