@@ -10,6 +10,7 @@ from catdog.settings import load_settings
 from feedback.journal import Journal
 from web.logs import set_up_log
 from web.serve import bind, serve
+from web.unused_packages import keep_unused_out
 
 
 def main(argv: Sequence[str]) -> int:
@@ -17,6 +18,7 @@ def main(argv: Sequence[str]) -> int:
     _parser().parse_args(argv)
     settings = load_settings()
     set_up_log(settings.log_level, settings.log_format)
+    keep_unused_out(settings)
     listener = bind(settings.host, settings.port)
     loaded = load_model(settings)
     journal = Journal.open(settings.data_dir)

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from web.gradio_memory import LONGEST_SESSION, UNFETCHED, Unfetched
 from web.problems import Problems
 from web.uploads import Uploads
 
@@ -36,7 +37,9 @@ _FILE = "/gradio_api/file="
 _WRITE = frozenset(("/gradio_api/upload", "/gradio_api/cancel", "/gradio_api/reset"))
 _EVENTS = frozenset(("/gradio_api/queue/join", "/gradio_api/run/predict"))  # queued ones, and the page's own
 _EVENT_BELOW = "/gradio_api/call/"
-_LONGEST_QUERY = 2048  # Gradio remembers the names of uploads for ever
+_UNFETCHED = f"This session has left {UNFETCHED} answers unfetched. Fetch them first."
+_UPLOAD_ID = "/gradio_api/upload"  # also of its progress
+_LONGEST_QUERY, _LONGEST_UPLOAD_ID = 2048, 128
 
 
 class GradioGate:
@@ -51,6 +54,7 @@ class GradioGate:
         problems: Problems,
         events: Mapping[int, int],
         functions: Collection[str],
+        unfetched: Unfetched,
     ) -> None:
         """Wrap the mounted app.
 
@@ -61,6 +65,7 @@ class GradioGate:
             problems: Words the refusals.
             events: The page's events: how many values each takes, by the number that Gradio gave it.
             functions: The names of those that programs may call.
+            unfetched: The answers that programs have not fetched.
         """
         self._app = app
         self._events = events
@@ -68,6 +73,7 @@ class GradioGate:
         self._routes = routes
         self._uploads = uploads
         self._problems = problems
+        self._unfetched = unfetched
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what the page needs."""
@@ -76,7 +82,7 @@ class GradioGate:
         path: str = scope["path"]
         if scope["method"] == "POST" and (path in _EVENTS or self._is_function(path)):
             await self._pass_event(scope, receive, send)
-        elif self._is_open(scope["method"], path) and len(scope["query_string"]) <= _LONGEST_QUERY:
+        elif self._is_open(scope["method"], path) and len(scope["query_string"]) <= _longest_query(path):
             await self._pass_reading(scope, receive, send)
         else:
             await self._refusal(scope)(scope, receive, send)
@@ -106,21 +112,27 @@ class GradioGate:
     async def _pass_event(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an event on if every file that it names was uploaded: Gradio would fetch or open any other."""
         body = await Request(scope, receive).body()
-        if problem := self._problem(scope["path"], body):
+        try:
+            event = json.loads(body)
+        except (ValueError, RecursionError):
+            event = None
+        session = event.get("session_hash") if isinstance(event, dict) else None
+        if problem := self._problem(scope["path"], event, session):
             await self._problems.answer(scope["path"], "invalid_request", problem)(scope, receive, send)
+        elif session and not self._unfetched.may_ask(session):
+            await self._problems.answer(scope["path"], "busy", _UNFETCHED)(scope, receive, send)
         else:
             await self._app(scope, _replay(body, receive), send)
 
-    def _problem(self, path: str, body: bytes) -> str | None:
+    def _problem(self, path: str, event: Any, session: Any) -> str | None:
         """What is wrong with an event, None if nothing is."""
-        try:
-            event = json.loads(body)
-            named = list(_paths(event))
-        except (ValueError, RecursionError):
+        if event is None:
             return "The body is no JSON that can be read."
+        if session is not None and not (isinstance(session, str) and len(session) <= LONGEST_SESSION):
+            return f"A session_hash has at most {LONGEST_SESSION} characters."
         if path in _EVENTS and not self._is_event(event):
             return "The page has no such event."
-        return None if all(self._uploads.holds(path) for path in named) else "Only uploaded files can be named."
+        return None if all(map(self._uploads.holds, _paths(event))) else "Only uploaded files can be named."
 
     def _is_event(self, event: Any) -> bool:
         """Whether the page has an event of this number, and it takes as many values."""
@@ -136,6 +148,11 @@ class GradioGate:
             detail = f"Use {methods} here. See /docs."
             return self._problems.answer(scope["path"], "method_not_allowed", detail, {"Allow": methods})
         return self._problems.answer(scope["path"], "not_found", "There is nothing here. See /docs.")
+
+
+def _longest_query(path: str) -> int:
+    """How many bytes a query may have: less where Gradio remembers what it says."""
+    return _LONGEST_UPLOAD_ID if path.startswith(_UPLOAD_ID) else _LONGEST_QUERY
 
 
 def _paths(value: Any) -> Iterator[str]:

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute, Mount
 
 from web.gradio_gate import GradioGate
+from web.gradio_memory import bound_memory
 from web.i18n import create_i18n
 from web.page import STYLE, build_page
 from web.page_events import PageParts
@@ -59,4 +60,5 @@ def mount_page(
         problems=problems,
         events={number: len(event.inputs) for number, event in demo.fns.items()},
         functions=frozenset(str(event.api_name) for event in demo.fns.values() if event.api_visibility == "public"),
+        unfetched=bound_memory(demo),
     )

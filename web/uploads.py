@@ -44,7 +44,8 @@ class Uploads:
             raise UnreadableImageError(refusal)
         try:
             with Path(path).open("rb") as opened:
-                return opened.read(self._max_bytes + 1)
+                size = os.fstat(opened.fileno()).st_size  # a buffer for the most would stay behind, cut to what came
+                return opened.read(min(size, self._max_bytes + 1))
         except OSError:
             raise UnreadableImageError(refusal) from None
 

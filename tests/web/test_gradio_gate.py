@@ -11,6 +11,7 @@ from gradio_client.exceptions import AppError
 from tests.conftest import ROOT
 from tests.toy import encoded, picture
 from tests.web.conftest import Server
+from web.gradio_memory import UNFETCHED
 
 
 @pytest.mark.parametrize(
@@ -148,8 +149,29 @@ def test_a_program_that_names_no_file_gets_a_sentence(client: httpx.Client, serv
 
 def test_uploads_cannot_be_given_endless_names(client: httpx.Client) -> None:
     assert client.get("/gradio_api/upload_progress", params={"upload_id": "x" * 3000}).status_code == 404
-    named = client.post("/gradio_api/upload", params={"upload_id": "x" * 3000}, files={"files": b"a"})
+    named = client.post("/gradio_api/upload", params={"upload_id": "x" * 200}, files={"files": b"a"})
     assert named.status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/gradio_api/call/classify", "/gradio_api/queue/join", "/gradio_api/run/predict"])
+@pytest.mark.parametrize("session", ["x" * 65, 7, ["x"]])
+def test_sessions_cannot_be_given_endless_names(client: httpx.Client, path: str, session: Any) -> None:
+    answer = client.post(path, json={"data": [None], "fn_index": 0, "session_hash": session})
+    assert (answer.status_code, answer.json()["error"]) == (422, "invalid_request")
+    assert "session_hash" in answer.json()["detail"]
+
+
+def test_a_session_that_fetches_no_answers_gets_no_more(client: httpx.Client) -> None:
+    def ask(session: str) -> httpx.Response:
+        return client.post("/gradio_api/call/classify", json={"data": [None], "session_hash": session})
+
+    events = [ask("lazy").json()["event_id"] for _ in range(UNFETCHED)]
+    refused = ask("lazy")
+    assert (refused.status_code, refused.json()["error"]) == (503, "busy")
+    assert "Retry-After" in refused.headers
+    assert ask("another").status_code == 200
+    client.get(f"/gradio_api/call/classify/{events[0]}")
+    assert ask("lazy").status_code == 200
 
 
 def test_no_picture_gets_in_as_a_data_url(client: httpx.Client) -> None:
