@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 JOURNAL_FILE = "journal.sqlite3"
 _BATCH = 100
+_ANOTHER_FAILED = "Your correction was NOT saved: another one failed. Send it again."
 _WAITING = "batch IS NULL OR batch IN (SELECT number FROM batches WHERE committed_at IS NULL)"
 
 Result = TypeVar("Result")
@@ -45,7 +46,9 @@ class _Append:
 
     row: FeedbackRow
     idempotency_key: str | None
-    outcome: Saved | FeedbackError | None = field(default=None)
+    outcome: Saved | FeedbackError | None = None
+    woken: threading.Event = field(default_factory=threading.Event)
+    """It is committed; or it is the first now, and must commit all that wait."""
 
 
 class Journal:
@@ -56,7 +59,8 @@ class Journal:
         self._lock = threading.Lock()
         self._writer: sqlite3.Connection | None = writer
         self._inode = path.stat().st_ino
-        self._waiting: deque[_Append] = deque()
+        self._waiting: deque[_Append] = deque()  # the first one commits
+        self._queueing = threading.Lock()
         self._to_scrub = False
         self._closed = False
 
@@ -84,13 +88,16 @@ class Journal:
             FeedbackError: the row was not saved.
         """
         call = _Append(row, idempotency_key)
-        self._waiting.append(call)
-        with self._lock:
-            if call.outcome is None:  # else whoever held the lock before committed this row too
-                self._commit_waiting()
+        with self._queueing:
+            self._waiting.append(call)
+            is_first = len(self._waiting) == 1
+        if not is_first:
+            call.woken.wait()
+        if call.outcome is None:
+            self._commit_waiting()
         if isinstance(call.outcome, Saved):
             return call.outcome
-        raise call.outcome or FeedbackError("Your correction was NOT saved: another one failed. Send it again.")
+        raise call.outcome or FeedbackError(_ANOTHER_FAILED)
 
     def status(self, row_id: str, *, remote: bool = False) -> RowStatus | None:
         """Where a row is; None if there is no such row, or none any more.
@@ -244,23 +251,40 @@ class Journal:
         self.close()
 
     def _commit_waiting(self) -> None:
-        """Commit every call that waits, in one transaction; the caller holds the lock."""
-        calls = tuple(self._waiting)
-        try:
-            with self._writing("Your correction was NOT saved: {}. Try again later.") as db:
-                with transaction(db):
-                    outcomes: list[Saved | FeedbackError] = [
-                        insert(db, call.row, call.idempotency_key) for call in calls
-                    ]
-                self._check_in_place()
-                self._scrub(db)
-        except FeedbackError as error:
-            outcomes = [FeedbackError(str(error)) for _ in calls]
-        finally:
-            for _ in calls:  # calls that came meanwhile stay
-                self._waiting.popleft()
+        """Commit every call that waits, in one transaction, and let the next one commit what has come meanwhile.
+
+        Nobody waits for a lock to learn that his row is committed: the others would go on committing in the meantime.
+        """
+        with self._lock:
+            with self._queueing:
+                calls = tuple(self._waiting)
+            outcomes: Sequence[Saved | FeedbackError] = [FeedbackError(_ANOTHER_FAILED) for _ in calls]
+            try:
+                outcomes = self._committed(calls)
+            except FeedbackError as error:
+                outcomes = [FeedbackError(str(error)) for _ in calls]
+            finally:
+                self._tell(calls, outcomes)
+
+    def _committed(self, calls: Sequence[_Append]) -> Sequence[Saved | FeedbackError]:
+        """Commit rows; the caller holds the lock."""
+        with self._writing("Your correction was NOT saved: {}. Try again later.") as db:
+            with transaction(db):
+                outcomes = [insert(db, call.row, call.idempotency_key) for call in calls]
+            self._check_in_place()
+            self._scrub(db)
+        return outcomes
+
+    def _tell(self, calls: Sequence[_Append], outcomes: Sequence[Saved | FeedbackError]) -> None:
+        """Take calls out of the queue, and wake them and who is the first then."""
         for call, outcome in zip(calls, outcomes, strict=True):
             call.outcome = outcome
+        with self._queueing:
+            for _ in calls:  # calls that came meanwhile stay
+                self._waiting.popleft()
+            following = tuple(self._waiting)[:1]
+        for call in (*following, *calls):
+            call.woken.set()
 
     @contextmanager
     def _writing(self, message: str) -> Iterator[sqlite3.Connection]:
