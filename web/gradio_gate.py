@@ -122,7 +122,7 @@ class GradioGate:
         elif session and not self._unfetched.may_ask(session):
             await self._problems.answer(scope["path"], "busy", _UNFETCHED)(scope, receive, send)
         else:
-            await self._app(scope, _replay(body, receive), send)
+            await self._app(scope, replay(body, receive), send)
 
     def _problem(self, path: str, event: Any, session: Any) -> str | None:
         """What is wrong with an event, None if nothing is."""
@@ -168,7 +168,7 @@ def _paths(value: Any) -> Iterator[str]:
             waiting.extend(item)
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
+def replay(body: bytes, receive: Receive) -> Receive:
     """A body that was read already, once more; then whatever else comes."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 

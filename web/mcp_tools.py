@@ -14,12 +14,14 @@ import gradio as gr
 from fastapi import FastAPI
 from gradio.events import api
 from starlette.routing import Route
-from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
+from starlette.types import Lifespan
 
 from catdog.errors import CatdogError, UnreadableImageError
 from feedback.row import Source
 from web.answers import PredictionAnswer
+from web.mcp_door import McpDoor
 from web.page_events import PageParts, correct_by_id
+from web.problems import Problems
 from web.service import Answer
 
 PATH = "/gradio_api/mcp"
@@ -69,12 +71,13 @@ class McpTools:
         return await self._service.classify(lambda: data, Source.API)
 
 
-def add_mcp_tools(app: FastAPI, parts: PageParts) -> list[Route]:
+def add_mcp_tools(app: FastAPI, parts: PageParts, problems: Problems) -> list[Route]:
     """Let an app answer agents too; it must have its lifespan still before it.
 
     Args:
         app: The app.
         parts: What the tools need.
+        problems: Words refusals.
 
     Returns:
         The routes that this added.
@@ -87,7 +90,8 @@ def add_mcp_tools(app: FastAPI, parts: PageParts) -> list[Route]:
             api(tool, api_name=tool.__name__, queue=False)
     server = GradioMCPServer(blocks)
     server.root_path = ""
-    routes = [Route(path, _Endpoint(server.handle_streamable_http), methods=["POST"]) for path in (PATH, f"{PATH}/")]
+    door = McpDoor(server.handle_streamable_http, problems)
+    routes = [Route(path, door, methods=["POST"]) for path in (PATH, f"{PATH}/")]
     app.router.routes.extend(routes)
     app.router.lifespan_context = _within(server.lifespan, app.router.lifespan_context)
     return routes
@@ -100,16 +104,6 @@ def _within(outer: Lifespan[Any], inner: Lifespan[Any]) -> Lifespan[Any]:
             yield
 
     return both
-
-
-class _Endpoint:
-    """An ASGI app as Starlette's routes tell one from a function that takes a request."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
 
 
 def _decoded(address: str) -> bytes:

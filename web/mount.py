@@ -31,7 +31,7 @@ def mount_page(
     if parts.mcp:
         from web.mcp_tools import add_mcp_tools  # noqa: PLC0415 - most installations do without
 
-        routes = [*routes, *add_mcp_tools(app, parts)]
+        routes = [*routes, *add_mcp_tools(app, parts, problems)]
     demo = build_page(parts)
     gr.mount_gradio_app(
         app,

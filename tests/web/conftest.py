@@ -86,7 +86,11 @@ def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(tmp_path_factory: pytest.TempPathFactory, toy_folder: Path) -> Iterator[Server]:
     """The app with generous limits, which may fetch from loopback."""
     folder = tmp_path_factory.mktemp("server")
-    limits = {"rate_limit": "100000/minute", "feedback_limit": "100000/minute", "feedback_per_day": 100_000}
+    limits: dict[str, Any] = {
+        "rate_limit": "100000/minute",
+        "feedback_limit": "100000/minute",
+        "feedback_per_day": 100_000,
+    }
     with running(folder, toy_folder, test_allow_private_urls=True, max_bytes=2_000_000, **limits) as running_server:
         yield running_server
 

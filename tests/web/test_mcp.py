@@ -6,7 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tests.toy import encoded, picture
 from tests.web.conftest import Server, environment, running
 
 PATH = "/gradio_api/mcp/"
+CORRECTIONS = 9
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,12 @@ def server(tmp_path_factory: pytest.TempPathFactory, toy_folder: Path) -> Iterat
     if importlib.util.find_spec("mcp") is None:
         missing_tool("no package mcp (the extra of that name brings it)")
     folder = tmp_path_factory.mktemp("mcp")
-    with running(folder, toy_folder, mcp=True, test_allow_private_urls=True, max_bytes=2_000_000) as running_server:
+    settings: dict[str, Any] = {
+        "test_allow_private_urls": True,
+        "max_bytes": 2_000_000,
+        "feedback_limit": f"{CORRECTIONS}/day",
+    }
+    with running(folder, toy_folder, mcp=True, **settings) as running_server:
         yield running_server
 
 
@@ -111,6 +117,102 @@ def test_the_rest_of_gradios_server_for_agents_stays_closed(server: Server) -> N
             assert client.get(f"{PATH}{path}").status_code == 404
         page = client.post(PATH, json={}, headers={"Sec-Fetch-Site": "cross-site"})
         assert page.status_code == 403
+
+
+def post(server: Server, sent: Any, headers: Mapping[str, str] | None = None) -> httpx.Response:
+    """One message as it is, past the client's library."""
+    content = sent if isinstance(sent, bytes) else json.dumps(sent)
+    usual = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+    return httpx.post(f"{server.url}{PATH}", content=content, headers={**usual, **(headers or {})}, timeout=30)
+
+
+def message(method: Any, params: Any = None, **others: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params, **others}
+
+
+def calling(**arguments: Any) -> dict[str, Any]:
+    return message("tools/call", {"name": "classify", "arguments": arguments})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://evil.example:7860", "Host": "evil.example:7860"},
+        {"Sec-Fetch-Site": "same-origin"},
+    ],
+)
+def test_no_web_page_may_call_even_one_whose_name_was_made_to_lead_here(
+    server: Server, headers: dict[str, str]
+) -> None:
+    answer = post(server, message("tools/list"), headers)
+    assert (answer.status_code, answer.json()["error"]) == (403, "forbidden")
+
+
+DEEP = b"[" * 50_000 + b"]" * 50_000
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", -32700),
+        (b"\xff", -32700),
+        (b"[" * 100_000, -32700),
+        (b'{"a":' * 40_000, -32700),
+        (b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"arguments":{"image":' + DEEP + b"}}}", -32700),
+        (json.dumps([calling(image="x")] * 3).encode(), -32600),
+        (b'"text"', -32600),
+        (b'{"id":1,"method":"ping"}', -32600),
+        (json.dumps(message("ping", id="x" * 1000)).encode(), -32600),
+        (json.dumps(message("ping", id=[1])).encode(), -32600),
+        (json.dumps(message(7)).encode(), -32600),
+    ],
+)
+def test_what_is_no_message_is_refused(server: Server, content: bytes, code: int) -> None:
+    answer = post(server, content)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (message("resources/read", {"uri": "file:///etc/passwd"}), -32601),
+        (message("prompts/get", {"name": "classify"}), -32601),
+        (message("sampling/createMessage", {}), -32601),
+        (message("tools/call"), -32602),
+        (message("tools/call", {"name": "classify", "arguments": "http://secret.example/"}), -32602),
+        (message("initialize", {"clientInfo": "http://secret.example/"}), -32602),
+        (calling(image={"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}), -32602),
+        (calling(image=7), -32602),
+        (calling(image=json.loads("[" * 900 + "]" * 900)), -32602),
+    ],
+)
+def test_other_methods_and_parameters_get_an_error(server: Server, sent: Any, code: int) -> None:
+    answer = post(server, sent)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (200, code)
+
+
+def test_notifications_are_taken_and_other_fields_dropped(server: Server) -> None:
+    assert post(server, {"jsonrpc": "2.0", "method": "notifications/cancelled"}).status_code == 202
+    deep = json.loads("[" * 900 + "]" * 900)
+    sent = message("tools/list", {"_meta": {"progressToken": deep}, "cursor": deep})
+    assert "wrong_label" in post(server, sent).text
+
+
+def test_a_message_is_small_and_a_client_has_its_share_of_corrections(server: Server) -> None:
+    assert post(server, calling(image="x" * 300_000)).status_code == 413
+    wrong = message("tools/call", {"name": "wrong_label", "arguments": {"request_id": "x", "label": "red"}})
+    said = [post(server, wrong, {"X-Forwarded-For": f"9.9.9.{n}"}).text for n in range(CORRECTIONS + 1)]
+    assert "no longer remembered" in said[0]
+    assert "Too many requests" in said[-1]
+
+
+def test_nothing_of_all_that_is_in_the_log(server: Server) -> None:
+    log = server.log.read_text()
+    assert "Traceback" not in log
+    assert "secret.example" not in log
+    assert "validation error" not in log
 
 
 def test_without_the_package_it_says_what_to_install(tmp_path: Path, toy_folder: Path) -> None:
