@@ -3,6 +3,8 @@
 import contextlib
 import csv
 import io
+import math
+import os
 import sqlite3
 import statistics
 import tempfile
@@ -29,6 +31,10 @@ NAME = "journal"
 _THREADS = 16
 _SMALL_SIDE = 96
 """Pixels of a picture whose JPEG has about 2 kB."""
+_GOAL_PER_S = 500.0
+_FAST = "as fast as it goes"
+_COMMIT_BYTES = 32_000
+"""What a commit of a few rows adds to SQLite's log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +43,13 @@ class Effort:
 
     sizes: Sequence[int]
     appends: int
+    paced: int
     flags: int
     seconds: float
 
 
-FULL = Effort(sizes=(1_000, 1_000_000), appends=3000, flags=16, seconds=6.0)
-QUICK = Effort(sizes=(100, 1_000), appends=32, flags=2, seconds=0.5)
+FULL = Effort(sizes=(1_000, 1_000_000), appends=3000, paced=2000, flags=16, seconds=6.0)
+QUICK = Effort(sizes=(100, 1_000), appends=32, paced=16, flags=2, seconds=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +74,40 @@ def measure(model: Path, *, quick: bool) -> Section:
     for size in effort.sizes:
         for name, keep in (("journal", _journal), ("CSVLogger", _csv_logger)):
             with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-                kept = keep(Path(folder), size, effort, model)
-            print(f"{name}, {size} rows: {kept}", flush=True)
-            rates[f"{name}\n{size:,} rows"] = [kept.rows_per_s]
-            told = (f"{kept.rows_per_s:.0f}", f"{kept.median_ms:.1f}", f"{kept.p99_ms:.1f}")
-            rows.append([name, f"{size:,}", *told])
-    lines += table(["", "rows that are there", "rows/s", "median ms", "p99 ms"], rows)
-    lines += ["", "Goals: at least 500 rows/s, p99 at most 20 ms, and no slower with a million rows.", ""]
+                found = keep(Path(folder), size, effort, model)
+            rates[f"{name}\n{size:,} rows"] = [next(iter(found.values())).rows_per_s]
+            for how, kept in found.items():
+                print(f"{name}, {size} rows, {how}: {kept}", flush=True)
+                told = (f"{kept.rows_per_s:.0f}", f"{kept.median_ms:.1f}", f"{kept.p99_ms:.1f}")
+                rows.append([name, f"{size:,}", how, *told])
+    lines += table(["", "rows that are there", "asked for", "rows/s", "median ms", "p99 ms"], rows)
+    lines += [
+        "",
+        (
+            "Goals: at least 500 rows/s, p99 at most 20 ms, and no slower with a million rows. What is asked for at a "
+            f"steady rate is timed from when it was due. {_flushing()}"
+        ),
+        "",
+    ]
     panels = [Panel("rows kept a second", rates)]
     return Section(NAME, "Keeping feedback", [*lines, *_route(model, effort)], panels=panels)
 
 
-def _journal(folder: Path, size: int, effort: Effort, model: Path) -> Kept:
-    rows = _rows(model, effort.appends + 1)
+def _journal(folder: Path, size: int, effort: Effort, model: Path) -> dict[str, Kept]:
+    rows = _rows(model, effort.appends + effort.paced + 1)
     with Journal.open(folder) as journal:
         journal.append(rows.pop())
     _fill(folder / JOURNAL_FILE, size)
     with Journal.open(folder) as journal:
-        kept = _in_threads(journal.append, rows)
+        found = {
+            _FAST: _in_threads(journal.append, rows[: effort.appends]),
+            f"{_GOAL_PER_S:.0f}/s": _in_threads(journal.append, rows[effort.appends :], per_s=_GOAL_PER_S),
+        }
     with closing(sqlite3.connect(folder / JOURNAL_FILE)) as db:
-        (found,) = db.execute("SELECT count(*) FROM rows").fetchone()
-    if found != size + effort.appends:
-        raise SystemExit(f"journal: {found} rows are there, not {size + effort.appends}")
-    return kept
+        (there,) = db.execute("SELECT count(*) FROM rows").fetchone()
+    if there != size + len(rows):
+        raise SystemExit(f"journal: {there} rows are there, not {size + len(rows)}")
+    return found
 
 
 def _rows(model: Path, count: int) -> list[FeedbackRow]:
@@ -120,20 +138,41 @@ def _fill(path: Path, size: int) -> None:
         db.execute("INSERT INTO pictures (seq, jpeg) SELECT seq, randomblob(100) FROM rows WHERE seq > 1")
 
 
-def _in_threads(keep: Callable[[FeedbackRow], object], rows: Sequence[FeedbackRow]) -> Kept:
-    def timed(row: FeedbackRow) -> float:
-        started = time.perf_counter()
-        keep(row)
+def _in_threads(keep: Callable[[FeedbackRow], object], rows: Sequence[FeedbackRow], per_s: float = math.inf) -> Kept:
+    """Keep rows, so many a second at most."""
+
+    def timed(number: int) -> float:
+        due = begun + number / per_s
+        time.sleep(max(0.0, due - time.perf_counter()))
+        started = time.perf_counter() if per_s == math.inf else due
+        keep(rows[number])
         return 1000 * (time.perf_counter() - started)
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        started = time.perf_counter()
-        taken = list(pool.map(timed, rows))
-        wall_s = time.perf_counter() - started
+        begun = time.perf_counter()
+        taken = list(pool.map(timed, range(len(rows))))
+        wall_s = time.perf_counter() - begun
     return Kept(len(rows) / wall_s, statistics.median(taken), float(np.percentile(taken, 99)))
 
 
-def _csv_logger(folder: Path, size: int, effort: Effort, model: Path) -> Kept:
+def _flushing() -> str:
+    """What the disk alone takes to make a commit's bytes durable."""
+    flush = getattr(os, "fdatasync", os.fsync)  # what SQLite calls, where there is one
+    taken = []
+    with tempfile.NamedTemporaryFile(prefix="bench-") as file:
+        for _ in range(300):
+            file.write(bytes(_COMMIT_BYTES))
+            file.flush()
+            started = time.perf_counter()
+            flush(file.fileno())
+            taken.append(1000 * (time.perf_counter() - started))
+    return (
+        f"The disk alone, writing {_COMMIT_BYTES // 1000} kB and waiting for them, one after another: median "
+        f"{statistics.median(taken):.1f} ms, p99 {np.percentile(taken, 99):.1f} ms."
+    )
+
+
+def _csv_logger(folder: Path, size: int, effort: Effort, model: Path) -> dict[str, Kept]:
     """What Gradio's own flagging does, of the same components: a picture, a text, a label."""
     import gradio as gr  # noqa: PLC0415 - takes seconds
 
@@ -154,7 +193,7 @@ def _csv_logger(folder: Path, size: int, effort: Effort, model: Path) -> Kept:
         path = next((folder / "flagged").rglob("*.csv"))
         _fill_csv(path, size)
         with ThreadPoolExecutor(_THREADS) as pool:
-            return _timed_flags(logger, flag, pool, effort.flags)
+            return {_FAST: _timed_flags(logger, flag, pool, effort.flags)}
 
 
 def _timed_flags(logger: "gr.CSVLogger", flag: Sequence[object], pool: ThreadPoolExecutor, count: int) -> Kept:  # type: ignore[name-defined] # noqa: F821
