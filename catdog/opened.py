@@ -103,7 +103,9 @@ class PillowFile:
             raise ValueError("no palette")
 
     def strip(self, top: int, bottom: int) -> Image.Image:
-        """Some of the rows."""
+        """Some of the rows; all of them are no copy."""
+        if bottom - top == self._file.height:
+            return self._file._new(self._file.im)  # noqa: SLF001 - what its methods return, without the file
         return self._file.crop((0, top, self._file.width, bottom))
 
     def exif(self) -> bytes | None:
