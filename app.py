@@ -25,7 +25,8 @@ def main(argv: Sequence[str]) -> int:
 
     from web.build import create_app  # noqa: PLC0415 - Gradio takes seconds to import; what may fail comes first
 
-    serve(create_app(settings, loaded, journal), listener)
+    behind_proxies = settings.trusted_proxies > 0 or bool(settings.space_id)
+    serve(create_app(settings, loaded, journal), listener, behind_proxies=behind_proxies)
     return 0
 
 

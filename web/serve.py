@@ -2,16 +2,21 @@
 
 import logging
 import socket
+import sys
 
 import uvicorn
 from fastapi import FastAPI
 
 from catdog.errors import SettingsError
 from web.allocator import return_memory_at_once, trim
+from web.connections import Connections
 from web.slow_clients import PunctualProtocol
 
 log = logging.getLogger(__name__)
 
+_MOST_CONNECTIONS = 2000
+"""An open page holds one, and two to six more for seconds."""
+_MOST_OF_A_CLIENT = 500  # an office behind one address
 _SHUTDOWN_S = 10
 _IDLE_CONNECTION_S = 30
 _OUR_PACKAGES = ("catdog", "feedback", "web")
@@ -36,15 +41,21 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(app: FastAPI, listener: socket.socket) -> None:
-    """Serve at the bound address until SIGINT or SIGTERM."""
+def serve(app: FastAPI, listener: socket.socket, *, behind_proxies: bool = False) -> None:
+    """Serve at the bound address until SIGINT or SIGTERM; behind proxies, whose address says nothing of the clients."""
     _quieten_libraries()
-    _raise_open_files()
+    most = min(_MOST_CONNECTIONS, _raise_open_files() // 2)
     return_memory_at_once()
     trim()  # what loading the model has left
+
+    class OurProtocol(PunctualProtocol):
+        connections_open = Connections(
+            most=most, most_of_a_client=None if behind_proxies else min(_MOST_OF_A_CLIENT, most)
+        )
+
     config = uvicorn.Config(
         app,
-        http=PunctualProtocol,
+        http=OurProtocol,
         ws="none",  # the page needs none
         access_log=False,  # it would show addresses
         log_config=None,
@@ -67,12 +78,14 @@ def _quieten_libraries() -> None:
     root.setLevel(max(root.level, logging.WARNING))
 
 
-def _raise_open_files() -> None:
-    """Allow as many open files as this process may have: idle connections must not keep others out."""
+def _raise_open_files() -> int:
+    """Allow as many open files as this process may have, for connections; returns how many."""
     try:
         import resource  # noqa: PLC0415 - not on Windows
     except ImportError:
-        return
+        return sys.maxsize
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most != resource.RLIM_INFINITY:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if most == resource.RLIM_INFINITY:
+        return sys.maxsize
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most

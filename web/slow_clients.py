@@ -1,9 +1,11 @@
-"""Clients that send or read so slowly that they only hold a connection: their time is over at some point."""
+"""Clients that hold connections: too many of them, or with so little on them that their time is over at some point."""
 
 import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from web.connections import Connections, only_health
 
 
 class PunctualProtocol(HttpToolsProtocol):
@@ -12,7 +14,10 @@ class PunctualProtocol(HttpToolsProtocol):
     A connection is closed when a request's headers are not complete in `headers_within_s`, counted from the opening
     of the connection or from what follows the last answer, and when nothing was read of an answer for `read_within_s`.
     So it is when a request brings more than `most_beside_body` bytes of headers, trailers and marks between chunks.
+    One connection too many hears so.
     """
+
+    connections_open = Connections()
 
     headers_within_s = 15.0
     read_within_s = 30.0
@@ -27,7 +32,13 @@ class PunctualProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connects."""
         super().connection_made(transport)
+        if not self.connections_open.opened(self, self.client[0] if self.client else ""):
+            self.app = only_health(self.app)
         self._expect_headers()
+
+    def abort(self) -> None:
+        """Close the connection at once, whatever it does."""
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Bytes come: of a request in progress, or of the next."""
@@ -66,6 +77,7 @@ class PunctualProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over, whoever ended it."""
+        self.connections_open.closed(self)
         self._stop_expecting()
         self._stop_watching()
         super().connection_lost(exc)

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import uvicorn
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from tests.web.conftest import wait_for
 from web.body_limit import BodyLimit
 from web.client_gone import unless_gone
+from web.connections import Connections
 from web.metrics import Metrics
 from web.problems import Problems
 from web.slow_clients import PunctualProtocol
@@ -28,9 +29,9 @@ class Hasty(PunctualProtocol):
 
 
 @contextmanager
-def serving(app: ASGIApp) -> Iterator[int]:
+def serving(app: ASGIApp, protocol: type[PunctualProtocol] = Hasty) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, http=Hasty, ws="none", log_config=None, timeout_keep_alive=60))
+        server = uvicorn.Server(uvicorn.Config(app, http=protocol, ws="none", log_config=None, timeout_keep_alive=60))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
@@ -178,6 +179,57 @@ def test_work_for_a_client_that_leaves_is_given_up() -> None:
             client.sendall(POST + bytes(1000))
             assert begun.wait(60)
         assert ended.wait(60)
+
+
+HEALTH, OTHER = (f"GET /{path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() for path in ("health", "other"))
+
+
+@contextmanager
+def crowded(**bounds: int) -> Iterator[int]:
+    """A server with few places for connections, whose silent ones stay."""
+
+    class Crowded(PunctualProtocol):
+        connections_open = Connections(**bounds)
+
+    app = FastAPI()
+
+    @app.get("/health")
+    @app.get("/other")
+    def answer() -> str:
+        return "here"
+
+    with serving(app, Crowded) as port:
+        yield port
+
+
+def said(client: socket.socket, request: bytes) -> bytes:
+    client.sendall(request)
+    return client.recv(65_536)
+
+
+@pytest.mark.parametrize("bounds", [{"most": 3}, {"most": 100, "most_of_a_client": 3}])
+def test_one_connection_too_many_hears_so_and_health_is_still_answered(bounds: dict[str, int]) -> None:
+    with crowded(**bounds) as port, ExitStack() as open_:
+        first, *_ = [open_.enter_context(connection(port)) for _ in range(3)]
+        assert said(first, OTHER).startswith(b"HTTP/1.1 200")
+        with connection(port) as fourth:
+            refused = said(fourth, OTHER) + everything(fourth)
+            assert refused.startswith(b"HTTP/1.1 503")
+            assert b"retry-after: 5" in refused
+            assert b'"error":"busy"' in refused
+        with connection(port) as fifth:
+            assert said(fifth, HEALTH).startswith(b"HTTP/1.1 200")
+        first.close()
+        wait_for(lambda: b"200" in answer_to(port, OTHER)[:12], "the place of the first")
+
+
+def test_silent_connections_beyond_the_bound_do_not_keep_the_health_check_out() -> None:
+    with crowded(most=2, most_refused=3) as port, ExitStack() as open_:
+        silent = [open_.enter_context(connection(port)) for _ in range(9)]
+        assert everything(silent[2]) == b""  # the oldest beyond the bound
+        assert said(silent[0], OTHER).startswith(b"HTTP/1.1 200")  # those within stay
+        with connection(port) as check:
+            assert said(check, HEALTH).startswith(b"HTTP/1.1 200")
 
 
 CHUNKED = b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
