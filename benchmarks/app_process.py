@@ -69,6 +69,13 @@ def status_of(pid: int, field: str) -> int:
     return int(value)
 
 
+def cpu_s(pid: int) -> float:
+    """How many seconds of processors a process has used."""
+    after_name = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    user, system = after_name[11:13]  # see proc(5)
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
 def running_app(folder: Path, settings: Mapping[str, str]) -> Iterator[App]:
     """Run `python app.py` on a free port until the block ends, as a user starts it; its files lie in `folder`."""
