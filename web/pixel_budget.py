@@ -1,8 +1,20 @@
 """How many pixels may be held decoded at a time: pictures beyond that wait, rather than fill the memory together."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+
+class Opened(Protocol):
+    """A picture whose file was read."""
+
+    @property
+    def pixels(self) -> int:
+        """How many it will hold once it is decoded."""
+
+
+Picture = TypeVar("Picture", bound=Opened)
 
 
 class PixelBudget:
@@ -18,14 +30,19 @@ class PixelBudget:
         self._changed = threading.Condition()
 
     @contextmanager
-    def hold(self, pixels: int) -> Iterator[None]:
-        """Wait until a picture of so many pixels may be decoded, and count it until the block ends."""
-        with self._turn, self._changed:
-            self._changed.wait_for(lambda: not self._held or self._held + pixels <= self._pixels)
-            self._held += pixels
+    def hold(self, open_: Callable[[], Picture]) -> Iterator[Picture]:
+        """Open a picture, wait until it may be decoded, and count it until the block ends.
+
+        A file is read only when its turn has come: of all that wait, however many threads there are, one is in memory.
+        """
+        with self._turn:
+            picture = open_()
+            with self._changed:
+                self._changed.wait_for(lambda: not self._held or self._held + picture.pixels <= self._pixels)
+                self._held += picture.pixels
         try:
-            yield
+            yield picture
         finally:
             with self._changed:
-                self._held -= pixels
+                self._held -= picture.pixels
                 self._changed.notify_all()

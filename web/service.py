@@ -4,7 +4,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -24,7 +24,7 @@ from catdog.errors import (
     UrlNotImageError,
 )
 from catdog.hub import LoadedModel
-from catdog.images import DECODED_SIDE, ImageLimits, decoded_side, open_image, to_jpeg
+from catdog.images import DECODED_SIDE, ImageLimits, Photo, decoded_side, open_image, to_jpeg
 from catdog.metadata import UNSURE
 from catdog.model import Model, Prediction, Seen
 from feedback.delivery import Delivery
@@ -80,6 +80,20 @@ class Remembered:
     prediction: Prediction
     picture: bytes
     source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A picture that is about to be decoded."""
+
+    photo: Photo
+    as_sent: bytes
+    """Its file; empty if that is large."""
+
+    @property
+    def pixels(self) -> int:
+        """See `Photo.pixels`."""
+        return self.photo.pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,18 +365,19 @@ class Service:
     def _decoded(self, read: Reader, *, side: int = DECODED_SIDE) -> Iterator[tuple[Image.Image, bytes]]:
         """Decode a picture when there is room for it in memory; with its file, or nothing if that is large."""
         started = time.perf_counter()
+        with ExitStack() as after, self._decoding.hold(partial(self._open, read, side)) as opened:
+            if opened.pixels > _LARGE_PIXELS:
+                after.callback(trim)
+            image = opened.photo.decode()
+            self._metrics.took("decode", time.perf_counter() - started)
+            yield image, opened.as_sent
+
+    def _open(self, read: Reader, side: int) -> _Opened:
+        """Read a picture's file; a large one is held once, by its decoder."""
         data = read()
-        as_sent = data if len(data) <= KEPT_AS_SENT_BYTES else b""
-        photo = open_image(data, limits=self._limits, side=side)
-        del data  # a large file is held once, by its decoder
-        try:
-            with self._decoding.hold(photo.pixels):
-                image = photo.decode()
-                self._metrics.took("decode", time.perf_counter() - started)
-                yield image, as_sent
-        finally:
-            if photo.pixels > _LARGE_PIXELS:
-                trim()
+        return _Opened(
+            open_image(data, limits=self._limits, side=side), data if len(data) <= KEPT_AS_SENT_BYTES else b""
+        )
 
     def _remember(self, request_id: str, remembered: Remembered) -> None:
         self._recent.put(request_id, remembered, size=len(remembered.picture))
