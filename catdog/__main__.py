@@ -17,7 +17,6 @@ from catdog.hub import LoadedModel, load_model
 from catdog.hub_files import HubFiles
 from catdog.ray_engine import score_with_ray
 from catdog.report import FORMATS, write_results
-from catdog.results_folder import ResultsFolder, count_answers, encode
 from catdog.settings import Settings, load_settings
 
 _ENGINES = ("threads", "ray")
@@ -101,6 +100,8 @@ def _fill(
     parts: Sequence[Part],
 ) -> int:
     """Write what is missing in a folder of answers."""
+    from catdog.results_folder import ResultsFolder, count_answers  # noqa: PLC0415 - it imports Arrow
+
     folder = ResultsFolder.open(arguments.out, loaded.model, parts)
     pending = folder.pending()
     count = _Count(before=len(parts) - len(pending))
@@ -126,6 +127,8 @@ def _answers(
     if engine == "ray" and parts:
         yield from score_with_ray(parts, loaded)
         return
+    from catdog.results_folder import encode  # noqa: PLC0415
+
     for number, part in parts:
         results = classify_pictures(loaded.model, collection.read(part), limits=settings.image_limits)
         yield number, encode(results, loaded.model)

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from catdog.errors import DataError
 from catdog.hub_files import HUB_SCHEME, HubFiles
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".avif", ".gif", ".bmp", ".heic", ".heif"})
 PARQUET = ".parquet"
@@ -126,7 +128,10 @@ class Collection:
                 groups, first_row = [], row
 
     @contextmanager
-    def _open(self, path: str) -> Iterator[pq.ParquetFile]:
+    def _open(self, path: str) -> Iterator["pq.ParquetFile"]:
+        import pyarrow as pa  # noqa: PLC0415 - most folders hold no Parquet
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
         is_remote = path.startswith(HUB_SCHEME)
         try:
             with (
@@ -144,7 +149,7 @@ def _walk(folder: str) -> Iterator[str]:
         yield from (str(Path(at, name)) for name in sorted(names) if Path(name).suffix.lower() in _FOUND)
 
 
-def _image_column(schema: pa.Schema, path: str) -> str:
+def _image_column(schema: "pa.Schema", path: str) -> str:
     """The column of pictures: encoded bytes, or the structure that `datasets` writes."""
     names = [field.name for field in schema if _holds_pictures(field.type)]
     if not names:
@@ -152,7 +157,9 @@ def _image_column(schema: pa.Schema, path: str) -> str:
     return _IMAGE_COLUMN if _IMAGE_COLUMN in names else names[0]
 
 
-def _holds_pictures(kind: pa.DataType) -> bool:
+def _holds_pictures(kind: "pa.DataType") -> bool:
+    import pyarrow as pa  # noqa: PLC0415
+
     if pa.types.is_struct(kind):
         return bool(kind.get_field_index("bytes") >= 0)
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
