@@ -7,11 +7,12 @@ goal is missed.
 """
 
 import argparse
+import http.client
 import io
 import json
+import multiprocessing
 import sys
 import tempfile
-import threading
 import time
 import zlib
 from collections import Counter
@@ -19,6 +20,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
+from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Self
 
@@ -118,35 +122,50 @@ def send_by_page(url: str, data: bytes) -> str:
 
 
 class Health:
-    """Asks `/health` again and again, in a thread, while a block runs."""
+    """Asks `/health` again and again while a block runs: from another process, for this one is busy with sending."""
 
-    def __init__(self, url: str) -> None:
-        self._url = f"{url}/health"
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self.slowest_s = 0.0
+    def __init__(self, port: int) -> None:
+        processes = multiprocessing.get_context("spawn")
+        self._over = processes.Event()
+        self._began = processes.Event()
+        self._slowest = processes.Value("d", 0.0)
+        self._process = processes.Process(target=_ask, args=(port, self._began, self._over, self._slowest))
+
+    @property
+    def slowest_s(self) -> float:
+        """The longest that an answer took."""
+        return float(self._slowest.value)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._process.start()
+        self._began.wait()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
-        self._thread.join()
+        self._process.join()
+        if self._process.exitcode:
+            raise SystemExit("/health did not answer")
 
-    def _run(self) -> None:
-        with httpx.Client(timeout=_ANSWERED_WITHIN_S) as client:
-            while not self._over.wait(_HEALTH_ASKED_EVERY_S):
-                asked = time.monotonic()
-                client.get(self._url).raise_for_status()
-                self.slowest_s = max(self.slowest_s, time.monotonic() - asked)
+
+def _ask(port: int, began: Event, over: Event, slowest: Synchronized[float]) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWERED_WITHIN_S)
+    while not over.wait(_HEALTH_ASKED_EVERY_S):
+        began.set()
+        asked = time.monotonic()
+        connection.request("GET", "/health")
+        answer = connection.getresponse()
+        answer.read()
+        slowest.value = max(slowest.value, time.monotonic() - asked)
+        if answer.status != HTTPStatus.OK:
+            raise SystemExit(answer.status)
 
 
 def flood(app: App, send: Callable[[str, bytes], str], files: Sequence[bytes]) -> Measured:
     """Send all files at once, and wait for all answers."""
     app.forget_peak()
     started = time.monotonic()
-    with Health(app.url) as health, ThreadPoolExecutor(len(files)) as pool:
+    with Health(app.port) as health, ThreadPoolExecutor(len(files)) as pool:
         answers = Counter(pool.map(partial(send, app.url), files))
     return Measured(app.peak_mb(), health.slowest_s, dict(answers), time.monotonic() - started)
 
