@@ -21,16 +21,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import httpx
 import numpy as np
 from PIL import Image
 
 from benchmarks.app_process import NO_LIMITS, App, State, running_app
+
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
 
 MOST_MB, MOST_HEIC_MB, SLOWEST_HEALTH_S = 400.0, 550.0, 1.0
 ROUNDS = 3
@@ -148,7 +150,7 @@ class Health:
             raise SystemExit("/health did not answer")
 
 
-def _ask(port: int, began: Event, over: Event, slowest: Synchronized[float]) -> None:
+def _ask(port: int, began: Event, over: Event, slowest: "Synchronized[float]") -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWERED_WITHIN_S)
     while not over.wait(_HEALTH_ASKED_EVERY_S):
         began.set()
