@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.conftest import ROOT
@@ -18,6 +19,7 @@ def test_the_readmes_example_classifies_and_corrects(
     (tmp_path / "photo.jpg").write_bytes(encoded(picture("red")))
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
+    assert httpx.get(server.url, timeout=120).is_success  # Gradio's client waits 5 s; the page may still be built
     exec(example.replace("http://localhost:7860", server.url).replace('"cat"', '"green"'), names)
     assert names["said"]["verdict"] == "red"
     row = server.rows()[-1]
