@@ -15,9 +15,9 @@ from benchmarks.soak import flood, problems
 from tests.toy import encoded, picture
 from tests.web.conftest import Server
 
-MOST_MB = 250
-"""Above what the server held before; decoded side by side, these pictures would need far more."""
-AT_ONCE = 12
+MOST_MB = 145
+"""Above what the server held before; two of these pictures decoded side by side need 160."""
+AT_ONCE = 6
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
