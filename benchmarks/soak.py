@@ -1,8 +1,8 @@
 """Mixed requests against the running app for a long time: does it stay as it was? `python -m benchmarks.soak`.
 
-Good, bad, slow and cancelled requests go to `python app.py`, started as a user starts it. After a warm-up, which also
-fills the bounded memory of recent predictions, resident memory may grow by 5 %; open files, sockets and threads may not
-grow; no answer may be a 500, no error be in the log, and nothing may be left in the folder of temporary files.
+Good, bad, slow and cancelled requests go to `python app.py`, started as a user starts it, to the API and as the page
+sends them. After a warm-up resident memory may grow by 5 %; open files, sockets and threads may not grow; no answer may
+be a 500, no error be in the log, and nothing may be left in the folder of temporary files.
 """
 
 import argparse
@@ -23,15 +23,16 @@ from typing import Any
 import uvloop
 from PIL import Image
 
-from benchmarks.app_process import NO_LIMITS, App, State, cpu_s, running_app
-from web.recent import MAX_BYTES
-from web.service import KEPT_AS_SENT_BYTES
+from benchmarks.app_process import NO_LIMITS, State, cpu_s, running_app
 
 BOUNDARY = "soak"
 MOST_GROWTH = 1.05
 SLACK_FILES = 5  # the journal and the model's watcher open and close theirs meanwhile
 SLACK_THREADS = 4  # pools of threads grow to their bounds when many happen to ask at the same moment
 QUIET_S = 30.0
+WARM_UP = 2500
+"""Requests that fill the 48 MB of recent predictions twice: from then on, what grows is a leak."""
+
 _UNREAD = ("/", "/health", "/metrics", "/docs", "/config", "/nothing")
 
 
@@ -210,8 +211,7 @@ def soak(arguments: argparse.Namespace, folder: Path) -> list[str]:
     settings = dict(NO_LIMITS) | ({"CATDOG_MODEL": arguments.model} if arguments.model else {})
     with running_app(folder, settings) as app:
         tenth = max(1, arguments.requests // 10)
-        fill(app)
-        uvloop.run(flood(app.port, tenth, arguments.clients, 0))
+        uvloop.run(flood(app.port, max(tenth, WARM_UP), arguments.clients, 0))
         before = settled(app.pid)
         started, outcomes = Spent.by(app.pid), collections.Counter[str]()
         for part in range(1, 10):
@@ -221,20 +221,6 @@ def soak(arguments: argparse.Namespace, folder: Path) -> list[str]:
         after = settled(app.pid)
     print(f"before: {before}\nafter:  {after}\nanswers: {dict(outcomes)}")
     return problems(before, after, outcomes, app.log.read_text(), [path.name for path in app.temporary.iterdir()])
-
-
-def fill(app: App) -> None:
-    """Fill the memory of recent predictions, which is bounded: from then on, what grows is a leak."""
-    photo = encoded(Image.effect_noise((460, 460), 60).convert("RGB"), "JPEG")
-    assert len(photo) < KEPT_AS_SENT_BYTES
-    uvloop.run(_send_often(app.port, photo, MAX_BYTES // len(photo)))
-
-
-async def _send_often(port: int, photo: bytes, times: int) -> None:
-    client = Client(port, random.Random(0), collections.Counter())
-    body, kind = form(photo)
-    for _ in range(times):
-        await client.send("POST", "/predict", body, kind)
 
 
 def problems(
@@ -259,7 +245,7 @@ def problems(
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
-    parser.add_argument("--requests", type=int, default=100_000, help="a tenth of them to warm up")
+    parser.add_argument("--requests", type=int, default=100_000, help="a tenth of them to warm up, and 2,500 at least")
     parser.add_argument("--clients", type=int, default=16, help="how many at a time")
     parser.add_argument("--model", default="", help="model folder; the embedded one if not given")
     parser.add_argument("--keep", default="", help="copy the app's log there")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 MAX_AGE_S = 30 * 60.0
-MAX_BYTES = 64_000_000
+MAX_BYTES = 48_000_000
 
 _OVERHEAD_BYTES = 2_000  # what an entry costs beside its picture: keeps a flood of tiny pictures within the limit too
 
