@@ -27,7 +27,7 @@ from torch import nn
 from catdog.errors import ModelError
 from catdog.metadata import Preprocessing
 from train.export import PIXELS, export_onnx
-from train.network import preprocessing
+from train.network import classifier, preprocessing
 from train.trunk import TRUNK, branch_maps, trunk_maps
 
 FEATURES = "neither_features"
@@ -103,18 +103,22 @@ class _Trunk(nn.Module):
 class _Branch(nn.Module):
     """From the maps of the classifier's trunk to the features of another network with a trunk like it."""
 
-    order: torch.Tensor
-
-    def __init__(self, network: nn.Module, adapter: Adapter, own: list[int]) -> None:
+    def __init__(self, network: nn.Module, adapter: Adapter, own: Sequence[int]) -> None:
         super().__init__()
         self.network = network
         self.own = len(own)
         self.adapter = nn.Conv2d(adapter.weight.shape[1], adapter.weight.shape[0], 1)
-        with torch.no_grad():
-            self.adapter.weight.copy_(torch.from_numpy(adapter.weight)[:, :, None, None])
-            self.adapter.bias.copy_(torch.from_numpy(adapter.bias))  # type: ignore[union-attr]
-        others = [number for number in range(_IMAGENET_CLASSES) if number not in own]
-        self.register_buffer("order", torch.tensor([*own, *others]))
+        self.classifier = nn.Linear(classifier(network).in_features, _IMAGENET_CLASSES)
+        order = [*own, *(number for number in range(_IMAGENET_CLASSES) if number not in own)]
+        self.load_state_dict(
+            {
+                "adapter.weight": torch.from_numpy(adapter.weight)[:, :, None, None],
+                "adapter.bias": torch.from_numpy(adapter.bias),
+                "classifier.weight": classifier(network).weight[order],
+                "classifier.bias": classifier(network).bias[order],
+            },
+            strict=False,
+        )
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Shape (n, features)."""
@@ -122,7 +126,7 @@ class _Branch(nn.Module):
         pooled = last.mean(dim=(2, 3))
         if not self.own:
             return pooled
-        logits = self.network.forward_head(last)[:, self.order]  # type: ignore[operator]
+        logits = self.classifier(self.network.forward_head(last, pre_logits=True))  # type: ignore[operator]
         own, other = logits.split([self.own, _IMAGENET_CLASSES - self.own], dim=1)
         odds = other.logsumexp(dim=1, keepdim=True) - own.logsumexp(dim=1, keepdim=True)
         return torch.cat([pooled, odds], dim=1)
@@ -158,7 +162,7 @@ def create_branch(
         size: Height and width of the trunk's maps.
         own: Which of the network's 1000 classes are the labels'.
     """
-    branch = _Branch(network, adapter, list(own))
+    branch = _Branch(network, adapter, own)
     return _prefixed(_exported(branch, (adapter.weight.shape[1], *size), TRUNK, FEATURES))
 
 

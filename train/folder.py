@@ -50,6 +50,8 @@ class Origin:
     seed: int
     settings: dict[str, Any]
     """Of the recipe, for the record."""
+    init_sha256: str | None = None
+    """Of the starting weights, where `init` is no file that could be asked."""
 
 
 def write_model_folder(  # noqa: PLR0913, PLR0917 - each is one thing
@@ -149,7 +151,7 @@ def _describe(origin: Origin, data: Divided) -> dict[str, Any]:
         "splits": data.counts,
         "init": {
             "name": weights.name if weights.is_file() else origin.init,
-            "sha256": hash_file(weights) if weights.is_file() else None,
+            "sha256": hash_file(weights) if weights.is_file() else origin.init_sha256,
         },
         "recipe": origin.recipe,
         "settings": origin.settings,

@@ -26,7 +26,8 @@ _MUST_BE_EQUAL: dict[str, Callable[[Metadata], object]] = {
     "labels": lambda metadata: (metadata.labels, metadata.positive_label),
     "preprocessing": lambda metadata: metadata.preprocessing,
     "splits": lambda metadata: metadata.sha256(SPLITS_FILE),
-    "starting weights": lambda metadata: metadata.training["init"],
+    # A file and its repository on the Hub have one name. Of what came from the Hub there is no hash.
+    "starting weights": lambda metadata: Path(metadata.training["init"]["name"]).name.removesuffix(".safetensors"),
 }
 
 
@@ -54,6 +55,7 @@ def soup(members: Sequence[Path], data: str, *, out: Path, revision: str | None 
     divided = divide(examples, seed=first.seed or 0, manifest=read_manifest(members[0] / SPLITS_FILE))
     origin = Origin(
         init=str(first.training["init"]["name"]),
+        init_sha256=first.training["init"]["sha256"],
         positive_label=first.positive_label,
         recipe=RECIPE,
         seed=first.seed or 0,
@@ -96,6 +98,8 @@ def _network(folder: Path, metadata: Metadata) -> nn.Module:
 def _require_alike(members: Sequence[Path], described: Sequence[Metadata]) -> None:
     if len(members) < 2:  # noqa: PLR2004 - a mean of one is that one
         raise SettingsError("A soup needs at least two model folders. Name each with --model.")
+    if len({metadata.training["init"]["sha256"] for metadata in described} - {None}) > 1:
+        raise SettingsError("The models have different starting weights, so their mean means nothing.")
     for member, metadata in zip(members[1:], described[1:], strict=True):
         for name, of in _MUST_BE_EQUAL.items():
             if of(metadata) != of(described[0]):
@@ -112,5 +116,6 @@ def _about(folder: Path, metadata: Metadata) -> dict[str, Any]:
         "sha256": hash_file(folder / METADATA_FILE),
         "recipe": metadata.training["recipe"],
         "settings": metadata.training["settings"],
+        "overlay": metadata.training.get("overlay"),
         "validation": {name: metadata.metrics["validation"][name] for name in ("accuracy", "log_loss")},
     }

@@ -12,8 +12,8 @@ from torch import nn
 
 TRUNK = "trunk"
 """The name of the trunk's maps in an ONNX file."""
-STAGES = 3
-"""So many of a MobileNetV3's stages are the trunk's: about half of the small one's time, and few of its weights."""
+STAGES = 4
+"""So many of a MobileNetV3's stages are the trunk's: most of the small one's time, and few of its weights."""
 
 
 def has_trunk(network: nn.Module) -> bool:

@@ -1,5 +1,6 @@
 """Averaging the weights of several fits."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from catdog.errors import SettingsError
-from catdog.metadata import WEIGHTS_FILE, load_metadata
+from catdog.metadata import WEIGHTS_FILE, load_metadata, write_metadata
 from catdog.model import Model
 from train.fit import FitOptions, fit
 from train.soup import soup
@@ -48,6 +49,23 @@ def test_the_members_temperatures_do_not_count(members: list[Path], folder: Path
     assert torch.allclose(mean, sum(own) / 2, atol=1e-5)  # type: ignore[arg-type]
 
 
+def test_weights_from_the_hub_are_those_of_the_file_with_their_name(
+    members: list[Path], folder: Path, tmp_path: Path
+) -> None:
+    fetched = started_from(members[1], tmp_path / "fetched", "someone/start", None)
+    made = soup([fetched, members[0]], str(folder), out=tmp_path / "soup")
+    assert load_metadata(made).training["init"] == {"name": "someone/start", "sha256": None}
+
+
+def started_from(member: Path, folder: Path, name: str, sha256: str | None) -> Path:
+    """A copy that says that it was fitted from other weights."""
+    shutil.copytree(member, folder)
+    metadata = load_metadata(folder)
+    training = {**metadata.training, "init": {"name": name, "sha256": sha256}}
+    write_metadata(folder, metadata.model_copy(update={"training": training}))
+    return folder
+
+
 def test_models_that_do_not_fit_together_are_refused(
     members: list[Path], trained: Path, folder: Path, tmp_path: Path
 ) -> None:
@@ -55,6 +73,13 @@ def test_models_that_do_not_fit_together_are_refused(
         soup([members[0], trained], str(folder), out=tmp_path / "soup")
     with pytest.raises(SettingsError, match="at least two"):
         soup(members[:1], str(folder), out=tmp_path / "soup")
+    with pytest.raises(SettingsError, match="starting weights"):
+        soup(
+            [members[0], started_from(members[1], tmp_path / "other", START, "0" * 64)],
+            str(folder),
+            out=tmp_path / "soup",
+        )
+    shutil.rmtree(tmp_path / "other")
     (tmp_path / "there").mkdir()
     with pytest.raises(SettingsError, match="exists already"):
         soup(members, str(folder), out=tmp_path / "there")
