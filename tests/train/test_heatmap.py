@@ -10,7 +10,7 @@ from PIL import Image
 from catdog.images import preprocess
 from catdog.model import Model
 from train.export import Served
-from train.heatmap import can_explain, hidden_features, hirescam
+from train.heatmap import OUTPUT, can_explain, hidden_features, hirescam
 from train.network import timm
 
 
@@ -32,7 +32,7 @@ def test_the_closed_form_is_the_gradient_times_the_map() -> None:
 def test_another_head_is_exported_without(name: str) -> None:
     network = timm.create_model(name, num_classes=2)
     assert not can_explain(network)
-    assert Served(network).outputs == ("logits", "features")
+    assert OUTPUT not in Served(network).outputs
 
 
 def test_a_trained_folder_explains_itself(trained: Path) -> None:

@@ -122,7 +122,7 @@ def test_the_loop_closes_refuses_nonsense_and_can_be_turned_back(  # noqa: PLR09
     assert "published as v2" in capsys.readouterr().out
     served = load_model(settings).model
     assert served.revision == api.model_info(REPO).sha
-    assert accuracy_on_faded(served) > 0.9
+    assert accuracy_on_faded(served) > 0.85
     before = turned_away(Model.load(champion))
     assert turned_away(served) > before + 0.3, before
 
