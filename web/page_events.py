@@ -71,7 +71,10 @@ class PageEvents:
         Returns:
             Values for: header, ways, examples, answer, question, consent, about, foot.
         """
-        return page_texts(self._parts, self._texts_of(request))
+        texts = self._texts_of(request)
+        header, ways, examples, answer, *rest = page_texts(self._parts, texts)
+        # A photo may have been answered meanwhile: what already stands there in this language is not written again.
+        return [header, ways, examples, gr.skip() if texts == self._texts else answer, *rest]
 
     async def on_photo(self, file: Any, consents: Any, request: gr.Request | None = None) -> Updates:
         """A photo was dropped, chosen, pasted or snapped; None when it was removed."""
