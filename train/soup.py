@@ -99,7 +99,10 @@ def _require_alike(members: Sequence[Path], described: Sequence[Metadata]) -> No
     if len(members) < 2:  # noqa: PLR2004 - a mean of one is that one
         raise SettingsError("A soup needs at least two model folders. Name each with --model.")
     if len({metadata.training["init"]["sha256"] for metadata in described} - {None}) > 1:
-        raise SettingsError("The models have different starting weights, so their mean means nothing.")
+        raise SettingsError(
+            "The models have different starting weights, so their mean means nothing. Name models that were fitted "
+            "from the same file."
+        )
     for member, metadata in zip(members[1:], described[1:], strict=True):
         for name, of in _MUST_BE_EQUAL.items():
             if of(metadata) != of(described[0]):
