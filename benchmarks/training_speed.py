@@ -2,8 +2,9 @@
 
 Our loop against a loop of timm's own parts: `create_loader` with its transforms and worker processes, its AdamW, and
 the plain training step. Same network, picture size, batch and pictures, on the same cores, in turns, so that what
-disturbs one disturbs the other. timm's side has the pictures' bytes in memory already, keeps no moving average of the
-weights and measures no accuracy, all of which ours does within its time.
+disturbs one disturbs the other; each in a process of its own, ours with the allocator as `python -m train` sets it.
+timm's side has the pictures' bytes in memory already, keeps no moving average of the weights and measures no accuracy,
+all of which ours does within its time.
 
 Ours decodes each picture once, not once an epoch. The second ratio charges it for that, over `--epochs` epochs.
 """
@@ -11,10 +12,13 @@ Ours decodes each picture once, not once an epoch. The second ratio charges it f
 import argparse
 import io
 import json
+import multiprocessing
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,12 +29,16 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
+from catdog.allocator import keep_freed_memory
 from catdog.metadata import Preprocessing
 from train.examples import Examples, read_examples
 from train.finetune import Schedule, TrainingSet, create_accelerator, finetune
 from train.network import create_network, preprocessing, timm
 from train.source import Source, open_source, source_of
 
+_OURS, _TIMM = "ours", "timm"
+_READY: list[Callable[[], float]] = []
+"""What `begin` made ready in this process."""
 SIZE = 200
 JPEG_QUALITY = 85
 
@@ -70,27 +78,48 @@ class Encoded(Dataset[tuple[Image.Image, int]]):
 
 def main() -> None:
     arguments = parse()
-    torch.set_num_threads(arguments.threads)
     setup = Setup(
         arguments.arch, arguments.side, arguments.batch_size, arguments.pictures, arguments.workers, arguments.threads
     )
-    source = open_source(arguments.data) if arguments.data else generated(setup.pictures)
+    seconds: dict[str, list[float]] = {_OURS: [], _TIMM: []}
+    with ExitStack() as stack:
+        processes = {
+            name: stack.enter_context(ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")))
+            for name in seconds
+        }
+        decoding_s, _ = (pool.submit(begin, name, arguments.data, setup).result() for name, pool in processes.items())
+        for number in range(arguments.rounds + 1):  # the first one warms up
+            for name, pool in processes.items():
+                seconds[name].append(pool.submit(epoch).result())
+                print(f"round {number}: {name} {setup.seen / seconds[name][-1]:.1f} pictures/s", flush=True)
+    print(json.dumps(summary(setup, {name: each[1:] for name, each in seconds.items()}, decoding_s, arguments.epochs)))
+
+
+def begin(name: str, data: str | None, setup: Setup) -> float:
+    """Make a process ready for the epochs of one side; returns the seconds that decoding all pictures took."""
+    torch.set_num_threads(setup.threads)
+    source = open_source(data) if data else generated(setup.pictures)
     source = source.subset(range(setup.pictures))
+    if name == _TIMM:
+        loader = timm_loader(source, setup)
+        _READY.append(lambda: timm_epoch(loader, setup))
+        return 0.0
+    keep_freed_memory()
     started = time.perf_counter()
     examples = read_examples(source, side=round(1.15 * setup.side))
     decoding_s = time.perf_counter() - started
-    loader = timm_loader(source, setup)
-    seconds: dict[str, list[float]] = {"ours": [], "timm": []}
-    for number in range(arguments.rounds + 1):  # the first one warms up
-        for name, epoch in (("ours", lambda: our_epoch(examples, setup)), ("timm", lambda: timm_epoch(loader, setup))):
-            seconds[name].append(epoch())
-            print(f"round {number}: {name} {setup.seen / seconds[name][-1]:.1f} pictures/s", flush=True)
-    print(json.dumps(summary(setup, {name: each[1:] for name, each in seconds.items()}, decoding_s, arguments.epochs)))
+    _READY.append(lambda: our_epoch(examples, setup))
+    return decoding_s
+
+
+def epoch() -> float:
+    """Seconds of one epoch of the side that this process is ready for."""
+    return _READY[0]()
 
 
 def summary(setup: Setup, seconds: dict[str, list[float]], decoding_s: float, epochs: int) -> dict[str, object]:
     """Medians, and how many times faster ours is."""
-    ours, theirs = statistics.median(seconds["ours"]), statistics.median(seconds["timm"])
+    ours, theirs = statistics.median(seconds[_OURS]), statistics.median(seconds[_TIMM])
     return {
         "architecture": setup.architecture,
         "side": setup.side,
@@ -98,11 +127,11 @@ def summary(setup: Setup, seconds: dict[str, list[float]], decoding_s: float, ep
         "pictures": setup.seen,
         "threads": setup.threads,
         "workers": setup.workers,
-        "rounds": len(seconds["ours"]),
+        "rounds": len(seconds[_OURS]),
         "ours_pictures_per_s": round(setup.seen / ours, 1),
         "timm_pictures_per_s": round(setup.seen / theirs, 1),
         "ratio": round(theirs / ours, 2),
-        "ratio_by_round": [round(t / o, 2) for o, t in zip(seconds["ours"], seconds["timm"], strict=True)],
+        "ratio_by_round": [round(t / o, 2) for o, t in zip(seconds[_OURS], seconds[_TIMM], strict=True)],
         "decoding_s": round(decoding_s, 1),
         f"ratio_with_decoding_over_{epochs}_epochs": round(epochs * theirs / (epochs * ours + decoding_s), 2),
     }

@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
+from catdog.allocator import keep_freed_memory
 from catdog.cli import run
 from catdog.errors import SettingsError
 from train.commands import judge, loop, make
@@ -34,6 +35,7 @@ _PACKAGES = {
 def main(argv: Sequence[str]) -> int:
     """Parse the arguments and run one subcommand."""
     arguments = _parser().parse_args(argv)
+    keep_freed_memory()
     try:
         return int(arguments.run(arguments))
     except ModuleNotFoundError as error:

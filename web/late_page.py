@@ -11,7 +11,7 @@ from anyio.to_thread import run_sync
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from web.allocator import trim
+from catdog.allocator import trim
 
 _TURN_S = 0.0005
 

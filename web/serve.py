@@ -7,8 +7,8 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
+from catdog.allocator import return_memory_at_once, trim
 from catdog.errors import SettingsError
-from web.allocator import return_memory_at_once, trim
 from web.connections import Connections
 from web.slow_clients import PunctualProtocol
 

@@ -12,6 +12,7 @@ from tempfile import SpooledTemporaryFile
 
 from PIL import Image
 
+from catdog.allocator import trim
 from catdog.drift import DriftMonitor
 from catdog.errors import (
     BusyError,
@@ -32,7 +33,6 @@ from feedback.journal import Journal, Pending
 from feedback.row import AUDIT, RowStatus, Source, new_row
 from feedback.stats import Stats
 from feedback.sync import SyncState
-from web.allocator import trim
 from web.audit import AuditSample
 from web.fetch import ImageFetcher
 from web.heat import overlay
