@@ -1,4 +1,4 @@
-"""Runs in MLflow: parameters, figures per epoch, data, code and the model folder; and which model is the champion.
+"""Runs in MLflow: parameters, figures per epoch, data, code, model folder and plots; and which model is the champion.
 
 MLflow is spoken to through its client alone, without a current run or another global. A store that fails in the
 middle of a training is given up with a warning: the model matters more than its record.
@@ -77,6 +77,29 @@ class MlflowTracker:
             for name, value in (tags or {}).items():
                 client.set_model_version_tag(MODEL, version, name, value)
         _log.info("MLflow: version %s of %s is the %s", version, MODEL, CHAMPION)
+
+    def add_report(self, folder: Path, report: Path, *, data: str) -> None:
+        """Keep a report's plots with the run that made a model folder; where no run is known, nothing is kept.
+
+        Args:
+            folder: The model folder.
+            report: What `train.report.write_report` made.
+            data: What the model was asked about; the plots are named after it.
+
+        Raises:
+            SettingsError: the store cannot be opened, or does not answer.
+        """
+        if self.uri.startswith(_SQLITE) and not Path(self.uri.removeprefix(_SQLITE)).is_file():
+            return
+        client, _ = self._open()
+        with _clear_errors(self.uri):
+            version = _version(client, _revision(load_metadata(folder)))
+            if version is None:
+                return
+            run_id = client.get_model_version(MODEL, version).run_id
+            for path in (report / "report.json", *sorted(report.glob("*.png"))):
+                client.log_artifact(run_id, str(path), f"report/{data}")
+        _log.info("MLflow: the plots are with the run of version %s of %s", version, MODEL)
 
     def _open(self) -> "tuple[MlflowClient, str]":
         """The client, and the experiment's id."""

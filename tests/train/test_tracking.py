@@ -96,6 +96,25 @@ def test_the_champion_is_the_version_that_was_crowned_last(
     assert client.get_model_version_by_alias(MODEL, CHAMPION).version == champion.version
 
 
+def test_the_plots_of_a_report_are_kept_with_the_models_run(
+    client: Any, uri: str, tracked: tuple[Path, str], tmp_path: Path
+) -> None:
+    report = tmp_path / "report"
+    report.mkdir()
+    for name in ("report.json", "roc.png", "index.html"):
+        (report / name).write_bytes(name.encode())
+    tracker = MlflowTracker(uri)
+    tracker.add_report(tracked[0], report, data="tints")
+    kept = {entry.path for entry in client.list_artifacts(tracked[1], "report/tints")}
+    assert kept == {"report/tints/report.json", "report/tints/roc.png"}, "the page has pictures in it: it is not kept"
+    tracker.add_report(complete_folder(tmp_path / "unknown", weights=b"unknown"), report, data="tints")
+
+
+def test_a_report_alone_makes_no_store(tmp_path: Path) -> None:
+    MlflowTracker(f"sqlite:///{tmp_path}/mlflow.db").add_report(tmp_path / "model", tmp_path / "report", data="tints")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt(), "KILLED"), (ValueError("no"), "FAILED")])
 def test_a_run_that_ends_badly_says_so(client: Any, uri: str, error: BaseException, status: str) -> None:
     with pytest.raises(type(error)), MlflowTracker(uri).run(inputs(status)):

@@ -9,7 +9,10 @@ from catdog.errors import SettingsError
 from catdog.settings import load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from train.features import Frozen
+    from train.mlflow_tracking import MlflowTracker
     from train.overlay import Overlay
     from train.repository import ModelRepository
 
@@ -82,10 +85,15 @@ def open_repository(arguments: argparse.Namespace) -> "ModelRepository":
 
 
 def crown(folder: Path, **tags: str) -> None:
-    """Make it MLflow's champion too; what was done stays done if MLflow cannot be told."""
+    """Make it MLflow's champion too."""
+    tell_mlflow(lambda tracker: tracker.crown(folder, tags))
+
+
+def tell_mlflow(tell: "Callable[[MlflowTracker], None]") -> None:
+    """Note something that is done; it stays done if MLflow cannot be told."""
     from train.mlflow_tracking import MlflowTracker  # noqa: PLC0415
 
     try:
-        MlflowTracker(load_settings().mlflow_tracking_uri).crown(folder, tags)
+        tell(MlflowTracker(load_settings().mlflow_tracking_uri))
     except SettingsError as error:
         print(f"warning: {error}", file=sys.stderr)

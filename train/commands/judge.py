@@ -11,6 +11,7 @@ from train.commands.arguments import (
     frozen,
     named_folder,
     read_overlay,
+    tell_mlflow,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     add("--report", type=Path, metavar="DIR",
         help="write a report to look at: plots, kinds of picture, worst mistakes; not for the repository")  # fmt: skip
     add("--update-card", action="store_true", help="with --report: put its plots into the model folder and its card")
+    add("--no-tracking", action="store_true", help="with --report: keep no plots in MLflow, with the model's run")
     parser.set_defaults(run=_evaluate)
 
 
@@ -99,6 +101,9 @@ def _write_report(answered: "Answered", arguments: argparse.Namespace) -> None:
     from train.report import put_into_card, write_report  # noqa: PLC0415
 
     report = write_report(answered, arguments.report)
+    if not arguments.no_tracking:
+        data = Path(answered.source.title).name
+        tell_mlflow(lambda tracker: tracker.add_report(arguments.model, arguments.report, data=data))
     if arguments.update_card:
         put_into_card(arguments.model, arguments.report, report)
 
