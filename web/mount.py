@@ -6,6 +6,7 @@ import gradio as gr
 from fastapi import FastAPI
 from starlette.routing import BaseRoute, Mount
 
+from web.asset_cache import AssetCache
 from web.gradio_gate import GradioGate
 from web.gradio_memory import bound_memory
 from web.i18n import create_i18n
@@ -53,7 +54,7 @@ def mount_page(
     mount = app.router.routes[-1]
     assert isinstance(mount, Mount)
     page = PageHead(mount.app, labels=lambda: parts.service.live.model.labels)
-    mount.app = GradioGate(
+    gate = GradioGate(
         page,
         routes=routes,
         uploads=parts.uploads,
@@ -62,3 +63,4 @@ def mount_page(
         functions=frozenset(str(event.api_name) for event in demo.fns.values() if event.api_visibility == "public"),
         unfetched=bound_memory(demo),
     )
+    mount.app = AssetCache(gate)

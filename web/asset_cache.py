@@ -1,0 +1,87 @@
+"""Gradio's scripts and style sheets: compressed once, where Gradio would do it again for every visitor."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_BELOW = "/assets/"
+_ALL_BYTES, _LARGEST_BYTES = 2_000_000, 200_000
+"""The page needs about 300 kB."""
+_FOREVER = "public, max-age=31536000, immutable"
+_ENCODINGS = ("br", "gzip")  # in the order in which Gradio prefers them
+_HEADERS = frozenset((b"content-type", b"content-encoding", b"content-length", b"cache-control", b"etag", b"vary"))
+
+_Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Answer:
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    body: bytes = b""
+    is_whole: bool = False
+
+
+class AssetCache:
+    """ASGI app around Gradio's: keeps the files that were asked for last, and lets browsers keep them for good.
+
+    Both may, since every file's name has the hash of its content in it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._kept: OrderedDict[_Key, _Answer] = OrderedDict()
+        self._bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer from memory, or pass the request on and remember the answer."""
+        if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(_BELOW):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        accepted = headers.get("Accept-Encoding", "")
+        key = scope["path"], next((each for each in _ENCODINGS if each in accepted), "")
+        in_whole = "Range" not in headers
+        if in_whole and (kept := self._kept.get(key)):
+            self._kept.move_to_end(key)
+            await send({"type": "http.response.start", "status": 200, "headers": list(kept.headers)})
+            await send({"type": "http.response.body", "body": kept.body})
+            return
+        recording = _Recording(send)
+        await self._app(scope, receive, recording.send)
+        if in_whole and recording.answer.is_whole:
+            self._keep(key, recording.answer)
+
+    def _keep(self, key: _Key, answer: _Answer) -> None:
+        self._bytes += _size(key, answer)
+        if (same := self._kept.pop(key, None)) is not None:  # two visitors asked at once
+            self._bytes -= _size(key, same)
+        self._kept[key] = answer
+        while self._bytes > _ALL_BYTES:
+            self._bytes -= _size(*self._kept.popitem(last=False))
+
+
+class _Recording:
+    """Passes an answer on and keeps a copy, if it is a whole file that is not too large."""
+
+    def __init__(self, send: Send) -> None:
+        self.answer = _Answer()
+        self._send = send
+        self._is_file = False
+
+    async def send(self, message: Message) -> None:
+        """Take one message of the answer."""
+        if message["type"] == "http.response.start" and message["status"] == 200:  # noqa: PLR2004
+            MutableHeaders(scope=message)["Cache-Control"] = _FOREVER
+            self._is_file = True
+            self.answer.headers = [pair for pair in message["headers"] if pair[0] in _HEADERS]
+        elif message["type"] == "http.response.body" and self._is_file:
+            self.answer.body += message.get("body", b"")
+            self._is_file = len(self.answer.body) <= _LARGEST_BYTES
+            self.answer.is_whole = self._is_file and not message.get("more_body", False)
+        await self._send(message)
+
+
+def _size(key: _Key, answer: _Answer) -> int:
+    return len(key[0]) + len(answer.body)
