@@ -5,7 +5,7 @@ from gradio.i18n import I18nData
 
 from web.texts import LANGUAGES
 
-_KEYS = ("photo", "drop", "url", "url_placeholder", "right", "wrong", "why", "take_back", "audit")
+_KEYS = ("photo", "drop", "url", "url_placeholder", "right", "wrong", "why", "take_back", "audit", "waiting")
 
 
 def create_i18n() -> gr.I18n:

@@ -57,7 +57,7 @@ def build_page(parts: PageParts) -> gr.Blocks:
     labels = service.live.model.labels
     blocks = gr.Blocks(title=texts.title(labels), analytics_enabled=False)
     words = page_texts(parts, texts)
-    header_text, ways_text, examples_text, _, _, consent_text, about_text, foot_text = words
+    header_text, ways_text, examples_text, _, consent_text, about_text, foot_text = words
     with blocks:
         header = gr.HTML(header_text, elem_id="header")
         for warning in parts.warnings:
@@ -76,7 +76,7 @@ def build_page(parts: PageParts) -> gr.Blocks:
         pressed = _connect(widgets, events)
         if service.confirms_late:
             _connect_saving(widgets, events, pressed)
-        worded = [header, ways, examples, widgets.answer, widgets.question, kept, about, foot]
+        worded = [header, ways, examples, widgets.question, kept, about, foot]
         blocks.load(events.on_load, None, worded, **_DIRECT)
         api(events.classify, api_name="classify")
         api(events.wrong_label, api_name="wrong_label")
@@ -114,7 +114,8 @@ def _inputs(ways_text: str) -> tuple[gr.Image, gr.HTML, gr.HTML, gr.Textbox]:
 
 def _answer(texts: Texts, consent_text: str) -> tuple[dict[str, Any], gr.HTML]:
     """Where the answer appears, and where the person answers in turn; and what is told about keeping photos."""
-    answer = gr.HTML(message_html(texts.waiting, kind="waiting"), elem_id="answer")
+    waiting = message_html("{}", kind="waiting").format(translated("waiting"))  # the browser fills the words in
+    answer = gr.HTML(waiting, elem_id="answer")
     with gr.Column(visible=False, elem_id="ask") as ask:
         with gr.Row(elem_id="ask-line"):
             question = gr.HTML(f"<p>{texts.question}</p>", elem_id="question")

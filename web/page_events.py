@@ -69,12 +69,10 @@ class PageEvents:
         """The page was opened, in some language; the model may be another one than when the page was built.
 
         Returns:
-            Values for: header, ways, examples, answer, question, consent, about, foot.
+            Values for: header, ways, examples, question, consent, about, foot. A photo may have been answered
+            meanwhile, so the answer's place is none of them.
         """
-        texts = self._texts_of(request)
-        header, ways, examples, answer, *rest = page_texts(self._parts, texts)
-        # A photo may have been answered meanwhile: what already stands there in this language is not written again.
-        return [header, ways, examples, gr.skip() if texts == self._texts else answer, *rest]
+        return page_texts(self._parts, self._texts_of(request))
 
     async def on_photo(self, file: Any, consents: Any, request: gr.Request | None = None) -> Updates:
         """A photo was dropped, chosen, pasted or snapped; None when it was removed."""
@@ -236,7 +234,6 @@ def page_texts(parts: PageParts, texts: Texts) -> Updates:
         header_html(model.labels, texts),
         ways_html(texts),
         examples_html(parts.examples, texts),
-        message_html(texts.waiting, kind="waiting"),
         f"<p>{escape(texts.question)}</p>",
         f"<p>{escape(consent(parts.retention, texts))}</p>",
         about_html(model, texts),

@@ -106,6 +106,15 @@ def test_memory_is_bounded_and_the_files_of_the_page_stay() -> None:
     assert files.asked["/assets/0.js"] == 2, "what nobody asked for again had to go"
 
 
+def test_many_small_files_are_not_kept_either() -> None:
+    files = Files(10)
+    app = AssetCache(files)
+    for number in range(2500):
+        ask(app, f"/assets/{number}.js")
+    ask(app, "/assets/0.js")
+    assert files.asked["/assets/0.js"] == 2
+
+
 def test_a_file_that_is_too_large_is_passed_on_whole() -> None:
     files = Files(300_000, pieces=4)
     app = AssetCache(files)

@@ -240,11 +240,27 @@ def test_the_page_speaks_german_to_germans(browser: Browser, server: Server) -> 
     context = browser.new_context(locale="de-DE")
     page = opened(context, server)
     expect(page.locator("h1")).to_have_text("Red, green oder blue?")
+    expect(page.locator("#answer .waiting")).to_have_text("Hier erscheint die Antwort.")
     expect(page.locator("#photo")).to_contain_text("Fotos auswählen oder hier ablegen")
     choose(page, encoded(picture("red")))
     expect(page.locator("#answer .sureness")).to_have_text("zu > 99,9 % sicher")
     expect(page.locator("#wrong")).to_have_text("Falsch")
     expect(page.locator("html")).to_have_attribute("lang", "de")
+    context.close()
+
+
+def test_an_early_answer_stays_when_the_words_of_the_page_come_late(browser: Browser, server: Server) -> None:
+    context = browser.new_context(locale="de-DE")
+    page = context.new_page()
+    held: list[Route] = []
+    page.route("**/gradio_api/run/predict", lambda route: route.continue_() if held else held.append(route))
+    page.goto(server.url)
+    choose(page, encoded(picture("red")))
+    expect(verdict(page)).to_have_text("Red")
+    expect(page.locator("h1")).to_have_text("Red, green or blue?")
+    held[0].continue_()
+    expect(page.locator("h1")).to_have_text("Red, green oder blue?")
+    expect(verdict(page)).to_have_text("Red")
     context.close()
 
 
