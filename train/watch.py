@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from catdog.allocator import trim
 from catdog.errors import DataError, FeedbackError, GateRefusedError, HubError, SettingsError
 from catdog.metadata import METADATA_FILE
 from catdog.settings import Settings
@@ -110,6 +111,7 @@ def watch(
                 _log.info("%s", done.report.as_text())
         except (DataError, FeedbackError, GateRefusedError, HubError) as error:
             _log.error("%s", error)
+        trim()  # a training keeps what it frees, and the next one may be days away
         wait(every_s)
 
 

@@ -26,12 +26,14 @@ before = resident_mb()
 block = numpy.ones(int(sys.argv[2]) * 125_000)
 during = resident_mb()
 del block
-print(round(during - before), round(during - resident_mb()))
+given_back = during - resident_mb()
+allocator.trim()
+print(round(during - before), round(given_back), round(during - resident_mb()))
 """
 
 
-def _taken_and_given_back(function: str) -> tuple[int, int]:
-    """Megabytes that a large block takes from the system, and gives back when it is freed."""
+def _taken_and_given_back(function: str) -> tuple[int, int, int]:
+    """Megabytes that a large block takes from the system, gives back when it is freed, and has given back after `trim`."""
     if not Path("/proc/self/statm").is_file():
         pytest.skip("memory is read from /proc, which is not there")
     command = [sys.executable, "-c", _SCRIPT, function, str(_MB)]
@@ -39,17 +41,18 @@ def _taken_and_given_back(function: str) -> tuple[int, int]:
     if done.returncode == 3:
         pytest.skip("this C library is not glibc")
     assert not done.stderr
-    taken, given_back = map(int, done.stdout.split())
-    return taken, given_back
+    taken, given_back, trimmed = map(int, done.stdout.split())
+    return taken, given_back, trimmed
 
 
 def test_a_server_gives_large_blocks_back_at_once() -> None:
-    taken, given_back = _taken_and_given_back("return_memory_at_once")
+    taken, given_back, _ = _taken_and_given_back("return_memory_at_once")
     assert taken > 0.9 * _MB
     assert given_back > 0.9 * _MB
 
 
 def test_training_uses_freed_blocks_again_instead_of_asking_for_new_ones() -> None:
-    taken, given_back = _taken_and_given_back("keep_freed_memory")
+    taken, given_back, trimmed = _taken_and_given_back("keep_freed_memory")
     assert taken < 0.1 * _MB
     assert given_back < 0.1 * _MB
+    assert trimmed > 0.9 * _MB, "the memory is the system's again once somebody says so"
