@@ -14,7 +14,7 @@ BUSY_MS = 10_000
 """How long to wait for another process that is writing."""
 _LOG_PAGES = 300
 """So long the log grows before it is moved into the database, which holds up whoever writes: among a million rows each
-page lies somewhere else, and SQLite's own 1000 take twice as long at once."""
+page lies somewhere else, and SQLite's own 1000 take nearly twice as long at once."""
 
 # Applied in order; `PRAGMA user_version` counts those that were. To change the schema, append: never edit.
 # Pictures have a table of their own, so that counting rows does not read them.

@@ -1,7 +1,7 @@
 """Gradio's scripts and style sheets: compressed once, where Gradio would do it again for every visitor."""
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,11 +17,9 @@ _HEADERS = frozenset((b"content-type", b"content-encoding", b"content-length", b
 _Key = tuple[str, str]
 
 
-@dataclass(slots=True)
-class _Answer:
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    body: bytes = b""
-    is_whole: bool = False
+class _File(NamedTuple):
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
 
 
 class AssetCache:
@@ -32,7 +30,7 @@ class AssetCache:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._kept: OrderedDict[_Key, _Answer] = OrderedDict()
+        self._kept: OrderedDict[_Key, _File] = OrderedDict()
         self._bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,14 +49,14 @@ class AssetCache:
             return
         recording = _Recording(send)
         await self._app(scope, receive, recording.send)
-        if in_whole and recording.answer.is_whole:
-            self._keep(key, recording.answer)
+        if in_whole and recording.file:
+            self._keep(key, recording.file)
 
-    def _keep(self, key: _Key, answer: _Answer) -> None:
-        self._bytes += _size(key, answer)
+    def _keep(self, key: _Key, file: _File) -> None:
+        self._bytes += _size(key, file)
         if (same := self._kept.pop(key, None)) is not None:  # two visitors asked at once
             self._bytes -= _size(key, same)
-        self._kept[key] = answer
+        self._kept[key] = file
         while self._bytes > _ALL_BYTES:
             self._bytes -= _size(*self._kept.popitem(last=False))
 
@@ -67,22 +65,26 @@ class _Recording:
     """Passes an answer on and keeps a copy, if it is a whole file that is not too large."""
 
     def __init__(self, send: Send) -> None:
-        self.answer = _Answer()
+        self.file: _File | None = None
+        """The copy, once the answer is complete."""
         self._send = send
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body = bytearray()
         self._is_file = False
 
     async def send(self, message: Message) -> None:
         """Take one message of the answer."""
         if message["type"] == "http.response.start" and message["status"] == 200:  # noqa: PLR2004
             MutableHeaders(scope=message)["Cache-Control"] = _FOREVER
+            self._headers = [pair for pair in message["headers"] if pair[0] in _HEADERS]
             self._is_file = True
-            self.answer.headers = [pair for pair in message["headers"] if pair[0] in _HEADERS]
         elif message["type"] == "http.response.body" and self._is_file:
-            self.answer.body += message.get("body", b"")
-            self._is_file = len(self.answer.body) <= _LARGEST_BYTES
-            self.answer.is_whole = self._is_file and not message.get("more_body", False)
+            self._body += message.get("body", b"")
+            self._is_file = len(self._body) <= _LARGEST_BYTES
+            if self._is_file and not message.get("more_body", False):
+                self.file = _File(self._headers, bytes(self._body))
         await self._send(message)
 
 
-def _size(key: _Key, answer: _Answer) -> int:
-    return _ENTRY_BYTES + len(key[0]) + len(answer.body)
+def _size(key: _Key, file: _File) -> int:
+    return _ENTRY_BYTES + len(key[0]) + len(file.body)
