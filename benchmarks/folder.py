@@ -14,8 +14,9 @@ from pathlib import Path
 
 from benchmarks.bench_pictures import ROOT, photos, usual, written
 from benchmarks.bench_report import Section, circumstances, ratios, spread, table
-from catdog.images import decode_image, preprocess
+from catdog.images import decode_image
 from catdog.model import Model
+from catdog.preprocessing import preprocess
 
 NAME = "folder"
 _PHOTOS, _FEW = 1000, 4

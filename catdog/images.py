@@ -1,4 +1,4 @@
-"""Photo bytes to pixels: decoding what strangers send, and the preprocessing that a model's metadata asks for."""
+"""Photo bytes to pixels: decoding what strangers send."""
 
 import io
 import math
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from catdog.containers import exif_orientation, is_heic, strip
@@ -158,28 +157,6 @@ def read_image(path: Path, *, limits: ImageLimits | None = None, side: int = DEC
     return decode_image(data, limits=limits, side=side)
 
 
-def preprocess(image: Image.Image, spec: Preprocessing) -> npt.NDArray[np.float32]:
-    """Turn an RGB image into what the network expects: resized, cropped, scaled and normalised.
-
-    The same as timm's evaluation transform for this specification, but only the crop is resampled: a very long and
-    thin image costs no more than a square one.
-
-    Returns:
-        Array of shape (3, side, side), where side is the specification's input size.
-    """
-    size = (spec.input_size, spec.input_size)
-    resized = image.resize(size, Image.Resampling[spec.interpolation.upper()], box=crop_box(image.size, spec))
-    scale = 1.0 / (255.0 * np.asarray(spec.std, dtype=np.float32))
-    offset = -np.asarray(spec.mean, dtype=np.float32) / np.asarray(spec.std, dtype=np.float32)
-    pixels = np.empty((len(scale), *size), dtype=np.float32)
-    for channel, name in enumerate("RGB"):  # a plane at a time: three times as fast as pixel by pixel
-        plane = pixels[channel]
-        plane[...] = np.frombuffer(resized.tobytes("raw", name), dtype=np.uint8).reshape(size)
-        plane *= scale[channel]
-        plane += offset[channel]
-    return pixels
-
-
 def to_jpeg(image: Image.Image, *, max_side: int = DECODED_SIDE, quality: int = 90) -> bytes:
     """Encode an RGB image as a JPEG without metadata, its longer side at most `max_side` pixels."""
     scale = max_side / max(image.size)
@@ -261,25 +238,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         white.paste(rgba, mask=rgba)
         return white
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def crop_box(size: tuple[int, int], spec: Preprocessing) -> tuple[float, float, float, float]:
-    """The part of an image of `size` (width, height) that the network sees: left, top, right, bottom in its pixels.
-
-    `center` scales the shorter side to the input size divided by `crop_pct` and cuts the middle out; `squash` takes
-    the image whatever its shape. Rounding follows timm and torchvision, so that both give the same pixels.
-    """
-    width, height = size
-    side = spec.input_size
-    short = math.floor(side / spec.crop_pct)
-    if spec.crop_mode == "squash":
-        scaled_width = scaled_height = short
-    else:
-        scaled_width = int(short * width / height) if width > height else short
-        scaled_height = int(short * height / width) if height > width else short
-    left, top = round((scaled_width - side) / 2), round((scaled_height - side) / 2)
-    across, down = width / scaled_width, height / scaled_height
-    return left * across, top * down, (left + side) * across, (top + side) * down
 
 
 def _millions(count: float) -> str:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
-from catdog.images import preprocess
 from catdog.metadata import Preprocessing
+from catdog.preprocessing import crop_box, standardize
 
 FILE = Path(__file__).with_name("preprocessing.jsonl")
 SIZES = ((200, 200), (333, 500), (61, 40), (499, 375), (9, 700), (256, 256), (271, 269))
@@ -46,6 +47,12 @@ def specs() -> list[Preprocessing]:
     return [*found, served]
 
 
+def by_pillow(image: Image.Image, spec: Preprocessing) -> npt.NDArray[np.float32]:
+    """What the network gets, resampled by Pillow: the app's other way to resample may differ by a grey level."""
+    size, method = (spec.input_size, spec.input_size), Image.Resampling[spec.interpolation.upper()]
+    return standardize(image.resize(size, method, box=crop_box(image.size, spec)), spec)
+
+
 def vectors() -> list[dict[str, Any]]:
     """What Python makes of each picture, by size and specification."""
     return [
@@ -53,7 +60,7 @@ def vectors() -> list[dict[str, Any]]:
             "width": width,
             "height": height,
             "spec": spec.model_dump(mode="json"),
-            "sha256": hashlib.sha256(preprocess(generated(width, height), spec).tobytes()).hexdigest(),
+            "sha256": hashlib.sha256(by_pillow(generated(width, height), spec).tobytes()).hexdigest(),
         }
         for spec, sizes in zip(specs(), [*[SIZES[:3]] * 8, SIZES], strict=True)
         for width, height in sizes

@@ -1,4 +1,4 @@
-"""Decoding what strangers send, and the preprocessing."""
+"""Decoding what strangers send."""
 
 import io
 import struct
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from catdog.errors import ImageTooLargeError, UnreadableImageError
-from catdog.images import DECODED_SIDE, ImageLimits, decode_image, decoded_side, preprocess, read_image, to_jpeg
+from catdog.images import DECODED_SIDE, ImageLimits, decode_image, decoded_side, read_image, to_jpeg
 from catdog.metadata import Preprocessing
 from tests.toy import encoded, picture
 
@@ -179,28 +179,6 @@ def test_too_many_pixels_are_refused_from_the_header(size: tuple[int, int]) -> N
 def test_too_many_bytes_are_refused() -> None:
     with pytest.raises(ImageTooLargeError, match="MB"):
         decode_image(encoded(picture("red")), limits=ImageLimits(max_bytes=100))
-
-
-def test_a_very_long_and_thin_image_costs_no_memory_to_preprocess() -> None:
-    array = preprocess(picture("red", (60_000, 2)), SPEC)
-    assert array.shape == (3, 32, 32)
-
-
-def test_preprocessing_keeps_the_middle_or_squashes_as_the_metadata_says() -> None:
-    wide = picture("blue", (300, 100))
-    wide.paste("red", (100, 0, 200, 100))
-    centred = preprocess(wide, SPEC)
-    assert np.allclose(centred[0, :, 1:-1], 1.0, atol=0.02)
-    squashed = preprocess(wide, SPEC.model_copy(update={"crop_mode": "squash"}))
-    assert np.allclose(squashed[0, :, :8], -1.0, atol=0.02)
-    assert np.allclose(squashed[0, :, 14:18], 1.0, atol=0.02)
-
-
-def test_preprocessing_normalises_with_mean_and_std() -> None:
-    spec = SPEC.model_copy(update={"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.4)})
-    array = preprocess(picture((255, 0, 51)), spec)
-    assert array.dtype == np.float32
-    assert np.allclose(array.mean(axis=(1, 2)), [(1 - 0.4) / 0.2, -0.5 / 0.3, (0.2 - 0.6) / 0.4], atol=1e-5)
 
 
 def test_a_stored_jpeg_is_small_and_has_no_metadata() -> None:

@@ -12,9 +12,9 @@ import onnx
 import pytest
 
 from catdog.errors import ModelError
-from catdog.images import preprocess
 from catdog.metadata import METADATA_FILE, ONNX_FILE, FileHash, hash_file, load_metadata, write_metadata
 from catdog.model import Model
+from catdog.preprocessing import preprocess
 from tests.toy import picture, toy_model
 
 
