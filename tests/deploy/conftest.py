@@ -92,7 +92,9 @@ class Runner:
             if not self.api.repo_exists(SPACE, repo_type="space"):
                 continue
             head = str(self.api.space_info(SPACE).sha)
-            if head not in self.commits and self.api.file_exists(SPACE, "app.py", repo_type="space"):
+            if head in self.commits:
+                continue
+            if self.api.file_exists(SPACE, "app.py", repo_type="space", revision=head):
                 self.commits.append(head)
                 self._start(head)
 
