@@ -7,6 +7,7 @@ from html import escape
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from web.page_assets import SCRIPTS
 from web.texts import ENGLISH
 
 # Gradio puts the page together bit by bit, and brings the style sheet late: nothing is shown before it is at its place.
@@ -15,6 +16,7 @@ _STYLE = (
     ".gradio-container:not(:has(#foot p):has(#url input):has(#photo [data-testid=image])) :is(main,footer)"
     "{visibility:hidden}</style>"
 )
+_PRELOADED = "".join(f'<link rel="modulepreload" href="./assets/{name}">' for name in SCRIPTS)
 _GRADIO = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*|<link\s+rel="icon"[^>]*>\s*', re.IGNORECASE)
 
 
@@ -51,7 +53,7 @@ def head_html(labels: Sequence[str], base: str) -> str:
         f'<meta property="og:title" content="{title}"><meta property="og:description" content="{about}">'
         f'<meta property="og:image" content="{image}"><meta property="og:image:width" content="1200">'
         '<meta property="og:image:height" content="630"><meta name="twitter:card" content="summary_large_image">'
-        f'<script type="module" src="./page/page.js"></script>{_STYLE}'
+        f'<script type="module" src="./page/page.js"></script>{_PRELOADED}{_STYLE}'
     )
 
 
