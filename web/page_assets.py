@@ -32,6 +32,7 @@ SCRIPTS = (
     "shared-cH3oJBDc.js",
     "Index-BvgenQIA.js",
 )
-"""The browser is told of all at once (`rel="modulepreload"`), where it would learn of most from those before them. Names
-hold a hash of what is in the file: they belong to the version of Gradio that `pyproject.toml` pins, and
+"""The browser is told of all at once (`rel="modulepreload"`), where it would learn of most from those before them.
+
+Names hold a hash of what is in the file: they belong to the version of Gradio that `pyproject.toml` pins, and
 `tests/web/test_page_assets.py` says what to write here for another one."""
