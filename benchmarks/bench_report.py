@@ -54,8 +54,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:
-    """Median, and smallest and largest in brackets."""
+    """Median, and smallest and largest in brackets where there are several."""
     middle, low, high = statistics.median(values), min(values), max(values)
+    if len(values) == 1:
+        return f"{middle:.{digits}f}"
     return f"{middle:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
 
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from PIL import Image
 
 from benchmarks.bench_pictures import jpeg, photos, usual, written
 from benchmarks.bench_plot import Panel
-from benchmarks.bench_report import Section, circumstances, table
+from benchmarks.bench_report import Section, circumstances, spread, table
 from benchmarks.bench_servers import ours, start
 from catdog.images import decode_image
 from catdog.model import Model
@@ -28,6 +28,7 @@ from feedback.journal import JOURNAL_FILE, Journal
 from feedback.row import FeedbackRow, Source, new_row
 
 NAME = "journal"
+_OURS = "journal"
 _THREADS = 16
 _SMALL_SIDE = 96
 """Pixels of a picture whose JPEG has about 2 kB."""
@@ -42,14 +43,15 @@ class Effort:
     """How much to do."""
 
     sizes: Sequence[int]
+    rounds: int
     appends: int
     paced: int
     flags: int
     seconds: float
 
 
-FULL = Effort(sizes=(1_000, 1_000_000), appends=3000, paced=2000, flags=16, seconds=6.0)
-QUICK = Effort(sizes=(100, 1_000), appends=32, paced=16, flags=2, seconds=0.5)
+FULL = Effort(sizes=(1_000, 1_000_000), rounds=5, appends=3000, paced=2000, flags=16, seconds=6.0)
+QUICK = Effort(sizes=(100, 1_000), rounds=1, appends=32, paced=16, flags=2, seconds=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +71,13 @@ def measure(model: Path, *, quick: bool) -> Section:
         "call returns (fsync), CSVLogger's are not."
     )
     lines = [circumstances(), "", about, ""]
-    rows = []
-    rates: dict[str, list[float]] = {}
-    for size in effort.sizes:
-        for name, keep in (("journal", _journal), ("CSVLogger", _csv_logger)):
-            with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-                found = keep(Path(folder), size, effort, model)
-            rates[f"{name}\n{size:,} rows"] = [next(iter(found.values())).rows_per_s]
-            for how, kept in found.items():
-                print(f"{name}, {size} rows, {how}: {kept}", flush=True)
-                told = (f"{kept.rows_per_s:.0f}", f"{kept.median_ms:.1f}", f"{kept.p99_ms:.1f}")
-                rows.append([name, f"{size:,}", how, *told])
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        found = {**_journals(Path(folder), effort, model), **_csv_loggers(Path(folder), effort)}
+    rows = [
+        [name, f"{size:,}", how, spread([each.rows_per_s for each in kept], 1 if name != _OURS else 0),
+         spread([each.median_ms for each in kept]), spread([each.p99_ms for each in kept])]
+        for (name, size, how), kept in found.items()
+    ]  # fmt: skip
     lines += table(["", "rows that are there", "asked for", "rows/s", "median ms", "p99 ms"], rows)
     lines += [
         "",
@@ -89,37 +87,56 @@ def measure(model: Path, *, quick: bool) -> Section:
         ),
         "",
     ]
+    rates = {
+        f"{name}\n{size:,} rows": [each.rows_per_s for each in kept]
+        for (name, size, how), kept in found.items()
+        if how == _FAST
+    }
     panels = [Panel("rows kept a second", rates)]
     return Section(NAME, "Keeping feedback", [*lines, *_route(model, effort)], panels=panels)
 
 
-def _journal(folder: Path, size: int, effort: Effort, model: Path) -> dict[str, Kept]:
-    rows = _rows(model, effort.appends + effort.paced + 1)
-    with Journal.open(folder) as journal:
-        journal.append(rows.pop())
-    _fill(folder / JOURNAL_FILE, size)
-    with Journal.open(folder) as journal:
-        found = {
-            _FAST: _in_threads(journal.append, rows[: effort.appends]),
-            f"{_GOAL_PER_S:.0f}/s": _in_threads(journal.append, rows[effort.appends :], per_s=_GOAL_PER_S),
-        }
-    with closing(sqlite3.connect(folder / JOURNAL_FILE)) as db:
-        (there,) = db.execute("SELECT count(*) FROM rows").fetchone()
-    if there != size + len(rows):
-        raise SystemExit(f"journal: {there} rows are there, not {size + len(rows)}")
+def _journals(folder: Path, effort: Effort, model: Path) -> dict[tuple[str, int, str], list[Kept]]:
+    """Journals of all sizes, in turns."""
+    each = effort.appends + effort.paced
+    found: dict[tuple[str, int, str], list[Kept]] = {}
+    with ExitStack() as opened:
+        journals = {size: opened.enter_context(_filled(folder / str(size), size, model)) for size in effort.sizes}
+        for number in range(effort.rounds):
+            rows = _rows(model, each, seed=number + 1)
+            for size, journal in journals.items():
+                fast = _in_threads(journal.append, rows[: effort.appends])
+                paced = _in_threads(journal.append, rows[effort.appends :], per_s=_GOAL_PER_S)
+                for how, kept in ((_FAST, fast), (f"{_GOAL_PER_S:.0f}/s", paced)):
+                    found.setdefault((_OURS, size, how), []).append(kept)
+                    print(f"round {number}: journal, {size} rows, {how}: {kept}", flush=True)
+    for size in effort.sizes:
+        with closing(sqlite3.connect(folder / str(size) / JOURNAL_FILE)) as db:
+            (there,) = db.execute("SELECT count(*) FROM rows").fetchone()
+        if there != size + effort.rounds * each:
+            raise SystemExit(f"journal: {there} rows are there, not {size + effort.rounds * each}")
     return found
 
 
-def _rows(model: Path, count: int) -> list[FeedbackRow]:
-    """Rows with pictures that differ."""
+def _filled(folder: Path, size: int, model: Path) -> Journal:
+    """A journal with so many rows."""
+    folder.mkdir()
+    with Journal.open(folder) as journal:
+        journal.append(_rows(model, 1, seed=0)[0])
+    _fill(folder / JOURNAL_FILE, size)
+    return Journal.open(folder)
+
+
+def _rows(model: Path, count: int, *, seed: int) -> list[FeedbackRow]:
+    """Rows with pictures that differ, from those of other seeds as well."""
     served = Model.load(model)
-    noise = np.random.default_rng(0).integers(0, 60, (count, 6, 6, 3), dtype=np.uint8)
+    noise = np.random.default_rng(seed).integers(0, 60, (count, 6, 6, 3), dtype=np.uint8)
     pictures = [Image.fromarray(each).resize((_SMALL_SIDE, _SMALL_SIDE)) for each in noise]
     prediction = served.predict(pictures[0])
     return [
         new_row(
-            prediction=prediction, picture=picture, corrected_label=served.labels[0], request_id=f"request-{number}",
-            source=Source.API, client=f"client-{number % 100}",
+            prediction=prediction, picture=picture, corrected_label=served.labels[0],
+            request_id=f"request-{seed}-{number}", source=Source.API, client=f"client-{number % 100}",
         )
         for number, picture in enumerate(pictures)
     ]  # fmt: skip
@@ -172,11 +189,10 @@ def _flushing() -> str:
     )
 
 
-def _csv_logger(folder: Path, size: int, effort: Effort, model: Path) -> dict[str, Kept]:
+def _csv_loggers(folder: Path, effort: Effort) -> dict[tuple[str, int, str], list[Kept]]:
     """What Gradio's own flagging does, of the same components: a picture, a text, a label."""
     import gradio as gr  # noqa: PLC0415 - takes seconds
 
-    del model
     with gr.Blocks(analytics_enabled=False):
         components = [
             gr.Image(type="filepath", label="image"),
@@ -185,15 +201,18 @@ def _csv_logger(folder: Path, size: int, effort: Effort, model: Path) -> dict[st
         ]
     picture = folder / "picture.jpg"
     picture.write_bytes(jpeg(Image.effect_noise((_SMALL_SIDE, _SMALL_SIDE), 20).convert("RGB"), 50))
-    logger = gr.CSVLogger(verbose=False)
-    logger.setup(components, str(folder / "flagged"))
     flag = [{"path": str(picture), "orig_name": "a.jpg", "meta": {"_type": "gradio.FileData"}}, "dog", "cat"]
-    with contextlib.redirect_stdout(io.StringIO()):
-        logger.flag(flag)
-        path = next((folder / "flagged").rglob("*.csv"))
-        _fill_csv(path, size)
-        with ThreadPoolExecutor(_THREADS) as pool:
-            return {_FAST: _timed_flags(logger, flag, pool, effort.flags)}
+    found = {}
+    for size in effort.sizes:
+        logger, flagged = gr.CSVLogger(verbose=False), folder / f"flagged-{size}"
+        logger.setup(components, str(flagged))
+        with contextlib.redirect_stdout(io.StringIO()), ThreadPoolExecutor(_THREADS) as pool:
+            logger.flag(flag)
+            _fill_csv(next(flagged.rglob("*.csv")), size)
+            kept = _timed_flags(logger, flag, pool, effort.flags)
+        print(f"CSVLogger, {size} rows: {kept}", flush=True)
+        found["CSVLogger", size, _FAST] = [kept]
+    return found
 
 
 def _timed_flags(logger: "gr.CSVLogger", flag: Sequence[object], pool: ThreadPoolExecutor, count: int) -> Kept:  # type: ignore[name-defined] # noqa: F821
