@@ -15,7 +15,6 @@ from catdog.collection import Collection, Part
 from catdog.errors import ImageError, SettingsError
 from catdog.hub import LoadedModel, load_model
 from catdog.hub_files import HubFiles
-from catdog.ray_engine import score_with_ray
 from catdog.report import FORMATS, write_results
 from catdog.settings import Settings, load_settings
 
@@ -125,6 +124,8 @@ def _answers(
 ) -> Iterator[tuple[int, bytes]]:
     """Encoded answers to each part, with its number."""
     if engine == "ray" and parts:
+        from catdog.ray_engine import score_with_ray  # noqa: PLC0415 - it imports Arrow
+
         yield from score_with_ray(parts, loaded)
         return
     from catdog.results_folder import encode  # noqa: PLC0415

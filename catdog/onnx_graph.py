@@ -5,6 +5,7 @@ graph only leaves messages out: the few fields that this takes are read here, so
 `onnx`. Numbers of fields are those of <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,9 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 _GRAPH = 7  # of a model
 _NODE, _INITIALIZER, _OUTPUT, _VALUE_INFO = 1, 5, 12, 13  # of a graph
-_NODE_INPUT, _NODE_OUTPUT, _NODE_ATTRIBUTE = 1, 2, 5
-_ATTRIBUTE_GRAPHS = (6, 11)
+_NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR = 1, 2, 4
+_WITH_GRAPHS = frozenset((b"If", b"Loop", b"Scan", b"SequenceMap"))
+"""The operators that hold graphs of their own."""
 _NAME = {_INITIALIZER: 8, _OUTPUT: 1, _VALUE_INFO: 1}
 
 
@@ -32,7 +34,7 @@ def output_names(model: bytes) -> tuple[str, ...]:
     Raises:
         ValueError: it is no ONNX file.
     """
-    return tuple(_name(field) for field in _fields(_graph(model).value) if field.number == _OUTPUT)
+    return tuple(_name(field).decode() for field in _fields(_graph(model).value) if field.number == _OUTPUT)
 
 
 def cut(model: bytes, outputs: Sequence[str]) -> bytes:
@@ -43,20 +45,20 @@ def cut(model: bytes, outputs: Sequence[str]) -> bytes:
     """
     graph = _graph(model)
     fields = list(_fields(graph.value))
-    nodes = [field for field in fields if field.number == _NODE]
-    if any(map(_has_graphs, nodes)):
+    nodes = [(field, _values(field)) for field in fields if field.number == _NODE]
+    if any(not _WITH_GRAPHS.isdisjoint(node[_NODE_OPERATOR]) for _, node in nodes):
         return model  # what is inside may use names from outside
-    needed, kept = set(outputs), set()
-    for node in reversed(nodes):  # each node comes after those that it needs
-        if needed & _names(node, _NODE_OUTPUT):
-            kept.add(id(node))
-            needed |= _names(node, _NODE_INPUT)
+    needed, kept = {name.encode() for name in outputs}, set()
+    for field, node in reversed(nodes):  # each node comes after those that it needs
+        if not needed.isdisjoint(node[_NODE_OUTPUT]):
+            kept.add(id(field))
+            needed.update(node[_NODE_INPUT])
 
     def stays(field: _Field) -> bool:
         if field.number == _NODE:
             return id(field) in kept
         if field.number == _OUTPUT:
-            return _name(field) in outputs
+            return _name(field).decode() in outputs
         return field.number not in (_INITIALIZER, _VALUE_INFO) or _name(field) in needed
 
     smaller = b"".join(field.whole for field in fields if stays(field))
@@ -71,17 +73,16 @@ def _graph(model: bytes) -> _Field:
     return found[0]
 
 
-def _name(field: _Field) -> str:
-    return next(iter(_names(field, _NAME[field.number])), "")
+def _name(field: _Field) -> bytes:
+    return next((each.value for each in _fields(field.value) if each.number == _NAME[field.number]), b"")
 
 
-def _names(field: _Field, number: int) -> set[str]:
-    return {each.value.decode() for each in _fields(field.value) if each.number == number}
-
-
-def _has_graphs(node: _Field) -> bool:
-    attributes = (field for field in _fields(node.value) if field.number == _NODE_ATTRIBUTE)
-    return any(field.number in _ATTRIBUTE_GRAPHS for attribute in attributes for field in _fields(attribute.value))
+def _values(field: _Field) -> defaultdict[int, list[bytes]]:
+    """What a message holds, by the number of the field."""
+    found = defaultdict(list)
+    for each in _fields(field.value):
+        found[each.number].append(each.value)
+    return found
 
 
 def _fields(message: bytes) -> Iterator[_Field]:
