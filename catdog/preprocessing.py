@@ -15,6 +15,10 @@ except ModuleNotFoundError:  # it has no build for this kind of machine
 
 Box = tuple[float, float, float, float]
 
+_LONG = 64
+"""Of a picture that is so many times as long as the result, pixels are averaged first: between the two steps of
+resampling, a line of 8 million pixels that is squashed would take gigabytes."""
+
 _FILTERS = {"bilinear": ("bilinear", 1), "bicubic": ("catmull_rom", 2), "lanczos": ("lanczos3", 3)}
 """The fast resampler's name of a filter, and how many pixels of the coarser picture it takes in to each side."""
 
@@ -76,6 +80,7 @@ def _resampled(image: Image.Image, side: int, box: Box, interpolation: str) -> I
     In two steps, rows first, because that is Pillow's order: all but a few in a thousand values are then Pillow's, and
     those differ by a grey level or two.
     """
+    image, box = _shortened(image, box, _LONG * side)
     if simd is None or interpolation not in _FILTERS:
         return image.resize((side, side), Image.Resampling[interpolation.upper()], box=box)
     left, top, right, bottom = box
@@ -92,3 +97,12 @@ def _resampled(image: Image.Image, side: int, box: Box, interpolation: str) -> I
     ):
         resizer.resize_pil(source, target, simd.ResizeOptions(method, crop_box=part))
     return square
+
+
+def _shortened(image: Image.Image, box: Box, most: int) -> tuple[Image.Image, Box]:
+    """A picture of which the box has less than twice `most` pixels each way, and where the box is then."""
+    left, top, right, bottom = box
+    across, down = max(1, int((right - left) // most)), max(1, int((bottom - top) // most))
+    if across == down == 1:
+        return image, box
+    return image.reduce((across, down)), (left / across, top / down, right / across, bottom / down)

@@ -1,5 +1,7 @@
 """From pixels to what the network gets."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -16,6 +18,8 @@ SPEC = Preprocessing(
     input_size=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bilinear", crop_pct=1.0, crop_mode="center"
 )
 GREY_LEVEL = 1 / 127.5
+SQUASHED = SPEC.model_copy(update={"crop_mode": "squash", "input_size": 256})
+ADDRESS_SPACE = 2_000_000_000
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 
 
@@ -83,6 +87,22 @@ def test_the_crop_is_within_the_picture_whatever_the_rounding(crop_mode: str, si
         assert 0 <= top < bottom <= height, (width, height)
         assert left + (right - left) <= width, (width, height)
         assert top + (bottom - top) <= height, (width, height)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("size", [(2, 4_000_000), (4_000_000, 2)])
+def test_a_squashed_line_of_millions_of_pixels_takes_little_memory(size: tuple[int, int], fast: bool) -> None:
+    lines = (
+        "import resource; from PIL import Image; from catdog import preprocessing",
+        "from catdog.metadata import Preprocessing",
+        f"preprocessing.simd = preprocessing.simd if {fast} else None",
+        f"image, spec = Image.new('RGB', {size}, 'red'), Preprocessing.model_validate({SQUASHED.model_dump()!r})",
+        f"resource.setrlimit(resource.RLIMIT_AS, ({ADDRESS_SPACE}, {ADDRESS_SPACE}))",
+        "pixels = preprocessing.preprocess(image, spec)",
+        "assert pixels[0].min() > 0.99 and pixels[1:].max() < -0.99",
+    )
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_threads_do_not_disturb_each_other() -> None:
