@@ -111,29 +111,17 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
 
     router = RestApi(service, metrics, client_of=client, warnings=health_warnings).router()
     router.get("/docs", include_in_schema=False)(_docs(app))
-    app.include_router(router)
-    routes = [*app.routes, *router.routes]
-    if token := settings.admin_token.get_secret_value():
-        collection = create_collection(journal, settings, max_age_s=_HUB_LOOKED_AT_S, alone=True)
-        review = Review(journal, load=partial(collection.reviewed, pictures=False), picture=collection.picture)
-        view, sessions = AdminView(ENGLISH.title(loaded.model.labels)), Sessions()
-        admin = AdminPages(
-            review,
-            token=token,
-            view=view,
-            problems=problems,
-            client_of=client,
-            missing=lambda: collection.problem,
-            sessions=sessions,
-        ).router()
-        dashboard = Dashboard(service, metrics, journal, sessions=sessions, templates=view.templates).router()
-        for maintainers in (admin, dashboard):
-            app.include_router(maintainers)
-            routes.extend(maintainers.routes)
     examples = Examples()
-    page_router = PageApi(service, examples).router()
-    app.include_router(page_router)
-    routes.extend(page_router.routes)
+    routers = [router, PageApi(service, examples).router()]
+    if settings.admin_token.get_secret_value():
+        view, sessions = AdminView(ENGLISH.title(loaded.model.labels)), Sessions()
+        review_pages = _review_pages(settings, journal, view, sessions, problems=problems, client_of=client)
+        dashboard = Dashboard(service, metrics, journal, sessions=sessions, templates=view.templates)
+        routers += [review_pages.router(), dashboard.router()]
+    routes = list(app.routes)
+    for each in routers:
+        app.include_router(each)
+        routes += each.routes
     uploads = Uploads(folder.path, max_bytes=settings.max_bytes)
 
     def build_page() -> FastAPI:
@@ -160,6 +148,28 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
 
     app.mount("/", page)  # the last one: routes that are added afterwards are not reached
     return app
+
+
+def _review_pages(  # noqa: PLR0913 - the parts come in from outside
+    settings: Settings,
+    journal: Journal,
+    view: AdminView,
+    sessions: Sessions,
+    *,
+    problems: Problems,
+    client_of: Callable[[Request], str],
+) -> AdminPages:
+    """Where the maintainer looks at corrections, the rows of other machines included."""
+    collection = create_collection(journal, settings, max_age_s=_HUB_LOOKED_AT_S, alone=True)
+    return AdminPages(
+        Review(journal, load=partial(collection.reviewed, pictures=False), picture=collection.picture),
+        token=settings.admin_token.get_secret_value(),
+        view=view,
+        problems=problems,
+        client_of=client_of,
+        missing=lambda: collection.problem,
+        sessions=sessions,
+    )
 
 
 def _add_middleware(app: FastAPI, settings: Settings, *, limiter: RateLimiter, problems: Problems) -> None:

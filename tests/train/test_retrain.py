@@ -112,7 +112,7 @@ def test_the_loop_closes_refuses_nonsense_and_can_be_turned_back(  # noqa: PLR09
     good, neither = faded_rows(30), grey_rows(12)
     feedback = write_feedback(tmp_path / "feedback", [*good, *neither])
     watch = ("watch", "--once", "--repo", REPO, "--data", data, "--feedback", feedback, "--out", tmp_path / "runs",
-             "--epochs", 4, "--min-new")  # fmt: skip
+             "--epochs", 6, "--min-new")  # fmt: skip
     assert train("publish", champion, "--repo", REPO) == 0
     assert accuracy_on_faded(load_model(settings).model) < 0.6
 
