@@ -78,7 +78,8 @@ def _resampled(image: Image.Image, side: int, box: Box, interpolation: str) -> I
     """Resample a part of an RGB image to a square, with the processor's vector units where that can be.
 
     In two steps, rows first, because that is Pillow's order: all but a few in a thousand values are then Pillow's, and
-    those differ by a grey level or two.
+    those differ by a grey level or two. The library reads the memory of Pillow's images itself, as the Pillow that
+    `requirements.txt` pins lays it out; another one must pass the tests first.
     """
     image, box = _shortened(image, box, _LONG * side)
     if simd is None or interpolation not in _FILTERS:

@@ -5,13 +5,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 
 from catdog import preprocessing
 from catdog.metadata import Preprocessing
-from catdog.preprocessing import crop_box, preprocess, standardize
+from catdog.preprocessing import crop_box, preprocess
+from tests.browser.vectors import by_pillow
 from tests.toy import picture
 
 SPEC = Preprocessing(
@@ -27,11 +27,6 @@ def noise(size: tuple[int, int], seed: int = 0) -> Image.Image:
     width, height = size
     values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(values)
-
-
-def by_pillow(image: Image.Image, spec: Preprocessing) -> npt.NDArray[np.float32]:
-    size, method = (spec.input_size, spec.input_size), Image.Resampling[spec.interpolation.upper()]
-    return standardize(image.resize(size, method, box=crop_box(image.size, spec)), spec)
 
 
 def test_a_very_long_and_thin_image_costs_no_memory_to_preprocess() -> None:
