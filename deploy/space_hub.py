@@ -105,13 +105,16 @@ class SpaceHub:
             self._api.restart_space(self.repo_id)
 
     def state(self) -> State:
-        """What it does now. A Hub that fails for a moment is asked again: a deployment takes minutes."""
+        """What it does now. A Hub that fails for a moment is asked again: a deployment takes minutes.
+
+        The address is asked for last, so that a Space that starts in between is not said to run without one.
+        """
         for left in reversed(range(_ATTEMPTS)):
             try:
                 with self.asking("ask for its state"):
-                    info = self._api.space_info(self.repo_id)
                     runtime = self._api.get_space_runtime(self.repo_id)
-                    return State(str(getattr(runtime.stage, "value", runtime.stage)), runtime.raw.get("sha"), info.host)
+                    host = self._api.space_info(self.repo_id).host
+                    return State(str(getattr(runtime.stage, "value", runtime.stage)), runtime.raw.get("sha"), host)
             except HubError:
                 if not left:
                     raise

@@ -1,6 +1,7 @@
 """`python -m deploy space` against a hub, with the real client, and with the shipped files running by themselves."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,6 +183,30 @@ def test_a_space_that_does_not_build_is_rolled_back(
     after = first.space.find()
     assert (after.files, after.variables) == (before.files, before.variables)
     assert after.commit != before.commit
+
+
+def test_a_space_that_starts_between_two_questions_is_not_said_to_run_without_an_address(
+    api: HfApi, model_commit: str, runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_start", lambda _: None)
+    deployed = deployment(tmp_path)
+    deploy_space(deployed, dry_run=False, wait=False, deadline_s=DEADLINE_S)
+    commit = str(api.space_info(SPACE).sha)
+
+    def starts_after(question: Callable[..., object]) -> Callable[..., object]:
+        def ask(*arguments: object) -> object:
+            answer = question(*arguments)
+            runner.tell(commit, "RUNNING", "http://127.0.0.1:1")
+            return answer
+
+        return ask
+
+    for name in ("space_info", "get_space_runtime"):
+        monkeypatch.setattr(deployed.api, name, starts_after(getattr(deployed.api, name)))
+    seen = [deployed.space.state(), deployed.space.state()]
+    assert [(state.stage, state.host) for state in seen if state.stage == "RUNNING"] == [
+        ("RUNNING", "http://127.0.0.1:1")
+    ]
 
 
 def test_a_hub_that_cannot_be_reached_is_a_sentence(
