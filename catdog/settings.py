@@ -14,6 +14,8 @@ from catdog.images import ImageLimits
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 EMBEDDED_MODEL = PROJECT_ROOT / "model"
 _SHORTEST_TOKEN = 12
+_YEAR_S = 366 * 86_400
+_CENTURY_DAYS = 36_525
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?")
 HUB = "https://huggingface.co"
 
@@ -30,7 +32,9 @@ class Settings(BaseSettings):
 
     model: str = Field("model", min_length=1, description="a model folder if it exists, else a Hub repository")
     model_revision: str = Field("main", min_length=1, description="branch, tag or commit of the Hub repository")
-    reload_seconds: float = Field(60, ge=0, description="how often a newer revision is looked for; 0 is never")
+    reload_seconds: float = Field(
+        60, ge=0, le=_YEAR_S, description="how often a newer revision is looked for; 0 is never"
+    )
 
     data_dir: Path = Field(Path("data"), description="the journal's folder")
     feedback_repo: str = Field(
@@ -38,11 +42,13 @@ class Settings(BaseSettings):
         pattern=r"^([\w.-]+/[\w.-]+)?$",
         description="Hub data set that receives feedback (created private); empty keeps it local",
     )
-    sync_seconds: float = Field(300, gt=0, description="how often pending feedback is committed to it")
+    sync_seconds: float = Field(300, gt=0, le=_YEAR_S, description="how often pending feedback is committed to it")
     commits_per_hour: int = Field(
         12, ge=2, description="how many commits an hour feedback may take at most; one is kept for the app's end"
     )
-    retain_days: float = Field(30, ge=0, description="when pictures that the Hub has leave the journal")
+    retain_days: float = Field(
+        30, ge=0, le=_CENTURY_DAYS, description="when pictures that the Hub has leave the journal"
+    )
     ack: Literal["auto", "local", "remote"] = Field(
         "auto",
         description="local: `saved` means on this disk; remote: only once the Hub has it; "

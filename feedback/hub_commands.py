@@ -4,7 +4,7 @@ import argparse
 import math
 import sys
 
-from catdog.errors import FeedbackError
+from catdog.errors import FeedbackError, SettingsError
 from catdog.settings import Settings
 from feedback.collection import Collection
 from feedback.delivery import create_syncer
@@ -50,9 +50,12 @@ def run_forget(arguments: argparse.Namespace, journal: Journal, collection: Coll
     """Delete rows here and on the Hub, history included.
 
     Raises:
+        SettingsError: the client is empty.
         FeedbackError: there is no such row, or it could not be deleted here.
         HubError: it is deleted here, but could not be on the Hub yet; the next sync does it.
     """
+    if arguments.client == "":
+        raise SettingsError("--client is empty, which would be all rows without a client. Name the client's hash.")
     count = _forget(arguments, journal, collection, settings.feedback_repo or None)
     if not count:
         raise FeedbackError("There is no such row, so nothing was deleted.")

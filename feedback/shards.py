@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -95,15 +96,17 @@ def _row(record: dict[str, Any]) -> FeedbackRow:
 
 
 def _written(records: Iterable[dict[str, Any]], schema: pa.Schema) -> BinaryIO | None:
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
-        if write_parquet(records, file, schema):
+        with ExitStack() as stack:
+            file = stack.enter_context(tempfile.TemporaryFile())
+            if not write_parquet(records, file, schema):
+                return None
+            stack.pop_all()  # the caller closes it
             return file
     except OSError as error:
-        file.close()
-        raise FeedbackError(f"The shard cannot be written: {error.strerror or error}. Make room on the disk.") from None
-    file.close()
-    return None
+        raise FeedbackError(
+            f"The shard cannot be written to {tempfile.gettempdir()}: {error.strerror or error}. Make room on the disk."
+        ) from None
 
 
 def _decision_record(decision: Decision) -> dict[str, Any]:

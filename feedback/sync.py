@@ -219,11 +219,17 @@ class Syncer:
             return not self._stopping
 
     def _attempt(self, *, reserve: int) -> None:
-        """Make one round, and decide when the next one is due."""
+        """Make one round, and decide when the next one is due. Whatever goes wrong, there is a next one."""
         try:
             done = self.sync(reserve=reserve)
         except CatdogError as error:
-            self._failed(error)
+            if str(error) != self._problem:
+                log.warning("Feedback waits here and will be sent later. %s", error)
+            self._failed(str(error), error.retry_after_s if isinstance(error, HubRequestError) else None)
+            return
+        except Exception as error:  # rows would never reach the Hub again if the thread ended
+            log.exception("Feedback waits here and will be sent later.")
+            self._failed(f"Sending failed unexpectedly ({type(error).__name__}). The log has the details.")
             return
         if done.locked:
             self._next_in(_LOCKED_RETRY_S)
@@ -231,13 +237,10 @@ class Syncer:
         self._problem, self._failures_in_a_row, self._last_success = None, 0, datetime.now(UTC)
         self._next_in(done.wait_s or self._every_s, not_before_s=done.wait_s)
 
-    def _failed(self, error: CatdogError) -> None:
-        if str(error) != self._problem:
-            log.warning("Feedback waits here and will be sent later. %s", error)
-        self._problem = str(error)
+    def _failed(self, problem: str, asked_s: float | None = None) -> None:
+        self._problem = problem
         self._failures += 1
         self._failures_in_a_row += 1
-        asked_s = error.retry_after_s if isinstance(error, HubRequestError) else None
         wait_s = self._backoff_s() if asked_s is None else asked_s
         self._next_in(wait_s, not_before_s=wait_s)
 

@@ -19,7 +19,17 @@ def test_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hf_secret" not in repr(settings)
 
 
-@pytest.mark.parametrize(("variable", "value"), [("CATDOG_PORT", "many"), ("CATDOG_MAX_BYTES", "0")])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CATDOG_PORT", "many"),
+        ("CATDOG_MAX_BYTES", "0"),
+        ("CATDOG_RETAIN_DAYS", "1000000"),
+        ("CATDOG_RETAIN_DAYS", "nan"),
+        ("CATDOG_SYNC_SECONDS", "1e10"),
+        ("CATDOG_RELOAD_SECONDS", "inf"),
+    ],
+)
 def test_a_wrong_value_names_the_variable(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError, match=variable):

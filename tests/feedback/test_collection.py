@@ -114,6 +114,14 @@ def test_forget_deletes_on_the_hub_from_a_fresh_machine(
     assert not (data_dir / MIRROR_FOLDER).exists()
 
 
+def test_forget_refuses_an_empty_client_which_many_rows_have(settings: None, data_dir: Path) -> None:
+    with Journal.open(data_dir) as journal:
+        journal.append(some_row(client=""))
+    assert run(main, ["forget", "--client", ""]) == 2
+    with Journal.open(data_dir) as journal:
+        assert journal.stats().rows == 1
+
+
 def test_forget_by_receipt_deletes_here_and_on_the_hub(settings: None, data_dir: Path, api: HfApi) -> None:
     with Journal.open(data_dir) as journal:
         receipt = journal.append(some_row()).receipt

@@ -2,6 +2,7 @@
 
 import io
 import sqlite3
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import timedelta
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import HfApi
 
+from catdog.errors import FeedbackError
 from catdog.settings import Settings
 from devhub.faults import Fault
 from devhub.server import Running
@@ -364,6 +366,41 @@ def test_a_hub_that_is_away_for_a_while_gets_everything(
     hub.start()
     wait_for(lambda: not journal.pending().rows, "the rows on the Hub")
     syncer.stop(grace_s=20)
+    assert hub_hashes(api, REPO) == hashes(rows)
+
+
+def test_a_round_that_breaks_unexpectedly_is_shown_and_followed_by_others(
+    journal: Journal, make_syncer: Callable[..., Syncer], api: HfApi
+) -> None:
+    failed: list[FeedbackRow] = []
+
+    class BrokenOnce(FeedbackDataset):
+        def add(self, files: Mapping[str, BinaryIO | None], *, message: str) -> None:
+            if not failed:
+                failed.extend(rows)
+                raise ZeroDivisionError
+            super().add(files, message=message)
+
+    rows = appended(journal, 2)
+    syncer = make_syncer(dataset=BrokenOnce(api, REPO), first_backoff_s=1.0)
+    syncer.start()
+    wait_for(lambda: syncer.state().problem, "the failure")
+    assert "ZeroDivisionError" in (syncer.state().problem or "")
+    wait_for(lambda: not journal.pending().rows, "the rows on the Hub")
+    syncer.stop(grace_s=20)
+    assert hub_hashes(api, REPO) == hashes(rows)
+    assert syncer.state().problem is None
+
+
+def test_a_lost_folder_for_temporary_files_is_a_sentence(
+    journal: Journal, syncer: Syncer, api: HfApi, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = appended(journal, 1)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(FeedbackError, match="gone"):
+        syncer.sync()
+    (tmp_path / "gone").mkdir()
+    syncer.sync()
     assert hub_hashes(api, REPO) == hashes(rows)
 
 
