@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _MAX_LINE = 3_000_000
 """Bytes; a picture of 512 x 512 pixels has a tenth of that."""
 _MAX_CLOCK_ERROR = timedelta(days=1)
+_EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 _ROUNDING = 1e-3
 _TEXT = 200
 
@@ -63,6 +64,8 @@ class KeptCorrection(BaseModel):
             raise ValueError("verdict must be the most probable label, `neither` or `unsure`")
         if self.created_at > datetime.now(UTC) + _MAX_CLOCK_ERROR:
             raise ValueError("created_at lies in the future")
+        if self.created_at < _EARLIEST:
+            raise ValueError(f"created_at lies before {_EARLIEST.year}")
         return self
 
 
@@ -72,13 +75,13 @@ class Imported:
 
     new: int
     known: int
-    """Answers that the journal had already."""
+    """Answers that the journal had already, or had a later one than."""
     problems: tuple[str, ...]
     """Lines that were left out, and why."""
 
 
 def import_rows(path: Path, journal: Journal) -> Imported:
-    """Add the corrections of a file to the journal; those that are there already are not added twice.
+    """Add the corrections of a file to the journal, but for those that it has already, or has later answers than.
 
     Raises:
         SettingsError: the file cannot be read.
@@ -90,10 +93,10 @@ def import_rows(path: Path, journal: Journal) -> Imported:
         row = _row(line)
         if isinstance(row, str):
             problems.append(f"line {number}: {row}")
-        elif journal.append(row).created:
-            new += 1
-        else:
+        elif journal.has_answer(row) or not journal.append(row).created:
             known += 1
+        else:
+            new += 1
     return Imported(new, known, tuple(problems))
 
 
@@ -101,7 +104,7 @@ def add_import_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command."""
     parser.description = (
         "Add the corrections in FILE, which a visitor of the static page exported, to the journal. They wait for "
-        "review like all others. Importing a file again adds nothing."
+        "review like all others. Importing a file again adds nothing, and an older file changes nothing."
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="a .jsonl file")
 

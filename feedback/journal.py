@@ -7,16 +7,26 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from catdog.errors import FeedbackError
+from catdog.errors import CatdogError, FeedbackError
 from feedback.database import connect, empty_log, open_database, reason, reopen, transaction
 from feedback.decisions import SELECT_DECISIONS, Decision, decision_from, insert_decision
 from feedback.row import FeedbackRow, RowStatus
 from feedback.stats import AnswerCount, Stats
-from feedback.table import NOT_AUDIT, SELECT_ROWS, SELECT_ROWS_ALONE, Saved, delete_request, insert, row_from, text
+from feedback.table import (
+    NOT_AUDIT,
+    SELECT_ROWS,
+    SELECT_ROWS_ALONE,
+    Saved,
+    delete_request,
+    has_answer,
+    insert,
+    row_from,
+    text,
+)
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +56,8 @@ class _Append:
 
     row: FeedbackRow
     idempotency_key: str | None
-    outcome: Saved | FeedbackError | None = None
+    per_day: int | None
+    outcome: Saved | CatdogError | None = None
     woken: threading.Event = field(default_factory=threading.Event)
     """It is committed; or it is the first now, and must commit all that wait."""
 
@@ -75,7 +86,7 @@ class Journal:
         path = data_dir / JOURNAL_FILE
         return cls(path, open_database(path))
 
-    def append(self, row: FeedbackRow, *, idempotency_key: str | None = None) -> Saved:
+    def append(self, row: FeedbackRow, *, idempotency_key: str | None = None, per_day: int | None = None) -> Saved:
         """Keep a row; when this returns, the row survives a crash of the process and of the machine.
 
         A row counts once: with an idempotency key that was used before, or with the answer that its request has
@@ -83,11 +94,17 @@ class Journal:
         so is one of the same client about the same picture.
         Calls that come at the same time share one commit.
 
+        Args:
+            row: What to keep.
+            idempotency_key: Chosen by the client for this answer, to repeat the call safely.
+            per_day: How many of one client's rows are kept within 24 hours; any number if None.
+
         Raises:
+            RateLimitedError: the client has had its share of the day, and this row was not there before.
             KeyReusedError: the idempotency key belongs to another answer.
             FeedbackError: the row was not saved.
         """
-        call = _Append(row, idempotency_key)
+        call = _Append(row, idempotency_key, per_day)
         with self._queueing:
             self._waiting.append(call)
             is_first = len(self._waiting) == 1
@@ -98,6 +115,14 @@ class Journal:
         if isinstance(call.outcome, Saved):
             return call.outcome
         raise call.outcome or FeedbackError(_ANOTHER_FAILED)
+
+    def has_answer(self, row: FeedbackRow) -> bool:
+        """Whether a row's request has this very answer, or a later one.
+
+        Raises:
+            FeedbackError: the journal cannot be read.
+        """
+        return self._read(lambda db: has_answer(db, row))
 
     def status(self, row_id: str, *, remote: bool = False) -> RowStatus | None:
         """Where a row is; None if there is no such row, or none any more.
@@ -132,15 +157,6 @@ class Journal:
             self._to_scrub |= deleted
             self._scrub(db)
         return deleted
-
-    def answers_since(self, client: str, since: datetime) -> int:
-        """How many rows of a client have come since; 0 for the empty client."""
-        ((count,),) = self.query(
-            "SELECT count(*) FROM rows WHERE client = ? AND client != '' AND created_at >= ?",
-            client,
-            since.astimezone(UTC).isoformat(timespec="microseconds"),
-        )
-        return int(count)
 
     def stats(self) -> Stats:
         """Count rows and answers. It reads every row, but no picture."""
@@ -225,9 +241,12 @@ class Journal:
         Raises:
             FeedbackError: the journal cannot be read.
         """
+        return self._read(lambda db: db.execute(query, values).fetchall())
+
+    def _read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         try:
             with closing(connect(self._path)) as db:
-                return db.execute(query, values).fetchall()
+                return work(db)
         except sqlite3.Error as error:
             log.error("%s: %s", self._path, error)  # noqa: TRY400
             raise FeedbackError(f"Feedback cannot be read: {reason(error)}. Try again later.") from None
@@ -258,7 +277,7 @@ class Journal:
         with self._lock:
             with self._queueing:
                 calls = tuple(self._waiting)
-            outcomes: Sequence[Saved | FeedbackError] = [FeedbackError(_ANOTHER_FAILED) for _ in calls]
+            outcomes: Sequence[Saved | CatdogError] = [FeedbackError(_ANOTHER_FAILED) for _ in calls]
             try:
                 outcomes = self._committed(calls)
             except FeedbackError as error:
@@ -266,16 +285,18 @@ class Journal:
             finally:
                 self._tell(calls, outcomes)
 
-    def _committed(self, calls: Sequence[_Append]) -> Sequence[Saved | FeedbackError]:
+    def _committed(self, calls: Sequence[_Append]) -> Sequence[Saved | CatdogError]:
         """Commit rows; the caller holds the lock."""
         with self._writing("Your correction was NOT saved: {}. Try again later.") as db:
             with transaction(db):
-                outcomes = [insert(db, call.row, call.idempotency_key) for call in calls]
+                outcomes = [
+                    insert(db, call.row, idempotency_key=call.idempotency_key, per_day=call.per_day) for call in calls
+                ]
             self._check_in_place()
             self._scrub(db)
         return outcomes
 
-    def _tell(self, calls: Sequence[_Append], outcomes: Sequence[Saved | FeedbackError]) -> None:
+    def _tell(self, calls: Sequence[_Append], outcomes: Sequence[Saved | CatdogError]) -> None:
         """Take calls out of the queue, and wake them and who is the first then."""
         for call, outcome in zip(calls, outcomes, strict=True):
             call.outcome = outcome

@@ -7,12 +7,13 @@ import sqlite3
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from catdog.errors import KeyReusedError
+from catdog.errors import CatdogError, KeyReusedError, RateLimitedError
 from feedback.row import FeedbackRow, Source
 
+_HOUR_S = 3600.0
 _COLUMNS = tuple(column.name for column in fields(FeedbackRow) if column.name != "image")
 _INSERT = (
     f"INSERT INTO rows ({', '.join(_COLUMNS)}, receipt_hash, idempotency_hash) "  # noqa: S608 - names of our own
@@ -37,7 +38,9 @@ class Saved:
     """False if the same answer was there before."""
 
 
-def insert(db: sqlite3.Connection, row: FeedbackRow, idempotency_key: str | None) -> Saved | KeyReusedError:
+def insert(
+    db: sqlite3.Connection, row: FeedbackRow, *, idempotency_key: str | None, per_day: int | None
+) -> Saved | CatdogError:
     """Add a row, unless its answer is there; the newest answer to a request supersedes the others.
 
     An error of this row alone is returned, not raised: the others of the same transaction go on.
@@ -50,6 +53,12 @@ def insert(db: sqlite3.Connection, row: FeedbackRow, idempotency_key: str | None
     ).fetchone()
     if newest and newest[1] == row.corrected_label:
         return Saved(id=newest[0], receipt=None, created=False)
+    if per_day is not None and _answers_of_a_day(db, row) >= per_day:
+        return RateLimitedError(
+            f"Thank you, but more than {per_day} corrections a day are not kept. "
+            "Yours was NOT saved; send it tomorrow.",
+            retry_after_s=_HOUR_S,
+        )
     if newest and newest[0] >= row.id:  # the clock was set back; the newest answer must still have the largest id
         row = replace(row, id=_next_id(newest[0]))
     _supersede(db, row)
@@ -57,6 +66,16 @@ def insert(db: sqlite3.Connection, row: FeedbackRow, idempotency_key: str | None
     cursor = db.execute(_INSERT, (*_record(row), _hash(receipt), key_hash))
     db.execute("INSERT INTO pictures (seq, jpeg) VALUES (?, ?)", (cursor.lastrowid, row.image))
     return Saved(id=row.id, receipt=receipt, created=True)
+
+
+def has_answer(db: sqlite3.Connection, row: FeedbackRow) -> bool:
+    """Whether a row's request has this very answer, or a later one."""
+    found = db.execute(
+        "SELECT 1 FROM rows WHERE request_id = :request_id "
+        "AND (created_at > :created_at OR (created_at = :created_at AND corrected_label = :corrected_label))",
+        {"request_id": row.request_id, "created_at": _time(row.created_at), "corrected_label": row.corrected_label},
+    )
+    return found.fetchone() is not None
 
 
 def delete_request(db: sqlite3.Connection, receipt: str) -> bool:
@@ -114,6 +133,15 @@ def text(given: str) -> str:
     return given.encode("utf-8", "replace").decode()
 
 
+def _answers_of_a_day(db: sqlite3.Connection, row: FeedbackRow) -> int:
+    """How many rows of its client have come within 24 hours; 0 for the empty client."""
+    count: int = db.execute(
+        "SELECT count(*) FROM rows WHERE client = ? AND client != '' AND created_at >= ?",
+        (row.client, _time(row.created_at - timedelta(days=1))),
+    ).fetchone()[0]
+    return count
+
+
 def _supersede(db: sqlite3.Connection, row: FeedbackRow) -> None:
     """Let a new row count instead of earlier answers to its request, and of its client about the same picture.
 
@@ -148,12 +176,17 @@ def _repeated(row: FeedbackRow, used: tuple[str, str, str, str]) -> Saved | KeyR
 def _record(row: FeedbackRow) -> tuple[Any, ...]:
     """A row as SQLite keeps it, in the order of `_COLUMNS`."""
     kept = {
-        "created_at": row.created_at.isoformat(timespec="microseconds"),
+        "created_at": _time(row.created_at),
         "labels": json.dumps(row.labels),
         "probabilities": json.dumps(row.probabilities),
         "source": row.source.value,
     }
     return tuple(kept.get(column, getattr(row, column)) for column in _COLUMNS)
+
+
+def _time(moment: datetime) -> str:
+    """As the column has it, whose order is that of time."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _next_id(row_id: str) -> str:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from tempfile import SpooledTemporaryFile
 
@@ -19,7 +19,6 @@ from catdog.errors import (
     CatdogError,
     FeedbackError,
     ModelError,
-    RateLimitedError,
     UnknownRequestError,
     UnreadableImageError,
     UrlNotImageError,
@@ -51,7 +50,6 @@ _LARGE_PIXELS = 4_000_000
 """Decoding more leaves memory behind that is worth giving back."""
 
 _FETCHED_IN_MEMORY_BYTES = 1_000_000  # what is larger waits on the disk, as uploads do
-_HOUR_S = 3600.0
 _STATS_KEPT_S = 60.0
 _KEPT_QUALITY = 95  # a stored row compresses once more
 
@@ -152,7 +150,7 @@ class Service:
             fetches: How many of them at a time.
             limits: How large one image may be.
             hash_client: From a client's address to the hint that is stored.
-            answers_per_day: How many of one client are kept within 24 hours.
+            answers_per_day: How many of one client are kept within 24 hours: one alone must not shape the next model.
             audit: Which pictures are kept to learn how often the model is right.
             pictures: Threads for decoding and inference.
             disk: Threads for the journal.
@@ -392,9 +390,8 @@ class Service:
                 source=remembered.source,
                 client=self._hash_client(client),
             )
-        self._check_share(row.client)
         with self._metrics.stage("save"):
-            saved = self._journal.append(row, idempotency_key=key)
+            saved = self._journal.append(row, idempotency_key=key, per_day=self._answers_per_day)
         if saved.created:
             self._metrics.corrected(confirmation=row.is_confirmation)
             told = {"request_id": request_id, "row_id": saved.id, "label": label}
@@ -426,15 +423,6 @@ class Service:
                 extra={AUDIT: True},
             )
         return self._journal.append(row).receipt
-
-    def _check_share(self, client: str) -> None:
-        """Refuse a client that has sent enough for a day: one alone must not shape the next model."""
-        if self._journal.answers_since(client, datetime.now(UTC) - timedelta(days=1)) >= self._answers_per_day:
-            raise RateLimitedError(
-                f"Thank you, but more than {self._answers_per_day} corrections a day are not kept. "
-                "Yours was NOT saved; send it tomorrow.",
-                retry_after_s=_HOUR_S,
-            )
 
 
 def _side(model: Model) -> int:

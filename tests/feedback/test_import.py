@@ -61,9 +61,18 @@ def test_importing_again_adds_nothing_but_another_answer_counts(
         assert [row.corrected_label for row in journal.rows()] == ["dog", "neither"]
 
 
+def test_an_older_file_does_not_override_a_later_answer_nor_does_any_file_twice(tmp_path: Path) -> None:
+    older, later = kept(), kept(corrected_label="neither", created_at="2026-02-03T04:10:00Z")
+    for correction in (later, older, later, older):
+        assert imported(tmp_path, correction) == 0
+    with Journal.open(tmp_path / "data") as journal:
+        assert [row.corrected_label for row in journal.rows()] == ["neither"]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"created_at": "0001-01-01T00:00:00+14:00"},
         {"image": base64.b64encode(b"no picture").decode()},
         {"image": "%%%"},
         {"corrected_label": "horse"},

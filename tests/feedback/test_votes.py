@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from catdog.errors import RateLimitedError
 from feedback.journal import Journal
 from tests.feedback.rows import noise, some_row
 
@@ -35,9 +38,15 @@ def test_taking_the_newest_answer_back_lets_the_one_before_count_again(journal: 
     assert counting(journal) == ["dog"]
 
 
-def test_answers_of_a_client_are_counted_by_time(journal: Journal) -> None:
-    now = datetime.now(UTC)
-    for age, client in ((0, "aa"), (1, "aa"), (3, "aa"), (0, "bb"), (0, "")):
-        journal.append(some_row(created_at=now - timedelta(days=age), client=client))
-    assert journal.answers_since("aa", now - timedelta(days=2)) == 2
-    assert journal.answers_since("", now - timedelta(days=2)) == 0
+def test_a_client_has_its_share_of_a_day_and_repeats_are_no_part_of_it(journal: Journal) -> None:
+    yesterday = datetime.now(UTC) - timedelta(hours=25)
+    journal.append(some_row(client="aa", created_at=yesterday), per_day=1)
+    row = some_row(client="aa")
+    saved = journal.append(row, per_day=1, idempotency_key="key")
+    with pytest.raises(RateLimitedError, match="NOT saved"):
+        journal.append(some_row(client="aa"), per_day=1)
+    for key in (None, "key"):
+        assert journal.append(row, per_day=1, idempotency_key=key).id == saved.id
+    for client in ("bb", "", ""):
+        journal.append(some_row(client=client), per_day=1)
+    assert journal.stats().rows == 5
