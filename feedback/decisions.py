@@ -12,6 +12,7 @@ import uuid_utils
 from catdog.errors import UnknownLabelError, UnknownRowError
 from catdog.metadata import RESERVED_LABELS
 from feedback.row import FeedbackRow
+from feedback.table import text
 
 
 class Status(StrEnum):
@@ -143,7 +144,7 @@ def _decision(row: FeedbackRow, status: Status, label: str | None, by: str, reas
         row_id=row.id,
         status=status,
         corrected_label=label,
-        reason=reason,
-        by=by,
+        reason=text(reason),
+        by=text(by),
         at=datetime.now(UTC),
     )

@@ -59,10 +59,12 @@ def run_review(arguments: argparse.Namespace, review: Review) -> int:
     """Decide what was asked for; where nothing was, list.
 
     Raises:
-        SettingsError: the arguments contradict each other.
+        SettingsError: the arguments contradict each other, or a number makes no sense.
         ModelError: `--model` names no model that works.
         FeedbackError: a row or label is unknown, or nothing was recorded.
     """
+    if arguments.limit is not None and arguments.limit < 0:
+        raise SettingsError("--limit takes a number of rows, 0 or more.")
     choices = [*_choices(arguments), *(_agreed(arguments, review) if arguments.auto is not None else [])]
     _check(arguments, choices)
     if choices:
@@ -90,6 +92,8 @@ def _choices(arguments: argparse.Namespace) -> Iterator[Choice]:
 def _agreed(arguments: argparse.Namespace, review: Review) -> list[Choice]:
     if arguments.auto < 1:
         raise SettingsError("--auto takes the number of clients that must agree, at least 1.")
+    if not 0 <= arguments.min_probability <= 1:
+        raise SettingsError("--min-probability takes a probability, from 0 to 1.")
     if arguments.model:
         objects = model_objects(arguments.model, review.picture, min_probability=arguments.min_probability)
     else:

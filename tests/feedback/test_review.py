@@ -125,7 +125,7 @@ def test_the_command_lists_what_is_pending_as_text_and_as_json(
     assert [row["id"] for row in listed(tmp_path, capsys, "--source", "api")] == [unsure.id]
     assert [row["id"] for row in listed(tmp_path, capsys, "--limit", "1")] == [sure.id]
     assert listed(tmp_path, capsys, "--since", "2999-01-01") == []
-    assert review(tmp_path, "--accept", sure.id, "--by", "ann") == 0
+    assert review(tmp_path, "--accept", sure.id, "--by", "ann", "--reason", "cl\udcffear") == 0
     assert [row["id"] for row in listed(tmp_path, capsys)] == [unsure.id]
     (accepted,) = listed(tmp_path, capsys, "--status", "accepted", "--label", "dog", "--predicted", "cat")
     assert accepted["decided"]["by"] == "ann"
@@ -143,6 +143,8 @@ def test_the_command_lists_what_is_pending_as_text_and_as_json(
         (["--reject", "ROW", "nothing", "--by", "ann"], 1, "no feedback row 'nothing'"),
         (["--auto", "0", "--by", "ann"], 2, "at least 1"),
         (["--auto", "1", "--by", "ann", "--model", "nowhere"], 2, "nowhere"),
+        (["--auto", "1", "--by", "ann", "--min-probability", "nan"], 2, "from 0 to 1"),
+        (["--limit", "-1"], 2, "0 or more"),
     ],
 )
 def test_wrong_arguments_decide_nothing(
