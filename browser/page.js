@@ -9,7 +9,7 @@ import { drawHeatmap } from "./heat.js";
 import { fetchPicture, readClipboard, takeDrops, takeFiles, takePastes } from "./pictures.js";
 import { chooseLanguage, fill } from "./texts.js";
 
-const WORKER_WITHIN_MS = 3000;
+const WORKER_WITHIN_MS = 30_000;
 
 class Page {
   /**
@@ -221,9 +221,17 @@ class Page {
 async function register() {
   if (!("serviceWorker" in navigator)) return;
   const controlled = new Promise((done) => navigator.serviceWorker.addEventListener("controllerchange", done));
-  await navigator.serviceWorker.register("sw.js").catch((error) => console.warn("Not offline:", error));
-  const late = new Promise((done) => setTimeout(done, WORKER_WITHIN_MS));
-  if (!navigator.serviceWorker.controller) await Promise.race([controlled, late]);
+  try {
+    const { installing } = await navigator.serviceWorker.register("sw.js");
+    if (!installing || navigator.serviceWorker.controller) return;
+    const failed = new Promise((done) =>
+      installing.addEventListener("statechange", () => installing.state === "redundant" && done(null)),
+    );
+    const late = new Promise((done) => setTimeout(done, WORKER_WITHIN_MS));
+    await Promise.race([controlled, failed, late]);
+  } catch (error) {
+    console.warn("Not offline:", error);
+  }
 }
 
 function followColours() {

@@ -231,10 +231,10 @@ def _running(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        with cleanup:
-            for start in starts:
-                start()
-            async with page.running():
+        async with page.running():
+            with cleanup:  # comes first: feedback is not to wait for a page that is still being built
+                for start in starts:
+                    start()
                 yield
 
     return lifespan

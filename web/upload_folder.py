@@ -16,7 +16,7 @@ MAX_BYTES = 2_000_000_000
 _LOOKED_AT_EVERY_S = 10.0
 _PREFIX = "catdog-uploads-"
 _LOCK = ".lock"
-_BEING_MADE_S = 1.0
+_BEING_MADE_S = 60.0
 
 
 class UploadFolder:

@@ -17,7 +17,7 @@ from huggingface_hub import HfApi, close_session, constants
 from devhub.server import Running
 from devhub.tokens import Token
 from tests.toy import toy_model
-from tests.web.conftest import Server, running, wait_for
+from tests.web.conftest import DEADLINE_S, Server, running, wait_for
 
 SPACE_TOKEN = "hf_the_spaces_own_token"
 READ_TOKEN = "hf_may_only_read_things"
@@ -121,7 +121,7 @@ class Runner:
     def _stop(self) -> None:
         if self._process:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(30)
+            self._process.wait(DEADLINE_S)
             self._process = None
 
 

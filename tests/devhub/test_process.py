@@ -53,7 +53,7 @@ def test_it_prints_what_a_shell_needs_and_the_token_only_once(tmp_path: Path) ->
         token = value(lines[1])
         HfApi(endpoint=value(lines[0]), token=token).create_repo(REPO)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) in (0, -signal.SIGTERM)
+        assert process.wait(timeout=60) in (0, -signal.SIGTERM)
     with served(tmp_path / "hub", "--token", "guest=hf_only_reading:read") as (_, lines):
         assert "tokens.json" in lines[1]
         assert HfApi(endpoint=value(lines[0]), token=token).whoami()["name"] == "local"
@@ -66,7 +66,8 @@ def test_a_killed_hub_keeps_every_acknowledged_commit(tmp_path: Path) -> None:
     acknowledged: list[tuple[str, bytes]] = []
     for number in range(3):
         with served(root) as (process, lines):
-            with httpx2.Client(headers={"Authorization": f"Bearer {load_tokens(root)[0][0].token}"}) as client:
+            headers = {"Authorization": f"Bearer {load_tokens(root)[0][0].token}"}
+            with httpx2.Client(headers=headers, timeout=60) as client:
                 client.post(f"{value(lines[0])}/api/repos/create", json={"organization": "me", "name": "rows"})
                 killer = threading.Timer(0.01 + 0.03 * number, os.kill, (process.pid, signal.SIGKILL))
                 with suppress(httpx2.HTTPError):
@@ -139,6 +140,6 @@ def test_a_client_that_goes_away_in_the_middle_of_a_commit_leaves_nothing_and_no
             )
         assert api.model_info(REPO).sha == head
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=10)
+        process.wait(timeout=60)
         log.seek(0)
         assert "Traceback" not in log.read()

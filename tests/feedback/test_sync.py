@@ -325,9 +325,10 @@ def test_a_token_that_may_only_read_is_told_and_nothing_is_lost(
 
 
 def test_the_thread_sends_says_how_it_goes_and_flushes_when_it_ends(
-    hub: Running, journal: Journal, syncer: Syncer, api: HfApi
+    hub: Running, journal: Journal, make_syncer: Callable[..., Syncer], api: HfApi
 ) -> None:
     hub.fail(Fault(status=500), path="/auth-check")
+    syncer = make_syncer(first_backoff_s=3600.0)
     first = appended(journal, 1)
     syncer.start()
     wait_for(lambda: syncer.state().failures, "the first failure")

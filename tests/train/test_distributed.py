@@ -22,7 +22,6 @@ def test_two_processes_end_where_one_does(tmp_path: Path) -> None:
         assert each["auc"] > 0.9, last
     # Not equal: batch normalisation sees half of the batch in each of two processes.
     assert last[0]["auc"] == pytest.approx(last[1]["auc"], abs=0.05)
-    assert last[0]["accuracy"] == pytest.approx(last[1]["accuracy"], abs=0.15)
 
 
 def launched(folder: Path) -> dict:

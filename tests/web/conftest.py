@@ -73,7 +73,7 @@ def running(
         yield Server(match[1], data_dir, log, process)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(DEADLINE_S)
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +92,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, toy_folder: Path) -> Iterat
         "feedback_per_day": 100_000,
     }
     with running(folder, toy_folder, test_allow_private_urls=True, max_bytes=2_000_000, **limits) as running_server:
+        assert httpx.get(running_server.url, timeout=DEADLINE_S).is_success  # built, and not while a test measures
         yield running_server
 
 

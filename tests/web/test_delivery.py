@@ -1,7 +1,9 @@
 """The running app sends corrections to a data set on the Hub, and tells how that goes."""
 
+import asyncio
 import re
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,18 @@ import httpx
 import pytest
 from huggingface_hub import HfApi
 
+from catdog.hub import LoadedModel
+from catdog.model import Model
+from catdog.settings import Settings
 from devhub.faults import Fault
 from devhub.server import Running
+from feedback.journal import Journal
 from tests.feedback.hub_rows import hub_records
+from tests.feedback.rows import some_row
 from tests.toy import encoded, picture
 from tests.web.admin import TOKEN, csrf, log_in
-from tests.web.conftest import Server, running, wait_for
+from tests.web.conftest import DEADLINE_S, Server, running, wait_for
+from web.build import create_app
 
 REPO = "me/feedback"
 
@@ -50,10 +58,37 @@ def test_sigterm_sends_what_waits(hub: Running, tmp_path: Path, toy_folder: Path
         assert health(server)["pending"] == 1
         assert metric(server, "catdog_pending_rows") == 1
         server.process.send_signal(signal.SIGTERM)
-        server.process.wait(30)
+        server.process.wait(DEADLINE_S)
     (record,) = hub_records(api, REPO)
     assert (record["id"], record["corrected_label"]) == (answer.json()["id"], "green")
     assert hub.token not in server.log.read_text()
+
+
+def test_what_waits_is_sent_before_the_end_waits_for_a_page_that_is_still_being_built(
+    hub: Running, tmp_path: Path, toy_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_built = threading.Event()
+    monkeypatch.setattr("web.mount.mount_page", lambda *_, **__: is_built.wait())
+    api = HfApi(endpoint=hub.url, token=hub.token)
+    journal = Journal.open(tmp_path)
+    configured = Settings(data_dir=tmp_path, feedback_repo=REPO, hf_endpoint=hub.url, hf_token=hub.token)
+    app = create_app(configured, LoadedModel(Model.load(toy_folder), "folder"), journal)
+
+    async def live() -> None:
+        inside = httpx.ASGITransport(app)
+        async with app.router.lifespan_context(app), httpx.AsyncClient(transport=inside, base_url="http://app") as http:
+            while not (await http.get("/health")).json()["feedback"]["last_success"]:
+                continue
+            journal.append(some_row())
+
+    living = threading.Thread(target=lambda: asyncio.run(live()))
+    living.start()
+    try:
+        wait_for(lambda: api.repo_exists(REPO, repo_type="dataset") and hub_records(api, REPO), "the row on the Hub")
+        assert living.is_alive()
+    finally:
+        is_built.set()
+        living.join()
 
 
 def test_with_remote_acknowledgement_saved_means_on_the_hub(hub: Running, tmp_path: Path, toy_folder: Path) -> None:
@@ -63,7 +98,7 @@ def test_with_remote_acknowledgement_saved_means_on_the_hub(hub: Running, tmp_pa
         assert (answer.status_code, answer.json()["status"]) == (202, "received")
         status = f"{server.url}/feedback/{answer.json()['id']}"
         assert httpx.get(status, timeout=30).json()["status"] == "received"
-        wait_for(lambda: httpx.get(status, timeout=30).json()["status"] == "saved", "the row on the Hub", deadline_s=15)
+        wait_for(lambda: httpx.get(status, timeout=30).json()["status"] == "saved", "the row on the Hub")
         assert health(server)["pending"] == 0
         assert metric(server, "catdog_last_sync_success_timestamp_seconds") > 1e9
 
@@ -111,7 +146,7 @@ def test_the_review_page_goes_on_without_the_hub_and_says_so(hub: Running, tmp_p
         assert said.status_code == 303
         hub.start()
         server.process.send_signal(signal.SIGTERM)
-        server.process.wait(30)
+        server.process.wait(DEADLINE_S)
     (decision,) = hub_records(HfApi(endpoint=hub.url, token=hub.token), REPO, "decisions")
     assert (decision["row_id"], decision["status"]) == (row_id, "accepted")
 

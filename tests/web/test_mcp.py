@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import ROOT, missing_tool
 from tests.toy import encoded, picture
-from tests.web.conftest import Server, environment, running
+from tests.web.conftest import DEADLINE_S, Server, environment, running
 
 PATH = "/gradio_api/mcp/"
 CORRECTIONS = 9
@@ -32,6 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, toy_folder: Path) -> Iterat
         "feedback_limit": f"{CORRECTIONS}/day",
     }
     with running(folder, toy_folder, mcp=True, **settings) as running_server:
+        assert httpx.get(running_server.url, timeout=DEADLINE_S).is_success  # the page is built
         yield running_server
 
 
