@@ -30,13 +30,13 @@ def measure(model: Path, *, quick: bool) -> Section:
         paths = written([usual(photo.image) for photo in photos(2 if quick else _PHOTOS)], folder / "photos")
         opening = _opened(model, folder, paths[0].read_bytes(), rounds=1 if quick else _ROUNDS)
         used = _used(paths[0].parent, 4 if quick else _PHOTOS)
-    goal = "Goals: choosing a photo to its answer at most 150 ms; no more than 10 % over the bare page in both."
+    goal = "Goals: choosing a photo to its answer at most 150 ms; no more than 10 % over a bare Gradio page in both."
     return Section(NAME, "The page in a browser", [circumstances(), "", *opening, "", *used, "", goal])
 
 
 def _opened(model: Path, folder: Path, picture: bytes, *, rounds: int) -> list[str]:
     port = free_port()
-    bare = Command("bare gr.Blocks", ["-m", "benchmarks.peers.bare_blocks", str(port)], {}, port)
+    bare = Command("gr.Image and gr.Label", ["-m", "benchmarks.peers.bare_blocks", str(port)], {}, port)
     servers = [start(ours(model, folder), picture), start(bare, None)]
     seconds: dict[str, list[float]] = {server.name: [] for server in servers}
     kilobytes: dict[str, list[float]] = {server.name: [] for server in servers}
