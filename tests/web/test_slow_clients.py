@@ -44,7 +44,8 @@ def serving(app: ASGIApp, protocol: type[PunctualProtocol] = Hasty) -> Iterator[
 
 def app_with_limit(most_at_once: int = 10) -> FastAPI:
     app, problems = FastAPI(), Problems(Metrics())
-    app.add_middleware(BodyLimit, max_bytes=1_000_000, problems=problems, grace_s=GRACE_S, most_at_once=most_at_once)
+    limits = {"max_bytes": 1_000_000, "grace_s": GRACE_S, "most_at_once": most_at_once}
+    app.add_middleware(BodyLimit, problems=problems, trusted_proxies=0, **limits)
     problems.install(app)
 
     @app.post("/echo")
