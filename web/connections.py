@@ -7,6 +7,7 @@ from typing import Protocol
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from web.addresses import client_address
 from web.shares import Shares
 
 _HEALTH = "/health"
@@ -33,7 +34,7 @@ class Connections:
 
         Args:
             most: Of all clients together.
-            most_of_a_client: Of one address; None where all come from a proxy's.
+            most_of_a_client: Of one address, or one /64 network of IPv6; None where all come from a proxy's.
             most_refused: How many more may wait to hear that they are too many.
         """
         self._shares = Shares(most=most, most_of_a_client=most_of_a_client or most)
@@ -41,8 +42,9 @@ class Connections:
         self._open: dict[Connection, str] = {}
         self._refused: OrderedDict[Connection, None] = OrderedDict()
 
-    def opened(self, connection: Connection, client: str) -> bool:
-        """Count one; returns whether it is welcome."""
+    def opened(self, connection: Connection, address: str) -> bool:
+        """Count one that comes from an address; returns whether it is welcome."""
+        client = client_address(address, (), trusted_proxies=0)
         if self._shares.take(client):
             self._open[connection] = client
             return True

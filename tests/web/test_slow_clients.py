@@ -233,6 +233,22 @@ def test_silent_connections_beyond_the_bound_do_not_keep_the_health_check_out() 
             assert said(check, HEALTH).startswith(b"HTTP/1.1 200")
 
 
+class Silent:
+    """A connection on which nothing happens."""
+
+    def abort(self) -> None:
+        pass
+
+
+def test_the_addresses_of_one_ipv6_network_have_one_share_of_connections() -> None:
+    connections, first = Connections(most_of_a_client=1), Silent()
+    assert connections.opened(first, "2001:db8::1")
+    assert not connections.opened(Silent(), "2001:db8::2")
+    assert connections.opened(Silent(), "2001:db8:0:1::1")
+    connections.closed(first)
+    assert connections.opened(Silent(), "2001:db8::3")
+
+
 CHUNKED = b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 FLOODS = {
     "one endless header": (b"GET /large HTTP/1.1\r\nHost: a\r\nX: ", b"x" * 50_000),
