@@ -8,10 +8,16 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.problems import Problems
+from web.rate_limit import client_of
+from web.shares import Shares
 from web.spooled import is_form
 
 MOST_AT_ONCE = 128
 """Requests with a body that are answered at a time. Each may hold a megabyte of memory, and a picture on the disk."""
+MOST_OF_A_CLIENT = 64
+"""Of them, those of one client. Behind a proxy that nobody told us of all visitors are one: this is enough for them,
+for about as many pictures may wait for their turn."""
+_BUSY = "Too many requests are in progress. Wait for the answers to yours, or try again in a few seconds."
 
 _PICTURE_PATHS = ("/predict", "/gradio_api/upload", "/page/photo")
 _PICTURE_FORM = "/feedback"  # takes JSON, too
@@ -30,14 +36,16 @@ class BodyLimit:
     A body must come at 20 kB/s after a time of grace, as Apache's mod_reqtimeout asks for; else the answer is 408.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all its limits
         self,
         app: ASGIApp,
         *,
         max_bytes: int,
         problems: Problems,
+        trusted_proxies: int,
         grace_s: float = 15.0,
         most_at_once: int = MOST_AT_ONCE,
+        most_of_a_client: int = MOST_OF_A_CLIENT,
     ) -> None:
         """Wrap an app.
 
@@ -45,15 +53,17 @@ class BodyLimit:
             app: The app.
             max_bytes: Of one picture; a form around it may take a little more.
             problems: Words the answer.
+            trusted_proxies: How many forwarding hops to believe, to tell clients apart.
             grace_s: How long a body may take, however small it is.
             most_at_once: How many requests with a body may be in progress.
+            most_of_a_client: How many of them may be of one client.
         """
         self._app = app
         self._max_bytes = max_bytes
         self._problems = problems
         self._grace_s = grace_s
-        self._most_at_once = most_at_once
-        self._in_progress = 0
+        self._trusted_proxies = trusted_proxies
+        self._in_progress = Shares(most=most_at_once, most_of_a_client=most_of_a_client)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 413, or 503 where too many are in progress."""
@@ -67,11 +77,11 @@ class BodyLimit:
             answer = self._problems.answer(scope["path"], "body_too_large", _message(limit))
             await answer(scope, receive, send)
             return
-        if scope["method"] not in _BODILESS and self._in_progress >= self._most_at_once:
-            busy = "Too many requests are in progress. Try again in a few seconds."
-            await self._problems.answer(scope["path"], "busy", busy)(scope, receive, send)
-            return
-        await self._pass_on(scope, _Body(receive, limit=limit, grace_s=self._grace_s).receive, send)
+        receive = _Body(receive, limit=limit, grace_s=self._grace_s).receive
+        if scope["method"] in _BODILESS:
+            await self._app(scope, receive, send)
+        else:
+            await self._pass_on(scope, receive, send)
 
     def _limit(self, path: str, content_type: str) -> int:
         """How many bytes a body may have."""
@@ -80,12 +90,15 @@ class BodyLimit:
         return min(_FRAME_BYTES, self._max_bytes) if path == _FRAME_PATH else _OTHER_BYTES
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        counts = scope["method"] not in _BODILESS
-        self._in_progress += counts
+        """Pass a request with a body on, if there is a place for it."""
+        client = client_of(scope, trusted_proxies=self._trusted_proxies)
+        if not self._in_progress.take(client):
+            await self._problems.answer(scope["path"], "busy", _BUSY)(scope, receive, send)
+            return
         try:
             await self._app(scope, receive, send)
         finally:
-            self._in_progress -= counts
+            self._in_progress.give_back(client)
 
 
 class _Body:

@@ -173,11 +173,11 @@ def _review_pages(  # noqa: PLR0913 - the parts come in from outside
 
 
 def _add_middleware(app: FastAPI, settings: Settings, *, limiter: RateLimiter, problems: Problems) -> None:
-    origins = settings.allowed_origins
+    origins, proxies = settings.allowed_origins, settings.trusted_proxies
     # The last one added is the first to see a request. With CORSMiddleware here, Gradio adds no rule of its own,
     # which would let every website read the answers.
-    app.add_middleware(BodyLimit, max_bytes=settings.max_bytes, problems=problems)
-    app.add_middleware(RateLimits, limiter=limiter, problems=problems, trusted_proxies=settings.trusted_proxies)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_bytes, problems=problems, trusted_proxies=proxies)
+    app.add_middleware(RateLimits, limiter=limiter, problems=problems, trusted_proxies=proxies)
     app.add_middleware(SameSite, problems=problems, is_welcome=partial(is_correction_from, origins=origins))
     app.add_middleware(CORSMiddleware, allow_origins=[])
     app.add_middleware(FeedbackCors, origins=origins)

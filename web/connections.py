@@ -1,11 +1,14 @@
 """How many connections may be open: each costs memory and a file, even one on which nothing is ever asked."""
 
 import uuid
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from typing import Protocol
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from web.addresses import client_address
+from web.shares import Shares
 
 _HEALTH = "/health"
 _RETRY_AFTER_S = "5"
@@ -31,21 +34,19 @@ class Connections:
 
         Args:
             most: Of all clients together.
-            most_of_a_client: Of one address; None where all come from a proxy's.
+            most_of_a_client: Of one address, or one /64 network of IPv6; None where all come from a proxy's.
             most_refused: How many more may wait to hear that they are too many.
         """
-        self._most = most
-        self._most_of_a_client = most_of_a_client or most
+        self._shares = Shares(most=most, most_of_a_client=most_of_a_client or most)
         self._most_refused = most_refused
         self._open: dict[Connection, str] = {}
-        self._of_clients: Counter[str] = Counter()
         self._refused: OrderedDict[Connection, None] = OrderedDict()
 
-    def opened(self, connection: Connection, client: str) -> bool:
-        """Count one; returns whether it is welcome."""
-        if len(self._open) < self._most and self._of_clients[client] < self._most_of_a_client:
+    def opened(self, connection: Connection, address: str) -> bool:
+        """Count one that comes from an address; returns whether it is welcome."""
+        client = client_address(address, (), trusted_proxies=0)
+        if self._shares.take(client):
             self._open[connection] = client
-            self._of_clients[client] += 1
             return True
         self._refused[connection] = None
         if len(self._refused) > self._most_refused:
@@ -57,10 +58,8 @@ class Connections:
         client = self._open.pop(connection, None)
         if client is None:
             self._refused.pop(connection, None)
-            return
-        self._of_clients[client] -= 1
-        if not self._of_clients[client]:
-            del self._of_clients[client]
+        else:
+            self._shares.give_back(client)
 
 
 def only_health(app: ASGIApp) -> ASGIApp:

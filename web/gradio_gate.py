@@ -5,7 +5,7 @@ and events that name files on this disk or addresses to fetch. Here everything i
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -37,6 +37,7 @@ _FILE = "/gradio_api/file="
 _WRITE = frozenset(("/gradio_api/upload", "/gradio_api/cancel", "/gradio_api/reset"))
 _EVENTS = frozenset(("/gradio_api/queue/join", "/gradio_api/run/predict"))  # queued ones, and the page's own
 _EVENT_BELOW = "/gradio_api/call/"
+_BY_NAME = "v2/"  # the values are fields of the body, not a list
 _UNFETCHED = f"This session has left {UNFETCHED} answers unfetched. Fetch them first."
 _UPLOAD_ID = "/gradio_api/upload"  # also of its progress
 _LONGEST_QUERY, _LONGEST_UPLOAD_ID = 2048, 128
@@ -53,7 +54,7 @@ class GradioGate:
         uploads: Uploads,
         problems: Problems,
         events: Mapping[int, int],
-        functions: Collection[str],
+        functions: Mapping[str, Sequence[str]],
         unfetched: Unfetched,
     ) -> None:
         """Wrap the mounted app.
@@ -64,7 +65,7 @@ class GradioGate:
             uploads: The only files that events may name, or that are served.
             problems: Words the refusals.
             events: The page's events: how many values each takes, by the number that Gradio gave it.
-            functions: The names of those that programs may call.
+            functions: Those that programs may call, by name: what the values that each takes are called.
             unfetched: The answers that programs have not fetched.
         """
         self._app = app
@@ -89,7 +90,7 @@ class GradioGate:
 
     def _is_function(self, path: str) -> bool:
         """Whether a path calls a function that programs may call; Gradio would let them call each of the page's."""
-        return path.startswith(_EVENT_BELOW) and path.removeprefix(_EVENT_BELOW).removeprefix("v2/") in self._functions
+        return path.startswith(_EVENT_BELOW) and _function(path) in self._functions
 
     def _is_open(self, method: str, path: str) -> bool:
         if method == "POST":
@@ -132,14 +133,16 @@ class GradioGate:
             return f"A session_hash has at most {LONGEST_SESSION} characters."
         if path in _EVENTS and not self._is_event(event):
             return "The page has no such event."
+        if path not in _EVENTS and not _fits(path, event, names := self._functions[_function(path)]):
+            return f"The values do not fit. Send {' and '.join(names)}."
         return None if all(map(self._uploads.holds, _paths(event))) else "Only uploaded files can be named."
 
     def _is_event(self, event: Any) -> bool:
         """Whether the page has an event of this number, and it takes as many values."""
-        if not isinstance(event, dict) or not isinstance(data := event.get("data"), list):
+        if (count := _count(event)) is None:
             return False
         number = event.get("fn_index")
-        return type(number) is int and self._events.get(number) == len(data)
+        return type(number) is int and self._events.get(number) == count
 
     def _refusal(self, scope: Scope) -> Response:
         """405 where one of our own routes has this path, else 404."""
@@ -148,6 +151,24 @@ class GradioGate:
             detail = f"Use {methods} here. See /docs."
             return self._problems.answer(scope["path"], "method_not_allowed", detail, {"Allow": methods})
         return self._problems.answer(scope["path"], "not_found", "There is nothing here. See /docs.")
+
+
+def _function(path: str) -> str:
+    """The name of the function that a path calls."""
+    return path.removeprefix(_EVENT_BELOW).removeprefix(_BY_NAME)
+
+
+def _fits(path: str, event: Any, names: Sequence[str]) -> bool:
+    """Whether an event brings the values that a function takes."""
+    if path.startswith(f"{_EVENT_BELOW}{_BY_NAME}"):
+        return isinstance(event, dict) and event.keys() == set(names)
+    return _count(event) == len(names)
+
+
+def _count(event: Any) -> int | None:
+    """How many values an event brings, None if there is no list of them."""
+    data = event.get("data") if isinstance(event, dict) else None
+    return len(data) if isinstance(data, list) else None
 
 
 def _longest_query(path: str) -> int:

@@ -60,7 +60,10 @@ def mount_page(
         uploads=parts.uploads,
         problems=problems,
         events={number: len(event.inputs) for number, event in demo.fns.items()},
-        functions=frozenset(str(event.api_name) for event in demo.fns.values() if event.api_visibility == "public"),
+        functions={
+            name.removeprefix("/"): [each["parameter_name"] for each in function["parameters"]]
+            for name, function in demo.get_api_info()["named_endpoints"].items()
+        },
         unfetched=bound_memory(demo),
     )
     mount.app = AssetCache(gate)

@@ -42,12 +42,14 @@ class PageParts:
     """Whether agents may use the page's functions as tools; the package `mcp` must be there."""
 
 
-async def correct_by_id(parts: PageParts, request_id: str, label: str, request: gr.Request) -> dict[str, Any]:
+async def correct_by_id(parts: PageParts, request_id: Any, label: Any, request: gr.Request) -> dict[str, Any]:
     """A program says what a picture shows that it asked about.
 
     Raises:
         gr.Error: it was not kept; the message says why.
     """
+    if not isinstance(request_id, str) or not isinstance(label, str):
+        raise gr.Error("The values do not fit. Send request_id and label as texts.", print_exception=False)
     client = parts.client_of(request)
     try:
         parts.limiter.check(FEEDBACK, client)

@@ -167,6 +167,8 @@ class RestApi:
         router.delete("/feedback", **_TAKE_BACK)(self.take_back)
         router.get("/health", **_HEALTH)(self.health)
         router.get("/metrics", **_METRICS)(self.metrics)
+        router.head("/health", include_in_schema=False)(self.health)  # some monitors and balancers want no body
+        router.head("/metrics", include_in_schema=False)(self.metrics)
         return router
 
     async def predict(

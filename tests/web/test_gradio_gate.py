@@ -126,6 +126,39 @@ def test_an_event_with_other_values_than_the_page_sends_is_refused(client: httpx
     assert (answer.status_code, answer.json()["error"]) == (422, "invalid_request")
 
 
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("classify", {"data": []}),
+        ("classify", {"data": ["x", "y"]}),
+        ("classify", {"data": {"image": "x"}}),
+        ("classify", {}),
+        ("classify", 7),
+        ("wrong_label", {"data": ["x"]}),
+        ("v2/classify", {}),
+        ("v2/classify", {"data": ["x"]}),
+        ("v2/classify", []),
+        ("v2/wrong_label", {"request_id": "x", "label": "red", "more": 1}),
+    ],
+)
+def test_a_function_that_gets_other_values_than_it_takes_says_which(client: httpx.Client, name: str, body: Any) -> None:
+    answer = client.post(f"/gradio_api/call/{name}", json=body)
+    assert (answer.status_code, answer.json()["error"]) == (422, "invalid_request")
+    names = "image" if "classify" in name else "request_id and label"
+    assert answer.json()["detail"] == f"The values do not fit. Send {names}."
+
+
+@pytest.mark.parametrize("values", [({}, "cat"), (["a"], ["b"]), (None, "red"), ("x", 7)])
+@pytest.mark.parametrize("version", ["", "v2/"])
+def test_a_function_that_gets_values_of_other_types_says_so(
+    client: httpx.Client, server: Server, version: str, values: tuple[Any, Any]
+) -> None:
+    body = dict(zip(("request_id", "label"), values, strict=True)) if version else {"data": values}
+    event = client.post(f"/gradio_api/call/{version}wrong_label", json=body).json()["event_id"]
+    assert "Send request_id and label as texts." in client.get(f"/gradio_api/call/wrong_label/{event}").text
+    assert "Traceback" not in server.log.read_text()
+
+
 @pytest.mark.parametrize("name", ["predict", "on_photo", "on_choice", "v2/on_photo", "classify/x", "", "v2/"])
 def test_programs_can_call_no_inner_function(client: httpx.Client, name: str) -> None:
     assert client.post(f"/gradio_api/call/{name}", json={"data": [None, None]}).status_code == 404

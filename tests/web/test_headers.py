@@ -81,6 +81,8 @@ FOREIGN = [
     {"Origin": "https://evil.example"},
     {"Origin": "null"},
     {"Origin": "http://127.0.0.1"},
+    {"Origin": "http://["},
+    {"Origin": "http://a]b"},
 ]
 REQUESTS = [
     ("POST", "/predict"), ("POST", "/feedback"), ("DELETE", "/feedback"), ("POST", "/gradio_api/upload"),

@@ -1,14 +1,18 @@
 """Limits per client, on an app with small ones behind one trusted proxy; each test is another client."""
 
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from catdog.errors import RateLimitedError, SettingsError
 from tests.toy import encoded, picture
-from tests.web.conftest import DEADLINE_S, Server, running
+from tests.web.conftest import DEADLINE_S, Server, running, wait_for
+from web.body_limit import MOST_AT_ONCE
 from web.rate_limit import RateLimiter
 
 RED = encoded(picture("red"))
@@ -75,6 +79,20 @@ def test_what_the_page_sends_is_limited_too(limited: Server) -> None:
             answers = [client.post(path, json={"data": []}) for _ in range(4)]
             assert not any(refused(answer) for answer in answers[:3])
             assert refused(answers[3])
+
+
+def test_one_client_whose_bodies_never_come_leaves_places_for_others(limited: Server) -> None:
+    silence = b"POST /gradio_api/reset HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.0.0.11\r\nContent-Length: 2000\r\n\r\n"
+    at = urlsplit(limited.url)
+    with ExitStack() as open_, client_from(limited, "1.0.0.11") as same, client_from(limited, "1.0.0.12") as other:
+        for _ in range(MOST_AT_ONCE):
+            open_.enter_context(socket.create_connection((at.hostname, at.port))).sendall(silence)
+        wait_for(lambda: same.post("/gradio_api/cancel").status_code == 503, "all of them to be there")
+        refusal = same.post("/predict", files={"file": RED})
+        assert (refusal.status_code, refusal.json()["error"]) == (503, "busy")
+        assert "Wait for the answers to yours" in refusal.json()["detail"]
+        assert "Retry-After" in refusal.headers
+        assert other.post("/predict", files={"file": RED}).status_code == 200
 
 
 def test_health_is_not_limited(limited: Server) -> None:

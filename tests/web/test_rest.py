@@ -260,12 +260,20 @@ def test_metrics_speak_prometheus_by_default(client: httpx.Client) -> None:
     assert "catdog_model_info{" in response.text
 
 
+@pytest.mark.parametrize("path", ["/health", "/metrics"])
+def test_head_is_answered_as_get_is_without_a_body(client: httpx.Client, path: str) -> None:
+    head, get = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["Content-Type"] == get.headers["Content-Type"]
+    assert int(head.headers["Content-Length"]) > 0
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
         ("GET", "/predict", "POST"),
         ("PUT", "/feedback", "DELETE, POST"),
-        ("POST", "/health", "GET"),
+        ("POST", "/health", "GET, HEAD"),
         ("DELETE", "/feedback/x", "GET"),
         ("PATCH", "/docs", "GET"),
     ],

@@ -50,7 +50,8 @@ def serving(app: ASGIApp, protocol: type[PunctualProtocol] = Hasty) -> Iterator[
 
 def app_with_limit(most_at_once: int = 10, grace_s: float = GRACE_S) -> FastAPI:
     app, problems = FastAPI(), Problems(Metrics())
-    app.add_middleware(BodyLimit, max_bytes=1_000_000, problems=problems, grace_s=grace_s, most_at_once=most_at_once)
+    limits = {"max_bytes": 1_000_000, "grace_s": grace_s, "most_at_once": most_at_once}
+    app.add_middleware(BodyLimit, problems=problems, trusted_proxies=0, **limits)
     problems.install(app)
 
     @app.post("/echo")
@@ -241,6 +242,22 @@ def test_silent_connections_beyond_the_bound_do_not_keep_the_health_check_out() 
         assert said(silent[0], OTHER).startswith(b"HTTP/1.1 200")  # those within stay
         with connection(port) as check:
             assert said(check, HEALTH).startswith(b"HTTP/1.1 200")
+
+
+class Silent:
+    """A connection on which nothing happens."""
+
+    def abort(self) -> None:
+        pass
+
+
+def test_the_addresses_of_one_ipv6_network_have_one_share_of_connections() -> None:
+    connections, first = Connections(most_of_a_client=1), Silent()
+    assert connections.opened(first, "2001:db8::1")
+    assert not connections.opened(Silent(), "2001:db8::2")
+    assert connections.opened(Silent(), "2001:db8:0:1::1")
+    connections.closed(first)
+    assert connections.opened(Silent(), "2001:db8::3")
 
 
 CHUNKED = b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
