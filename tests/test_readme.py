@@ -51,6 +51,28 @@ def test_the_figures_are_those_of_the_model() -> None:
     assert told in " ".join(README.replace(" %", "%").split())
 
 
+def test_the_speeds_are_those_of_the_benchmarks() -> None:
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text()
+    serving, start = (results.split(f"<!-- {name}: ")[1].split("<!-- end")[0] for name in ("serving", "startup"))
+    one, many, large = (column(table) for table in serving.split("(goal: ")[1:])
+    first = column(start)
+    for row in (
+        ["a photo of 34 kB, one client, median", *(f"{each[1]} ms" for each in one)],
+        ["the same, 32 clients", *(f"{float(each[3]):.0f} a second" for each in many)],
+        ["a photo of 12 megapixels, median", *(f"{float(each[1]):.0f} ms" for each in large)],
+        ["from the start of the process to the first answer", *(f"{float(each[1]):.1f} s" for each in first)],
+        ["memory while serving", *(f"{each[3]} MB" for each in first)],
+    ):
+        assert f"| {' | '.join(row)} |" in README
+
+
+def column(section: str) -> list[list[str]]:
+    """The rows about the three servers, each cell without its spread."""
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines()]
+    names = ("catdog", "FastAPI", "LitServe")
+    return [[cell.partition(" (")[0] for cell in row] for row in rows if row[0].startswith(names)]
+
+
 def test_every_link_to_a_file_leads_somewhere() -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", README):
         assert (ROOT / target).exists(), target

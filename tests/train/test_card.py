@@ -3,6 +3,7 @@ from pathlib import Path
 from huggingface_hub import ModelCard
 
 from catdog.metadata import load_metadata
+from catdog.settings import EMBEDDED_MODEL
 from train.card import render_card
 
 
@@ -41,3 +42,11 @@ def test_on_the_hub_the_examples_use_the_repository(trained: Path) -> None:
 def test_a_model_that_was_not_scored_says_so(trained: Path) -> None:
     text = render_card(load_metadata(trained).model_copy(update={"metrics": {}}))
     assert "has not been evaluated" in text
+
+
+def test_the_card_of_the_embedded_model_says_which_of_its_networks_learned_from_corrected_labels() -> None:
+    metadata = load_metadata(EMBEDDED_MODEL)
+    card = (EMBEDDED_MODEL / "README.md").read_text()
+    assert card == render_card(metadata)
+    assert "1 of the\n  3 averaged networks learned from labels corrected by `cats_vs_dogs.csv` (2 replaced, 15" in card
+    assert "as they are, in training" not in card
