@@ -49,6 +49,8 @@ COPY = """async (data) => {
 }"""
 
 
+
+
 def find_chromium(playwright: Playwright) -> str:
     """A browser of the system, or the one that Playwright brought."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -97,6 +99,13 @@ def opened(context: BrowserContext, server: Server) -> Page:
     page.goto(server.url)
     expect(page.locator("#answer .waiting")).to_be_visible()
     return page
+
+
+@pytest.fixture
+def phone(browser: Browser, server: Server) -> Iterator[Page]:
+    """A tab on a small phone, whose browser leaves the page less room than the phone has."""
+    with browser.new_context(viewport={"width": 390, "height": 664}) as context:
+        yield opened(context, server)
 
 
 def choose(page: Page, data: bytes, name: str = "photo.jpg") -> None:
@@ -228,6 +237,16 @@ def test_why_lays_a_heat_map_over_the_photo_and_takes_it_away_again(page: Page) 
     )
     page.click("#why")
     expect(page.locator("#heat img")).to_have_count(0)
+
+
+def test_on_a_phone_the_answer_and_what_can_be_said_of_it_come_into_view(phone: Page) -> None:
+    choose(phone, encoded(picture("red")))
+    for part in ("#answer .verdict", "#answer .bars", "#right", "#wrong"):
+        expect(phone.locator(part)).to_be_in_viewport(ratio=1)
+    phone.click("#wrong")
+    expect(phone.locator("#choices label").last).to_be_in_viewport(ratio=1)
+    phone.get_by_label("A cup").click()
+    expect(phone.locator("#answer .verdict")).to_be_in_viewport(ratio=1)
 
 
 def test_an_example_is_answered_at_once(page: Page) -> None:
