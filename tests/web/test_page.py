@@ -239,6 +239,18 @@ def test_why_lays_a_heat_map_over_the_photo_and_takes_it_away_again(page: Page) 
     expect(page.locator("#heat img")).to_have_count(0)
 
 
+def test_several_photos_come_into_view_and_take_the_place_of_the_single_answer(page: Page) -> None:
+    choose(page, encoded(picture("red")))
+    expect(verdict(page)).to_have_text("Red")
+    red = {"name": "red.jpg", "mimeType": "image/jpeg", "buffer": encoded(picture("red"))}
+    page.set_input_files("#photo input[type=file]", [red, {**red, "name": "broken.jpg", "buffer": b"text"}])
+    expect(page.locator("#several a[download]")).to_be_visible()
+    expect(page.locator("#answer .waiting")).to_be_attached()
+    wait_for_top(page, "#several section")
+    expect(page.locator("#several li:not(.problem) img")).to_be_visible()
+    expect(page.locator("#several li.problem img")).to_have_count(0)
+
+
 def test_on_a_phone_the_answer_and_what_can_be_said_of_it_come_into_view(phone: Page) -> None:
     choose(phone, encoded(picture("red")))
     for part in ("#answer .verdict", "#answer .bars", "#right", "#wrong"):
@@ -523,6 +535,12 @@ def test_the_page_fits_every_width_in_light_and_dark(
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 200) == (scheme == "dark")
     context.close()
+
+
+def wait_for_top(page: Page, part: str) -> None:
+    """Wait until the page has scrolled to where a part of it begins."""
+    top = "document.querySelector(part).getBoundingClientRect().top"
+    page.wait_for_function(f"(part) => Math.abs({top}) < 50", arg=part)
 
 
 def kept(page: Page, server: Server, text: str, label: str | None = None) -> FeedbackRow:
