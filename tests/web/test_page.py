@@ -486,6 +486,16 @@ def test_a_bad_address_gets_a_sentence(page: Page, web_site: str, path: str | No
     expect(page.locator("#answer .problem")).to_contain_text(words)
 
 
+def test_an_address_leaves_the_field_when_a_photo_comes_another_way(page: Page, web_site: str) -> None:
+    page.fill("#url input", f"{web_site}/missing.jpg")
+    page.press("#url input", "Enter")
+    expect(page.locator("#answer .problem")).to_be_visible()
+    expect(page.locator("#url input")).not_to_be_empty()
+    choose(page, encoded(picture("red")))
+    expect(verdict(page)).to_have_text("Red")
+    expect(page.locator("#url input")).to_be_empty()
+
+
 def test_when_the_server_refuses_a_sentence_says_so_and_no_older_answer_stays(page: Page) -> None:
     choose(page, encoded(picture("red")))
     expect(verdict(page)).to_have_text("Red")
