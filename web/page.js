@@ -96,6 +96,9 @@ function mend() {
     remove.setAttribute("aria-label", words.remove_photo);
     remove.title = words.remove_photo;
   }
+  const wrong = document.getElementById("wrong");
+  const expanded = String(document.querySelector("#choices label") !== null);
+  if (wrong && wrong.getAttribute("aria-expanded") !== expanded) wrong.setAttribute("aria-expanded", expanded);
   const photo = document.querySelector("#photo .image-frame img");
   const label = document.querySelector("#photo label")?.textContent.trim();
   if (photo && label && !photo.alt) photo.alt = label;

@@ -84,7 +84,7 @@ class Texts:
     final_or: str = "or"
     sure: str = "{percent} sure"
     fits_best: str = "If it had to choose, it would say {label} ({percent})."
-    a_guess: str = "It could be {label} ({percent}), but that is a guess."
+    a_guess: str = "Most likely {label} ({percent}), but that is a guess."
     about: str = "About this model"
     about_accuracy: str = "On {n} test pictures that it had never seen it was right in {accuracy} of cases{interval}."
     about_interval: str = " (95 % interval {low} to {high})"
@@ -245,7 +245,7 @@ GERMAN = Texts(
     final_or="oder",
     sure="zu {percent} sicher",
     fits_best="Müsste es wählen, sagte es {label} ({percent}).",
-    a_guess="Vielleicht {label} ({percent}), aber das ist geraten.",
+    a_guess="Am ehesten {label} ({percent}), aber das ist geraten.",
     about="Über dieses Modell",
     about_accuracy="Bei {n} Testbildern, die es nie gesehen hatte, lag es in {accuracy} der Fälle richtig{interval}.",
     about_interval=" (95-%-Intervall {low} bis {high})",

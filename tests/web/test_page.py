@@ -49,6 +49,12 @@ COPY = """async (data) => {
 }"""
 
 
+INSIDE = """(image) => {
+  const { x, y, width, height } = image.getBoundingClientRect();
+  const scale = Math.min(width / image.naturalWidth, height / image.naturalHeight);
+  const size = [image.naturalWidth, image.naturalHeight].map((each) => each * scale);
+  return { x: x + (width - size[0]) / 2, y: y + (height - size[1]) / 2, width: size[0], height: size[1] };
+}"""
 
 
 def find_chromium(playwright: Playwright) -> str:
@@ -239,6 +245,17 @@ def test_why_lays_a_heat_map_over_the_photo_and_takes_it_away_again(page: Page) 
     expect(page.locator("#heat img")).to_have_count(0)
 
 
+def test_the_heat_map_is_as_large_as_the_photo_and_its_words_are_below(page: Page) -> None:
+    choose(page, encoded(picture("red")))
+    expect(verdict(page)).to_have_text("Red")
+    page.click("#why")
+    words = page.locator("#heat figcaption").bounding_box()
+    heat, photo = (page.locator(f"#{part} img").evaluate(INSIDE) for part in ("heat", "photo"))
+    assert words
+    assert heat == pytest.approx(photo, abs=1)
+    assert heat["y"] + heat["height"] <= words["y"] + 1
+
+
 def test_several_photos_come_into_view_and_take_the_place_of_the_single_answer(page: Page) -> None:
     choose(page, encoded(picture("red")))
     expect(verdict(page)).to_have_text("Red")
@@ -259,6 +276,19 @@ def test_on_a_phone_the_answer_and_what_can_be_said_of_it_come_into_view(phone: 
     expect(phone.locator("#choices label").last).to_be_in_viewport(ratio=1)
     phone.get_by_label("A cup").click()
     expect(phone.locator("#answer .verdict")).to_be_in_viewport(ratio=1)
+
+
+def test_a_phone_shows_how_to_use_it_by_api(phone: Page) -> None:
+    expect(phone.locator("footer .show-api")).to_be_visible()
+
+
+def test_wrong_label_tells_that_it_has_opened_the_choices(page: Page) -> None:
+    choose(page, encoded(picture("red")))
+    expect(page.locator("#wrong")).to_have_attribute("aria-expanded", "false")
+    page.click("#wrong")
+    expect(page.locator("#wrong")).to_have_attribute("aria-expanded", "true")
+    choose(page, encoded(picture("blue")))
+    expect(page.locator("#wrong")).to_have_attribute("aria-expanded", "false")
 
 
 def test_an_example_is_answered_at_once(page: Page) -> None:
