@@ -140,7 +140,9 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
             warnings=warnings,
             texts=ENGLISH,
             examples=examples.names,
-            retention=Retention(hub_days=settings.retain_days if settings.feedback_repo else None),
+            retention=Retention(
+                hub_days=settings.retain_days if settings.feedback_repo else None, audits=service.audits
+            ),
             mcp=settings.mcp,
         )
         mount_page(page_app, parts, routes=routes, problems=problems, max_bytes=settings.max_bytes)

@@ -59,10 +59,11 @@ class Texts:
     unexpected: str = "Something went wrong here. Try again in a moment."
     unreachable: str = "The server cannot be reached. Check your connection, then try again."
     consent: str = (
-        "Your photo is deleted after {upload} minutes, a small copy in memory, for “Wrong label”, after {memory}. "
-        "Only “Right” and “Wrong label” keep that copy, without its metadata, and your answer, to train the next "
-        "model: {kept}."
+        "Your photo is deleted after {upload} minutes; a small copy stays in memory for up to {memory} minutes, so "
+        "that you can correct the answer. Only if you confirm the answer or say what the photo shows is that copy "
+        "kept, without metadata and with your answer, to train the next model: {kept}."
     )
+    consent_audit: str = "If you tick the box about random photos, it may be kept for that, too."
     kept_here: str = "on this server, until you take them back"
     kept_on_hub: str = "in the maintainers' data set, until you take them back, and for {days} more days on this server"
     problem_texts: tuple[tuple[str, str], ...] = ()
@@ -216,10 +217,12 @@ GERMAN = Texts(
     ),
     audited="Dieses Foto wurde zufällig behalten, wie du erlaubt hast.",
     consent=(
-        "Dein Foto wird nach {upload} Minuten gelöscht, eine kleine Kopie im Arbeitsspeicher, für „Falsch“, nach "
-        "{memory}. Nur „Stimmt“ und „Falsch“ behalten diese Kopie, ohne ihre Metadaten, und deine Antwort, um das "
-        "nächste Modell zu trainieren: {kept}."
+        "Dein Foto wird nach {upload} Minuten gelöscht; eine kleine Kopie bleibt bis zu {memory} Minuten im "
+        "Arbeitsspeicher, damit du die Antwort verbessern kannst. Nur wenn du die Antwort bestätigst oder sagst, was "
+        "das Foto zeigt, wird diese Kopie behalten, ohne Metadaten und mit deiner Antwort, um das nächste Modell zu "
+        "trainieren: {kept}."
     ),
+    consent_audit="Hast du dem zufälligen Behalten zugestimmt, kann sie auch dafür behalten werden.",
     kept_here="auf diesem Server, bis du sie zurücknimmst",
     kept_on_hub=(
         "im Datensatz der Betreiber, bis du sie zurücknimmst, und hier noch {days} Tage, nachdem sie dort sind"
