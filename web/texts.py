@@ -231,7 +231,13 @@ GERMAN = Texts(
         ("unreadable_image", "Das ist kein Bild, das sich lesen lässt. Schicke JPEG, PNG, WebP, AVIF, GIF oder HEIC."),
         ("image_too_large", "Das Bild ist zu groß. Schicke eine kleinere Kopie."),
         ("body_too_large", "Das Bild ist zu groß. Schicke eine kleinere Kopie."),
-        ("url_refused", "Diese Adresse ist nicht zu gebrauchen. Nimm die volle Adresse eines Bildes, mit https://."),
+        (
+            "url_refused",
+            (
+                "Diese Adresse ist von hier aus nicht zu erreichen oder darf es nicht sein. Prüfe sie, oder speichere "
+                "das Bild und schicke die Datei."
+            ),
+        ),
         ("url_not_image", "Unter dieser Adresse ist kein Bild. Öffne dort das Bild selbst und kopiere seine Adresse."),
         ("url_failed", "Von dieser Adresse kam kein Bild. Sieh nach, ob dein Browser es zeigt."),
         ("unknown_request", "Dieses Foto ist nicht mehr da. Wähle es noch einmal aus."),
