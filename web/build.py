@@ -139,7 +139,7 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
             uploads=uploads,
             warnings=warnings,
             texts=ENGLISH,
-            examples=examples.names,
+            examples=examples,
             retention=Retention(
                 hub_days=settings.retain_days if settings.feedback_repo else None, audits=service.audits
             ),
