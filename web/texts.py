@@ -16,6 +16,7 @@ class Texts:
 
     language: str = "en"
     decimal_point: str = "."
+    thousands_separator: str = ","
     label_names: tuple[tuple[str, str], ...] = ()
     """What labels are called in this language; those that are not here keep the model's word."""
     tagline: str = "Show it a photo. It says what it sees, and learns when you correct it."
@@ -93,9 +94,10 @@ class Texts:
     about_no_metrics: str = "This model does not say how it was tested."
     about_learned: str = "It has learned from {n} corrections of its visitors."
     about_limits: str = (
-        "It knows only {labels}, and one label a photo. Drawings, close-ups and small subjects are harder. "
-        "Anything else may get one of these labels too."
+        "It knows only {labels}, and one label a photo. Drawings, close-ups and small subjects are harder. {others}"
     )
+    about_others: str = "Anything else may get one of these labels too."
+    about_turned_away: str = "Of pictures of other things it turns most away as “{neither}”, not all."
     about_revision: str = "Revision"
     about_plot: str = "Of the answers that are 80 % sure, are 80 % right? Calibration on the test pictures:"
     about_plot_alt: str = "Calibration plot: how often the model is right, by how sure it says it is"
@@ -162,6 +164,14 @@ class Texts:
         """A probability as this language writes it."""
         return format_percent(probability).replace(".", self.decimal_point)
 
+    def share(self, part: float) -> str:
+        """A counted part of a whole, which may well be all of it."""
+        return format_share(part).replace(".", self.decimal_point)
+
+    def number(self, count: int) -> str:
+        """A whole number as this language writes it."""
+        return f"{count:,}".replace(",", self.thousands_separator)
+
     def _enumerated(self, words: Sequence[str]) -> str:
         return f"{', '.join(words[:-1])} {self.final_or} {words[-1]}"
 
@@ -170,6 +180,7 @@ ENGLISH = Texts()
 GERMAN = Texts(
     language="de",
     decimal_point=",",
+    thousands_separator=".",
     label_names=(("cat", "Katze"), ("dog", "Hund")),
     tagline="Zeig ihm ein Foto. Es sagt, was es sieht, und lernt, wenn du es verbesserst.",
     photo="Foto",
@@ -263,8 +274,10 @@ GERMAN = Texts(
     about_learned="Es hat aus {n} Korrekturen seiner Besucher gelernt.",
     about_limits=(
         "Es kennt nur {labels} und sagt nur eines je Foto. Zeichnungen, Nahaufnahmen und kleine Motive sind schwerer. "
-        "Auch alles andere kann so benannt werden."
+        "{others}"
     ),
+    about_others="Auch alles andere kann so benannt werden.",
+    about_turned_away="Bilder von anderem weist es meist als „{neither}“ zurück, aber nicht immer.",
     about_revision="Version",
     about_plot="Stimmen von den Antworten, die zu 80 % sicher sind, 80 %? Kalibrierung auf den Testbildern:",
     about_plot_alt="Kalibrierung: wie oft das Modell recht hat, je nachdem, wie sicher es sich ist",
@@ -309,4 +322,9 @@ def format_percent(probability: float) -> str:
     percent = 100 * probability
     if percent > _HIGHEST:
         return f"> {_HIGHEST} %"
-    return f"< {_LOWEST} %" if percent < _LOWEST else f"{percent:.1f} %"
+    return f"< {_LOWEST} %" if percent < _LOWEST else format_share(probability)
+
+
+def format_share(part: float) -> str:
+    """A counted part of a whole as a percentage."""
+    return f"{100 * part:.1f} %"
