@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from catdog.metadata import NEITHER
 from catdog.model import Model
 from web.texts import Texts
 
@@ -14,7 +15,7 @@ def about_html(model: Model, texts: Texts) -> str:
     """The folded section at the foot of the page."""
     sentences = [*_scores(model.metadata.metrics.get("test", {}), texts), _limits(model, texts)]
     if learned := corrections_learned(model):
-        sentences.insert(-1, texts.about_learned.format(n=learned))
+        sentences.insert(-1, texts.about_learned.format(n=texts.number(learned)))
     paragraphs = "".join(f"<p>{escape(each)}</p>" for each in sentences)
     revision = f"<p>{escape(texts.about_revision)}: <code>{escape(model.revision)}</code></p>"
     return f"<details><summary>{escape(texts.about)}</summary>{paragraphs}{revision}{_plot(model, texts)}</details>"
@@ -30,21 +31,25 @@ def _scores(scores: Mapping[str, Any], texts: Texts) -> list[str]:
     if "accuracy" not in scores:
         return [texts.about_no_metrics]
     interval = scores.get("intervals", {}).get("accuracy")
-    span = (
-        texts.about_interval.format(low=texts.percent(interval[0]), high=texts.percent(interval[1])) if interval else ""
-    )
+    span = texts.about_interval.format(low=texts.share(interval[0]), high=texts.share(interval[1])) if interval else ""
     told = [
-        texts.about_accuracy.format(n=scores.get("n", "?"), accuracy=texts.percent(scores["accuracy"]), interval=span)
+        texts.about_accuracy.format(
+            n=texts.number(scores["n"]) if "n" in scores else "?",
+            accuracy=texts.share(scores["accuracy"]),
+            interval=span,
+        )
     ]
     verdicts = scores.get("verdicts", {})
     if verdicts.get("accuracy_when_answered") is not None:
         answered, right = verdicts["answered"], verdicts["accuracy_when_answered"]
-        told.append(texts.about_answered.format(answered=texts.percent(answered), accuracy=texts.percent(right)))
+        told.append(texts.about_answered.format(answered=texts.share(answered), accuracy=texts.share(right)))
     return told
 
 
 def _limits(model: Model, texts: Texts) -> str:
-    return texts.about_limits.format(labels=", ".join(map(texts.name, model.labels)))
+    neither = texts.verdict(NEITHER, model.labels)
+    others = texts.about_turned_away.format(neither=neither) if model.metadata.verdict.neither else texts.about_others
+    return texts.about_limits.format(labels=", ".join(map(texts.name, model.labels)), others=others)
 
 
 def _plot(model: Model, texts: Texts) -> str:

@@ -27,8 +27,8 @@ class PredictionAnswer(_Body):
     probabilities: dict[str, float] = Field(description="of each label; they add up to 1")
     verdict: str = Field(description="a label, or `neither`, or `unsure`")
     request_id: str = Field(description="for POST /feedback, within 30 minutes")
-    latency_ms: float
-    model_revision: str
+    latency_ms: float = Field(ge=0, description="milliseconds from the picture in hand to the answer, waiting included")
+    model_revision: str = Field(description="which version of the model answered")
     audit_receipt: str | None = Field(
         None,
         exclude_if=lambda receipt: receipt is None,
@@ -79,7 +79,7 @@ class PictureFeedbackRequest(_Body):
 class FeedbackAnswer(_Body):
     """A correction that was kept."""
 
-    id: str
+    id: str = Field(description="for GET /feedback/ID")
     receipt: str | None = Field(description="the secret that takes it back; null if it was there before")
     status: RowStatus = Field(description="`received`: kept, and on its way to where it is safe; `saved`: safe")
     request_id: str = Field(description="the prediction that was answered: another label for it replaces this one")
@@ -95,8 +95,8 @@ class FeedbackAnswer(_Body):
 class FeedbackStatus(_Body):
     """Where a correction is."""
 
-    id: str
-    status: RowStatus
+    id: str = Field(description="the one that was asked for")
+    status: RowStatus = Field(description="`received`: on its way; `saved`: safe; `failed`: send it again")
 
 
 class ReceiptRequest(_Body):
@@ -110,40 +110,40 @@ class ReceiptRequest(_Body):
 class PendingFeedback(_Body):
     """Rows that only this machine has, answers that were changed later among them."""
 
-    pending: int
-    oldest_age_s: float | None
-    damaged: int = Field(description="corrections whose picture this disk has damaged")
+    pending: int = Field(ge=0, description="how many")
+    oldest_age_s: float | None = Field(description="the age of the oldest of them in seconds; null if there is none")
+    damaged: int = Field(ge=0, description="corrections whose picture this disk has damaged")
     repo_id: str | None = Field(description="the data set that receives them; null if none is set")
     last_success: datetime | None = Field(description="when everything had been sent last")
-    failures: int = Field(description="failed attempts to send since the start")
+    failures: int = Field(ge=0, description="failed attempts to send since the start")
     problem: str | None = Field(description="why the last attempt failed; null if it did not")
 
 
 class HealthAnswer(_Body):
     """The service is up."""
 
-    status: Literal["ok"] = "ok"
-    version: str
-    model_id: str
-    model_revision: str
+    status: Literal["ok"] = Field("ok", description="always `ok`; otherwise the answer is an error")
+    version: str = Field(description="of this program")
+    model_id: str = Field(description="the model's name, on the Hub or of its folder")
+    model_revision: str = Field(description="which version of the model answers now")
     origin: Literal["folder", "hub", "cache", "embedded"] = Field(
         description="where the model came from; cache and embedded mean that the Hub could not be used"
     )
-    labels: tuple[str, ...]
-    positive_label: str | None
+    labels: tuple[str, ...] = Field(description="what the model can say")
+    positive_label: str | None = Field(description="the label that `probability` is about; null if there is none")
     last_reload: datetime = Field(description="when this model went live")
-    feedback: PendingFeedback
+    feedback: PendingFeedback = Field(description="corrections that only this machine has, and how sending them goes")
     warnings: list[str] = Field(description="what a maintainer should know")
 
 
 class MetricsAnswer(_Body):
     """The counts since the start; latencies are null before the first prediction."""
 
-    total_requests: int
-    successful_requests: int
-    failed_requests: int
-    average_latency_ms: float | None
-    min_latency_ms: float | None
-    max_latency_ms: float | None
-    prediction_counts: dict[str, int]
-    last_request_time: datetime | None
+    total_requests: int = Field(ge=0, description="predictions that were asked for, by page and API")
+    successful_requests: int = Field(ge=0, description="those that got an answer")
+    failed_requests: int = Field(ge=0, description="those that got an error")
+    average_latency_ms: float | None = Field(description="milliseconds to an answer, on average; null before the first")
+    min_latency_ms: float | None = Field(description="milliseconds to the quickest answer; null before the first")
+    max_latency_ms: float | None = Field(description="milliseconds to the slowest answer; null before the first")
+    prediction_counts: dict[str, int] = Field(description="how often the model said what: labels, `neither`, `unsure`")
+    last_request_time: datetime | None = Field(description="when a prediction was asked for last; null if none was")

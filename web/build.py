@@ -139,8 +139,10 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
             uploads=uploads,
             warnings=warnings,
             texts=ENGLISH,
-            examples=examples.names,
-            retention=Retention(hub_days=settings.retain_days if settings.feedback_repo else None),
+            examples=examples,
+            retention=Retention(
+                hub_days=settings.retain_days if settings.feedback_repo else None, audits=service.audits
+            ),
             mcp=settings.mcp,
         )
         mount_page(page_app, parts, routes=routes, problems=problems, max_bytes=settings.max_bytes)

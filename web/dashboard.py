@@ -20,7 +20,7 @@ from web.history import LATENCY_EDGES_MS, History, Step
 from web.metrics import Metrics
 from web.plots import lying, stacked
 from web.service import Service
-from web.texts import format_percent
+from web.texts import format_share
 
 TEMPLATE = "admin_dashboard.html"
 _FAILED = "no answer"
@@ -68,7 +68,7 @@ class Dashboard:
             "Rows that only this machine has": str(pending),
             "Sync": _sync_words(sync),
             **drift(self._metrics.history.steps(), model.metadata.metrics.get("test", {})),
-            "Pictures are other than those it was judged by in": drift_words(self._service.drift),
+            "Drift in": drift_words(self._service.drift),
         }
 
 
@@ -93,11 +93,11 @@ def drift(steps: list[Step], test: Mapping[str, Any]) -> dict[str, str]:
     """How often the model dares an answer today, beside the same on its test pictures: far less is a sign of drift."""
     total = sum(step.verdicts.total() for step in steps)
     if not total:
-        return {"Drift": "no requests within a day"}
+        return {"Answered, today": "no requests within a day"}
     withheld = sum(step.verdicts[NEITHER] + step.verdicts[UNSURE] for step in steps)
     expected = test.get("verdicts", {}).get("answered")
-    beside = f" (test pictures: {format_percent(expected)})" if expected is not None else ""
-    return {"Drift": f"it dares an answer on {format_percent(1 - withheld / total)} of {total} pictures{beside}"}
+    beside = f" (test pictures: {format_share(expected)})" if expected is not None else ""
+    return {"Answered, today": f"{format_share(1 - withheld / total)} of {total} pictures{beside}"}
 
 
 def drift_words(monitor: DriftMonitor | None) -> str:

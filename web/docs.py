@@ -14,6 +14,8 @@ pre { background: var(--quiet); padding: .7em 1em; border-radius: 8px; overflow-
 .method { display: inline-block; min-width: 4.2em; font-weight: 700 }
 table { border-collapse: collapse; width: 100% } td { border-top: 1px solid var(--line); padding: .3em .8em .3em 0;
 vertical-align: top } td:first-child { white-space: nowrap; width: 11em }
+@media (max-width: 40rem) { td:first-child { white-space: normal; overflow-wrap: anywhere; width: 45% }
+.field { display: inline-block; padding-left: .5em } }
 """
 
 
@@ -34,7 +36,7 @@ def docs_page(openapi: dict[str, Any], *, base: str) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}: API</title><style>{_STYLE}</style></head><body><h1>{title}: API</h1>"
+        f"<title>{title} · API</title><style>{_STYLE}</style></head><body><h1>{title} · API</h1>"
         f"<p>{_prose(info['description'])}</p>"
         '<p>The same for programs: <a href="openapi.json">openapi.json</a>. Back to <a href="./">the page</a>.</p>'
         f"{routes}</body></html>"
@@ -68,11 +70,13 @@ def _rows(operation: dict[str, Any], schemas: dict[str, Any]) -> Iterator[tuple[
             explained = schema
 
 
-def _fields(schema: dict[str, Any], schemas: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The fields of a JSON object or a form, set in."""
+def _fields(schema: dict[str, Any], schemas: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The fields of a JSON object or a form, set in; after an object those that it has."""
     schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
     for name, field in schema.get("properties", {}).items():
-        yield f'<code class="field">{escape(name)}</code>', field.get("description", "")
+        yield f'<code class="field">{escape(prefix + name)}</code>', field.get("description", "")
+        if "$ref" in field:
+            yield from _fields(field, schemas, f"{prefix}{name}.")
 
 
 def _prose(text: str) -> str:

@@ -1,6 +1,7 @@
 """Pictures to try without one of one's own: two that Gradio ships, and drawings. None is part of this repository."""
 
 import functools
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from catdog.images import decode_image, read_image, to_jpeg
 _SIDE = 320
 _THUMBNAIL_SIDE = 144  # shown at half of it: sharp on phones
 _FROM_GRADIO = {"lion": "lion.jpg", "cheetah": "cheetah.jpg"}
+_OF_LABELS = {"drawn-cat": "cat", "drawn-dog": "dog"}
 
 
 class Examples:
@@ -29,10 +31,10 @@ class Examples:
         paths = {name: folder / file for folder in folders for name, file in _FROM_GRADIO.items()}
         self._shipped = {name: path for name, path in paths.items() if path.is_file()}
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """In the order of the page."""
-        return (*self._drawn, *self._shipped)
+    def names(self, labels: Sequence[str]) -> tuple[str, ...]:
+        """In the order of the page; those of a label only if the model has it."""
+        names = (*self._drawn, *self._shipped)
+        return tuple(name for name in names if name not in _OF_LABELS or _OF_LABELS[name] in labels)
 
     @functools.cache  # noqa: B019 - lives as long as the app
     def thumbnail(self, name: str) -> bytes | None:

@@ -18,7 +18,7 @@ MAX_REDIRECTS = 3
 MAX_URL_LENGTH = 4096
 
 _PORTS = (None, 80, 443)  # None is the scheme's own
-_REFUSED = "This address cannot be used. Give the full public address of a picture, starting with https://."
+_REFUSED = "This address cannot be reached from here, or may not be. Check it, or save the picture and send the file."
 _TOO_MANY_REDIRECTS = "The address leads on too many times. Open the picture in the browser and copy its own address."
 _HEADERS = {
     "Accept": "image/*,*/*;q=0.5",

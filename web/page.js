@@ -2,7 +2,7 @@
 import "./page_connection.js";
 import { openCamera } from "./page_camera.js";
 import { classifyAll } from "./page_gallery.js";
-import { show, tell, texts } from "./page_photo.js";
+import { bringIntoView, show, tell, texts } from "./page_photo.js";
 
 const LIVE_REGIONS = ["answer", "thanks"];
 
@@ -96,10 +96,34 @@ function mend() {
     remove.setAttribute("aria-label", words.remove_photo);
     remove.title = words.remove_photo;
   }
+  const wrong = document.getElementById("wrong");
+  const expanded = String(document.querySelector("#choices label") !== null);
+  if (wrong && wrong.getAttribute("aria-expanded") !== expanded) wrong.setAttribute("aria-expanded", expanded);
   const photo = document.querySelector("#photo .image-frame img");
   const label = document.querySelector("#photo label")?.textContent.trim();
   if (photo && label && !photo.alt) photo.alt = label;
 }
-new MutationObserver(mend).observe(document.documentElement, { childList: true, subtree: true });
+
+let followed = "";
+
+// A new answer is brought into view, down to the buttons under it; and so are the choices, and the thanks for one.
+function follow() {
+  const answer = document.querySelector("#answer .answer");
+  const ask = document.getElementById("ask");
+  const parts = ["#choices label", "#thanks .message"].map((part) => document.querySelector(part) !== null);
+  const now = answer && ask ? [answer.dataset.request, ...parts].join() : "";
+  if (now === followed) return;
+  followed = now;
+  if (!now) return;
+  requestAnimationFrame(() => {
+    const isSeen = answer.getBoundingClientRect().top >= 0 && ask.getBoundingClientRect().bottom <= innerHeight;
+    if (!isSeen) bringIntoView(ask, "end");
+  });
+}
+
+new MutationObserver(() => {
+  mend();
+  follow();
+}).observe(document.documentElement, { childList: true, subtree: true });
 mend();
 document.documentElement.lang = navigator.language.split("-")[0] === "de" ? "de" : "en";

@@ -148,6 +148,7 @@ def _connect(w: _Widgets, events: PageEvents) -> tuple[Dependency, ...]:
     said = [w.thanks, w.take_back, w.memory]
     on = partial(gr.on, preprocess=False, **_DIRECT)
     on(w.picture.input, events.on_photo, [w.picture, w.audit], shown, trigger_mode="always_last")
+    on(w.picture.input, None, None, w.url, js="() => ''")  # the address is of another picture
     on(w.url.submit, events.on_url, [w.url, w.audit], shown, trigger_mode="always_last")
     on(w.wrong.click, None, None, w.choices, js=_SHOW)
     on(w.why.click, events.on_why, w.memory, [w.heat, w.memory])

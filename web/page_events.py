@@ -14,6 +14,7 @@ from feedback.row import RowStatus, Source
 from web.about import about_html
 from web.answer_view import answer_html, examples_html, footer_html, header_html, heat_html, message_html, ways_html
 from web.answers import FeedbackAnswer, PredictionAnswer
+from web.examples import Examples
 from web.heat import as_data_url
 from web.metrics import Metrics
 from web.page_retention import Retention, consent
@@ -36,7 +37,7 @@ class PageParts:
     warnings: tuple[str, ...]
     texts: Texts
     """In the language of those whose browser names none."""
-    examples: tuple[str, ...] = ()
+    examples: Examples = field(default_factory=Examples)
     retention: Retention = field(default_factory=Retention)
     mcp: bool = False
     """Whether agents may use the page's functions as tools; the package `mcp` must be there."""
@@ -235,7 +236,7 @@ def page_texts(parts: PageParts, texts: Texts) -> Updates:
     return [
         header_html(model.labels, texts),
         ways_html(texts),
-        examples_html(parts.examples, texts),
+        examples_html(parts.examples.names(model.labels), texts),
         f"<p>{escape(texts.question)}</p>",
         f"<p>{escape(consent(parts.retention, texts))}</p>",
         about_html(model, texts),

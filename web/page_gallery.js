@@ -1,5 +1,5 @@
 // Several photos at once: a list with what the model says of each, sorted by confidence, correctable in place, and as CSV.
-import { element, problemOf, tell, texts } from "./page_photo.js";
+import { bringIntoView, clear, element, problemOf, tell, texts } from "./page_photo.js";
 
 const MOST = 50;
 const AT_ONCE = 2; // the server has as many cores as it has; more would wait there
@@ -7,11 +7,15 @@ const TRIES = 5;
 
 let round = 0;
 
+// The list is brought into view, and again when what is above it has become shorter.
+const above = new ResizeObserver(() => bringIntoView(document.querySelector("#several section"), "start"));
+
 /** Classify photos and show them in the order of confidence, the most certain first. */
 export async function classifyAll(files) {
   const words = await texts;
   const mine = ++round;
   const photos = files.slice(0, MOST).map((file) => ({ file, name: file.name }));
+  clear();
   const gallery = new Gallery(photos, words);
   if (files.length > MOST) tell(words.several_too_many.replace("{n}", MOST));
   const waiting = [...photos];
@@ -56,7 +60,8 @@ class Gallery {
     const head = element("div", { class: "head" }, this.heading, this.csv, close);
     this.section = element("section", {}, head, this.count, this.progress, this.list);
     document.getElementById("several").replaceChildren(this.section);
-    this.heading.focus();
+    this.heading.focus({ preventScroll: true });
+    above.observe(document.getElementById("stage"));
     this.tellProgress();
   }
 
@@ -75,6 +80,7 @@ class Gallery {
   }
 
   finish() {
+    above.disconnect();
     this.progress.hidden = true;
     this.csv.hidden = false;
     this.writeCsv();
@@ -83,7 +89,10 @@ class Gallery {
   cardOf(photo) {
     const image = element("img", { alt: photo.name, loading: "lazy" });
     image.src = URL.createObjectURL(photo.file);
-    image.addEventListener("error", () => image.classList.add("unseen")); // such as HEIC
+    image.addEventListener("error", () => {
+      URL.revokeObjectURL(image.src);
+      image.remove(); // what browsers do not show, such as HEIC
+    });
     const name = element("span", { class: "file" }, photo.name);
     if (photo.problem) return element("li", { class: "problem" }, image, element("p", {}, photo.problem), name);
     const headline = element("p", {}, element("b", {}, photo.headline), ` ${photo.percent}`);
@@ -123,6 +132,7 @@ class Gallery {
 
   close() {
     round++;
+    above.disconnect();
     for (const image of this.list.querySelectorAll("img")) URL.revokeObjectURL(image.src);
     this.section.remove();
   }

@@ -12,6 +12,17 @@ export function show(file) {
   input.dispatchEvent(new CustomEvent("change", { bubbles: true, detail: "script" }));
 }
 
+/** Take the photo away, with its answer. */
+export function clear() {
+  document.querySelector("#photo .icon-button")?.click();
+}
+
+/** Scroll until a part of the page is at the start or the end of what is seen: gently, where movement is welcome. */
+export function bringIntoView(part, block) {
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  part.scrollIntoView({ block, behavior: still ? "instant" : "smooth" });
+}
+
 /** Say something that went wrong, or must be known, in a strip over the photo; an empty text takes it away. */
 export function tell(text) {
   let strip = document.getElementById("told");

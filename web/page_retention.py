@@ -19,11 +19,14 @@ class Retention:
     """How long a file lies in the folder of uploads."""
     memory_s: float = MAX_AGE_S
     """How long a prediction can be corrected."""
+    audits: bool = False
+    """Whether visitors are asked to let a photo be kept at random."""
 
 
 def consent(retention: Retention, texts: Texts) -> str:
-    """The line under the answer: what is kept without being asked, and what once a person has pressed a button."""
+    """The line under the answer: what is kept without being asked, and what once a person has agreed or answered."""
     kept = texts.kept_here if retention.hub_days is None else texts.kept_on_hub.format(days=f"{retention.hub_days:g}")
-    return texts.consent.format(
+    told = texts.consent.format(
         upload=f"{retention.upload_s / _MINUTE_S:g}", memory=f"{retention.memory_s / _MINUTE_S:g}", kept=kept
     )
+    return f"{told} {texts.consent_audit}" if retention.audits else told

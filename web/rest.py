@@ -43,6 +43,7 @@ def _errors(**codes: str) -> dict[int | str, dict[str, Any]]:
 
 
 _PICTURE = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, AVIF, GIF, BMP or HEIC"}
+_CURL_JSON = "curl -H 'Content-Type: application/json' -d"
 _PREDICT_FORM = {"type": "object", "properties": {"file": _PICTURE}}
 _FEEDBACK_FORM = PictureFeedbackRequest.model_json_schema()
 _FEEDBACK_FORM["properties"] = {"file": _PICTURE, **_FEEDBACK_FORM["properties"]}
@@ -89,7 +90,7 @@ _FEEDBACK: dict[str, Any] = {
                 "multipart/form-data": {"schema": _FEEDBACK_FORM},
             },
         },
-        "x-curl": 'curl --json \'{"request_id": "...", "label": "..."}\' {base}/feedback',
+        "x-curl": _CURL_JSON + ' \'{"request_id": "...", "label": "..."}\' {base}/feedback',
     },
 }
 _FEEDBACK_STATUS: dict[str, Any] = {
@@ -111,7 +112,7 @@ _TAKE_BACK: dict[str, Any] = {
         _429="rate_limited",
         _503="busy, feedback_failed",
     ),
-    "openapi_extra": {"x-curl": 'curl -X DELETE --json \'{"receipt": "..."}\' {base}/feedback'},
+    "openapi_extra": {"x-curl": _CURL_JSON + ' \'{"receipt": "..."}\' -X DELETE {base}/feedback'},
 }
 _HEALTH: dict[str, Any] = {
     "summary": "See whether the service is up, and with which model",

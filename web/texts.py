@@ -16,6 +16,7 @@ class Texts:
 
     language: str = "en"
     decimal_point: str = "."
+    thousands_separator: str = ","
     label_names: tuple[tuple[str, str], ...] = ()
     """What labels are called in this language; those that are not here keep the model's word."""
     tagline: str = "Show it a photo. It says what it sees, and learns when you correct it."
@@ -59,10 +60,11 @@ class Texts:
     unexpected: str = "Something went wrong here. Try again in a moment."
     unreachable: str = "The server cannot be reached. Check your connection, then try again."
     consent: str = (
-        "Your photo is deleted after {upload} minutes, a small copy in memory, for “Wrong label”, after {memory}. "
-        "Only “Right” and “Wrong label” keep that copy, without its metadata, and your answer, to train the next "
-        "model: {kept}."
+        "Your photo is deleted after {upload} minutes; a small copy stays in memory for up to {memory} minutes, so "
+        "that you can correct the answer. Only if you confirm the answer or say what the photo shows is that copy "
+        "kept, without metadata and with your answer, to train the next model: {kept}."
     )
+    consent_audit: str = "If you tick the box about random photos, it may be kept for that, too."
     kept_here: str = "on this server, until you take them back"
     kept_on_hub: str = "in the maintainers' data set, until you take them back, and for {days} more days on this server"
     problem_texts: tuple[tuple[str, str], ...] = ()
@@ -84,7 +86,7 @@ class Texts:
     final_or: str = "or"
     sure: str = "{percent} sure"
     fits_best: str = "If it had to choose, it would say {label} ({percent})."
-    a_guess: str = "It could be {label} ({percent}), but that is a guess."
+    a_guess: str = "Most likely {label} ({percent}), but that is a guess."
     about: str = "About this model"
     about_accuracy: str = "On {n} test pictures that it had never seen it was right in {accuracy} of cases{interval}."
     about_interval: str = " (95 % interval {low} to {high})"
@@ -92,9 +94,10 @@ class Texts:
     about_no_metrics: str = "This model does not say how it was tested."
     about_learned: str = "It has learned from {n} corrections of its visitors."
     about_limits: str = (
-        "It knows only {labels}, and one label a photo. Drawings, close-ups and small subjects are harder. "
-        "Anything else may get one of these labels too."
+        "It knows only {labels}, and one label a photo. Drawings, close-ups and small subjects are harder. {others}"
     )
+    about_others: str = "Anything else may get one of these labels too."
+    about_turned_away: str = "Of pictures of other things it turns most away as “{neither}”, not all."
     about_revision: str = "Revision"
     about_plot: str = "Of the answers that are 80 % sure, are 80 % right? Calibration on the test pictures:"
     about_plot_alt: str = "Calibration plot: how often the model is right, by how sure it says it is"
@@ -161,6 +164,14 @@ class Texts:
         """A probability as this language writes it."""
         return format_percent(probability).replace(".", self.decimal_point)
 
+    def share(self, part: float) -> str:
+        """A counted part of a whole, which may well be all of it."""
+        return format_share(part).replace(".", self.decimal_point)
+
+    def number(self, count: int) -> str:
+        """A whole number as this language writes it."""
+        return f"{count:,}".replace(",", self.thousands_separator)
+
     def _enumerated(self, words: Sequence[str]) -> str:
         return f"{', '.join(words[:-1])} {self.final_or} {words[-1]}"
 
@@ -169,6 +180,7 @@ ENGLISH = Texts()
 GERMAN = Texts(
     language="de",
     decimal_point=",",
+    thousands_separator=".",
     label_names=(("cat", "Katze"), ("dog", "Hund")),
     tagline="Zeig ihm ein Foto. Es sagt, was es sieht, und lernt, wenn du es verbesserst.",
     photo="Foto",
@@ -216,10 +228,12 @@ GERMAN = Texts(
     ),
     audited="Dieses Foto wurde zufällig behalten, wie du erlaubt hast.",
     consent=(
-        "Dein Foto wird nach {upload} Minuten gelöscht, eine kleine Kopie im Arbeitsspeicher, für „Falsch“, nach "
-        "{memory}. Nur „Stimmt“ und „Falsch“ behalten diese Kopie, ohne ihre Metadaten, und deine Antwort, um das "
-        "nächste Modell zu trainieren: {kept}."
+        "Dein Foto wird nach {upload} Minuten gelöscht; eine kleine Kopie bleibt bis zu {memory} Minuten im "
+        "Arbeitsspeicher, damit du die Antwort verbessern kannst. Nur wenn du die Antwort bestätigst oder sagst, was "
+        "das Foto zeigt, wird diese Kopie behalten, ohne Metadaten und mit deiner Antwort, um das nächste Modell zu "
+        "trainieren: {kept}."
     ),
+    consent_audit="Hast du dem zufälligen Behalten zugestimmt, kann sie auch dafür behalten werden.",
     kept_here="auf diesem Server, bis du sie zurücknimmst",
     kept_on_hub=(
         "im Datensatz der Betreiber, bis du sie zurücknimmst, und hier noch {days} Tage, nachdem sie dort sind"
@@ -228,7 +242,13 @@ GERMAN = Texts(
         ("unreadable_image", "Das ist kein Bild, das sich lesen lässt. Schicke JPEG, PNG, WebP, AVIF, GIF oder HEIC."),
         ("image_too_large", "Das Bild ist zu groß. Schicke eine kleinere Kopie."),
         ("body_too_large", "Das Bild ist zu groß. Schicke eine kleinere Kopie."),
-        ("url_refused", "Diese Adresse ist nicht zu gebrauchen. Nimm die volle Adresse eines Bildes, mit https://."),
+        (
+            "url_refused",
+            (
+                "Diese Adresse ist von hier aus nicht zu erreichen oder darf es nicht sein. Prüfe sie, oder speichere "
+                "das Bild und schicke die Datei."
+            ),
+        ),
         ("url_not_image", "Unter dieser Adresse ist kein Bild. Öffne dort das Bild selbst und kopiere seine Adresse."),
         ("url_failed", "Von dieser Adresse kam kein Bild. Sieh nach, ob dein Browser es zeigt."),
         ("unknown_request", "Dieses Foto ist nicht mehr da. Wähle es noch einmal aus."),
@@ -245,7 +265,7 @@ GERMAN = Texts(
     final_or="oder",
     sure="zu {percent} sicher",
     fits_best="Müsste es wählen, sagte es {label} ({percent}).",
-    a_guess="Vielleicht {label} ({percent}), aber das ist geraten.",
+    a_guess="Am ehesten {label} ({percent}), aber das ist geraten.",
     about="Über dieses Modell",
     about_accuracy="Bei {n} Testbildern, die es nie gesehen hatte, lag es in {accuracy} der Fälle richtig{interval}.",
     about_interval=" (95-%-Intervall {low} bis {high})",
@@ -254,8 +274,10 @@ GERMAN = Texts(
     about_learned="Es hat aus {n} Korrekturen seiner Besucher gelernt.",
     about_limits=(
         "Es kennt nur {labels} und sagt nur eines je Foto. Zeichnungen, Nahaufnahmen und kleine Motive sind schwerer. "
-        "Auch alles andere kann so benannt werden."
+        "{others}"
     ),
+    about_others="Auch alles andere kann so benannt werden.",
+    about_turned_away="Bilder von anderem weist es meist als „{neither}“ zurück, aber nicht immer.",
     about_revision="Version",
     about_plot="Stimmen von den Antworten, die zu 80 % sicher sind, 80 %? Kalibrierung auf den Testbildern:",
     about_plot_alt="Kalibrierung: wie oft das Modell recht hat, je nachdem, wie sicher es sich ist",
@@ -300,4 +322,9 @@ def format_percent(probability: float) -> str:
     percent = 100 * probability
     if percent > _HIGHEST:
         return f"> {_HIGHEST} %"
-    return f"< {_LOWEST} %" if percent < _LOWEST else f"{percent:.1f} %"
+    return f"< {_LOWEST} %" if percent < _LOWEST else format_share(probability)
+
+
+def format_share(part: float) -> str:
+    """A counted part of a whole as a percentage."""
+    return f"{100 * part:.1f} %"

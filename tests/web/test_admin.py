@@ -410,6 +410,18 @@ def test_nothing_is_wider_than_the_screen(width: int, page: Page) -> None:
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_plots_of_the_dashboard_are_as_wide_as_their_panels(width: int, page: Page, admin_server: Server) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto(f"{admin_server.url}/admin/dashboard")
+    for panel in page.locator("figure").all():
+        plot, around = panel.locator(".plot").bounding_box(), panel.bounding_box()
+        assert plot
+        assert around
+        assert around["width"] - 40 < plot["width"] < around["width"]
+
+
+@pytest.mark.browser
 def test_logging_out_ends_at_the_login(page: Page) -> None:
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_label("Token")).to_be_visible()

@@ -19,7 +19,7 @@ from tests.conftest import missing_tool
 from web.addresses import IPAddress
 from web.fetch import ImageFetcher, resolve_host
 
-REFUSED = "This address cannot be used. Give the full public address of a picture, starting with https://."
+REFUSED = "This address cannot be reached from here, or may not be. Check it, or save the picture and send the file."
 
 
 class Site(BaseHTTPRequestHandler):
@@ -327,7 +327,7 @@ def test_a_certificate_must_belong_to_the_name_in_the_address(tmp_path: Path) ->
         port = loopback.base.rpartition(":")[2]
         assert fetch(f"https://pictures.example:{port}/picture", resolve=resolve, tls=trusting) == b"bytes"
         assert names == ["pictures.example"]
-        with pytest.raises(CatdogError, match="cannot be used"):
+        with pytest.raises(CatdogError, match="cannot be reached"):
             fetch(f"https://other.example:{port}/picture", resolve=resolve, tls=trusting)
 
 

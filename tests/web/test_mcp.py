@@ -92,8 +92,8 @@ def test_a_picture_may_come_within_its_address(server: Server) -> None:
 @pytest.mark.parametrize(
     ("image", "words"),
     [
-        ("/etc/passwd", "This address cannot be used"),
-        ("file:///etc/passwd", "This address cannot be used"),
+        ("/etc/passwd", "This address cannot be reached"),
+        ("file:///etc/passwd", "This address cannot be reached"),
         ("data:image/jpeg,plain", "not in base64"),
         ("data:image/jpeg;base64,???", "not in base64"),
         (as_address(b"text"), "no image that can be read"),

@@ -49,6 +49,14 @@ COPY = """async (data) => {
 }"""
 
 
+INSIDE = """(image) => {
+  const { x, y, width, height } = image.getBoundingClientRect();
+  const scale = Math.min(width / image.naturalWidth, height / image.naturalHeight);
+  const size = [image.naturalWidth, image.naturalHeight].map((each) => each * scale);
+  return { x: x + (width - size[0]) / 2, y: y + (height - size[1]) / 2, width: size[0], height: size[1] };
+}"""
+
+
 def find_chromium(playwright: Playwright) -> str:
     """A browser of the system, or the one that Playwright brought."""
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -97,6 +105,13 @@ def opened(context: BrowserContext, server: Server) -> Page:
     page.goto(server.url)
     expect(page.locator("#answer .waiting")).to_be_visible()
     return page
+
+
+@pytest.fixture
+def phone(browser: Browser, server: Server) -> Iterator[Page]:
+    """A tab on a small phone, whose browser leaves the page less room than the phone has."""
+    with browser.new_context(viewport={"width": 390, "height": 664}) as context:
+        yield opened(context, server)
 
 
 def choose(page: Page, data: bytes, name: str = "photo.jpg") -> None:
@@ -230,8 +245,54 @@ def test_why_lays_a_heat_map_over_the_photo_and_takes_it_away_again(page: Page) 
     expect(page.locator("#heat img")).to_have_count(0)
 
 
+def test_the_heat_map_is_as_large_as_the_photo_and_its_words_are_below(page: Page) -> None:
+    choose(page, encoded(picture("red")))
+    expect(verdict(page)).to_have_text("Red")
+    page.click("#why")
+    words = page.locator("#heat figcaption").bounding_box()
+    heat, photo = (page.locator(f"#{part} img").evaluate(INSIDE) for part in ("heat", "photo"))
+    assert words
+    assert heat == pytest.approx(photo, abs=1)
+    assert heat["y"] + heat["height"] <= words["y"] + 1
+
+
+def test_several_photos_come_into_view_and_take_the_place_of_the_single_answer(page: Page) -> None:
+    choose(page, encoded(picture("red")))
+    expect(verdict(page)).to_have_text("Red")
+    red = {"name": "red.jpg", "mimeType": "image/jpeg", "buffer": encoded(picture("red"))}
+    page.set_input_files("#photo input[type=file]", [red, {**red, "name": "broken.jpg", "buffer": b"text"}])
+    expect(page.locator("#several a[download]")).to_be_visible()
+    expect(page.locator("#answer .waiting")).to_be_attached()
+    wait_for_top(page, "#several section")
+    expect(page.locator("#several li:not(.problem) img")).to_be_visible()
+    expect(page.locator("#several li.problem img")).to_have_count(0)
+
+
+def test_on_a_phone_the_answer_and_what_can_be_said_of_it_come_into_view(phone: Page) -> None:
+    choose(phone, encoded(picture("red")))
+    for part in ("#answer .verdict", "#answer .bars", "#right", "#wrong"):
+        expect(phone.locator(part)).to_be_in_viewport(ratio=1)
+    phone.click("#wrong")
+    expect(phone.locator("#choices label").last).to_be_in_viewport(ratio=1)
+    phone.get_by_label("A cup").click()
+    expect(phone.locator("#answer .verdict")).to_be_in_viewport(ratio=1)
+
+
+def test_a_phone_shows_how_to_use_it_by_api(phone: Page) -> None:
+    expect(phone.locator("footer .show-api")).to_be_visible()
+
+
+def test_wrong_label_tells_that_it_has_opened_the_choices(page: Page) -> None:
+    choose(page, encoded(picture("red")))
+    expect(page.locator("#wrong")).to_have_attribute("aria-expanded", "false")
+    page.click("#wrong")
+    expect(page.locator("#wrong")).to_have_attribute("aria-expanded", "true")
+    choose(page, encoded(picture("blue")))
+    expect(page.locator("#wrong")).to_have_attribute("aria-expanded", "false")
+
+
 def test_an_example_is_answered_at_once(page: Page) -> None:
-    expect(page.locator("#examples button")).to_have_count(5)
+    expect(page.locator("#examples button")).to_have_count(3)
     page.get_by_label("A cup").click()
     expect(verdict(page)).to_have_text("Red")
 
@@ -446,13 +507,23 @@ def test_a_file_that_is_too_large_gets_a_sentence(page: Page) -> None:
         ("/page.html", "web page, not a picture"),
         ("/missing.jpg", "error (404)"),
         ("/large.jpg", "more than 2 MB"),
-        (None, "cannot be used"),
+        (None, "cannot be reached from here"),
     ],
 )
 def test_a_bad_address_gets_a_sentence(page: Page, web_site: str, path: str | None, words: str) -> None:
     page.fill("#url input", f"{web_site}{path}" if path else "http://127.0.0.1:9/")
     page.press("#url input", "Enter")
     expect(page.locator("#answer .problem")).to_contain_text(words)
+
+
+def test_an_address_leaves_the_field_when_a_photo_comes_another_way(page: Page, web_site: str) -> None:
+    page.fill("#url input", f"{web_site}/missing.jpg")
+    page.press("#url input", "Enter")
+    expect(page.locator("#answer .problem")).to_be_visible()
+    expect(page.locator("#url input")).not_to_be_empty()
+    choose(page, encoded(picture("red")))
+    expect(verdict(page)).to_have_text("Red")
+    expect(page.locator("#url input")).to_be_empty()
 
 
 def test_when_the_server_refuses_a_sentence_says_so_and_no_older_answer_stays(page: Page) -> None:
@@ -504,6 +575,12 @@ def test_the_page_fits_every_width_in_light_and_dark(
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 200) == (scheme == "dark")
     context.close()
+
+
+def wait_for_top(page: Page, part: str) -> None:
+    """Wait until the page has scrolled to where a part of it begins."""
+    top = "document.querySelector(part).getBoundingClientRect().top"
+    page.wait_for_function(f"(part) => Math.abs({top}) < 50", arg=part)
 
 
 def kept(page: Page, server: Server, text: str, label: str | None = None) -> FeedbackRow:

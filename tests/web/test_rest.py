@@ -298,6 +298,13 @@ def test_the_docs_need_no_network_and_name_every_route(client: httpx.Client) -> 
     assert "<script" not in page
 
 
+def test_the_docs_describe_every_field(client: httpx.Client) -> None:
+    rows = re.findall(r"<td>(.*?)</td><td>(.*?)</td>", client.get("/docs").text)
+    described = {name: text for name, text in rows if 'class="field"' in name}
+    assert [name for name, text in described.items() if not text] == []
+    assert '<code class="field">feedback.oldest_age_s</code>' in described
+
+
 def test_the_openapi_document_declares_every_error_that_tests_have_seen(client: httpx.Client) -> None:
     document = client.get("/openapi.json").json()
     paths = document["paths"]

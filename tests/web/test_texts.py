@@ -40,10 +40,12 @@ def test_the_browsers_first_language_that_there_is_wins(header: str, language: s
 def test_visitors_learn_what_is_kept_and_for_how_long() -> None:
     here, hub = consent(Retention(), ENGLISH), consent(Retention(hub_days=7), ENGLISH)
     assert "deleted after 10 minutes" in here
-    assert "after 30" in here
+    assert "for up to 30 minutes" in here
     assert "on this server, until" in here
     assert "for 7 more days on this server" in hub
     assert "7 Tage" in consent(Retention(hub_days=7), GERMAN)
+    assert "random" not in here
+    assert "random" in consent(Retention(audits=True), ENGLISH)
 
 
 def test_refusals_are_said_in_the_visitors_language_where_there_is_a_sentence() -> None:
