@@ -152,18 +152,26 @@ class Collection:
 
     @contextmanager
     def _open(self, path: str) -> Iterator["pq.ParquetFile"]:
-        import pyarrow as pa  # noqa: PLC0415 - most folders hold no Parquet
-        import pyarrow.parquet as pq  # noqa: PLC0415
+        import pyarrow.parquet as pq  # noqa: PLC0415 - most folders hold no Parquet
 
         is_remote = path.startswith(HUB_SCHEME)
-        try:
-            with (
-                self._hub.translated(path) if is_remote else nullcontext(),
-                self._hub.open(path) if is_remote else Path(path).open("rb") as file,
-            ):
-                yield pq.ParquetFile(file)
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path} cannot be read as Parquet: {error}. Leave it out, or mend it.") from None
+        with (
+            parquet_errors(path),
+            self._hub.translated(path) if is_remote else nullcontext(),
+            self._hub.open(path) if is_remote else Path(path).open("rb") as file,
+        ):
+            yield pq.ParquetFile(file)
+
+
+@contextmanager
+def parquet_errors(path: str) -> Iterator[None]:
+    """Turn what Arrow raises while it reads a file into a `DataError`."""
+    import pyarrow as pa  # noqa: PLC0415 - large, and most folders hold no Parquet
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} cannot be read as Parquet: {error}. Leave it out, or mend it.") from None
 
 
 def _walk(folder: str) -> Iterator[str]:

@@ -5,6 +5,8 @@ import uuid
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import HfApi
 
@@ -99,6 +101,55 @@ def test_a_data_set_on_the_hub_is_sent(
         ("red", "blue"),
     ]
     assert results[0]["image"] == "data/test-00000-of-00001.parquet#0"
+
+
+def parquet_of(folder: Path, labels: list[int | None]) -> Path:
+    """Parquet of red pictures whose labels 0 and 1 are blue and red; it may have others, which `datasets` refuses."""
+    folder.mkdir()
+    told = {"info": {"features": {"label": {"names": ["blue", "red"], "_type": "ClassLabel"}}}}
+    rows = pa.table({"image": [{"bytes": encoded(picture("red"))}] * len(labels), "label": labels})
+    pq.write_table(rows.replace_schema_metadata({"huggingface": json.dumps(told)}), folder / "rows.parquet")
+    return folder
+
+
+def test_rows_without_a_label_are_left_out_and_counted(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = parquet_of(tmp_path / "rows", [1, -1, None, 2, 1])
+    assert evaluate(server, data, tmp_path) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert [(each["image"], each["true_label"]) for each in results] == [
+        ("rows.parquet#0", "red"),
+        ("rows.parquet#4", "red"),
+    ]
+    assert "3 of 5 rows have no picture or no label" in caplog.text
+
+
+def test_data_without_any_label_is_a_sentence(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(server, parquet_of(tmp_path / "rows", [-1, 7]), tmp_path) == 1
+    assert "no row has both a picture and a label" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("keep", [0, 100, -8])
+def test_damaged_parquet_is_a_sentence(
+    keep: int, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = parquet_of(tmp_path / "rows", [0, 1]) / "rows.parquet"
+    file.write_bytes(file.read_bytes()[:keep])
+    assert evaluate(server, file.parent, tmp_path) == 1
+    assert "rows.parquet cannot be read as Parquet" in capsys.readouterr().err
+
+
+def test_a_picture_that_cannot_be_opened_is_left_out_and_named(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = folder_of(tmp_path / "pictures", {"red": ["red"], "green": ["green"]})
+    (data / "red" / "gone.png").symlink_to(tmp_path / "nowhere")
+    assert evaluate(server, data, tmp_path) == 0
+    assert len(json.loads((tmp_path / "results.json").read_text())) == 2
+    assert "gone.png is left out: No such file or directory" in caplog.text
 
 
 def test_a_limit_takes_pictures_at_random_and_always_the_same(server: Server, tmp_path: Path) -> None:
