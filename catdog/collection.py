@@ -122,7 +122,7 @@ class Collection:
         for argument in arguments:
             if argument.startswith(HUB_SCHEME):
                 yield from ((path, True) for path in self._hub.list(argument) if path.lower().endswith(PARQUET))
-            elif Path(argument).is_dir():
+            elif os.path.isdir(argument):  # noqa: PTH112 - fails for no name, however long
                 yield from ((path, True) for path in _walk(argument))
             else:
                 yield argument, False

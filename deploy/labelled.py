@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -53,7 +54,8 @@ def read_labelled(data: str, *, limit: int | None, seed: int, endpoint: str, tok
         DataError: nothing that can be used is in there.
         HubError: the Hub cannot be reached or refuses.
     """
-    folder = Path(data) if Path(data).is_dir() else _fetch(data, endpoint, token)
+    is_here = os.path.isdir(data)  # noqa: PTH112 - fails for no name, however long
+    folder = Path(data) if is_here else _fetch(data, endpoint, token)
     parquet = sorted(folder.rglob("*.parquet"))
     found = _rows(folder, parquet) if parquet else _files(folder)
     if not found:

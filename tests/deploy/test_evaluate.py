@@ -206,7 +206,12 @@ def test_a_service_that_answers_for_nothing_is_a_failure(
 
 @pytest.mark.parametrize(
     ("data", "code", "words"),
-    [("nowhere", 2, "no such folder"), (f"{FEEDBACK}-missing", 1, "could not be fetched"), (".", 1, "neither Parquet")],
+    [
+        ("nowhere", 2, "no such folder"),
+        ("x" * 300, 2, "no such folder"),
+        (f"{FEEDBACK}-missing", 1, "could not be fetched"),
+        (".", 1, "neither Parquet"),
+    ],
 )
 def test_data_that_cannot_be_used_is_a_sentence(  # noqa: PLR0913, PLR0917
     data: str, code: int, words: str, server: Server, api: HfApi, tmp_path: Path,
