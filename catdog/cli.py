@@ -20,6 +20,8 @@ def run(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None)
     0 is done, 1 a failure that the message on stderr explains, 2 wrong usage or settings, 3 a refusal of the gate.
     """
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    for library in ("httpx", "httpx2"):  # they would name every request
+        logging.getLogger(library).setLevel(logging.WARNING)
     try:
         code = main(sys.argv[1:] if argv is None else argv)
         print(end="", flush=True)  # noqa: T201 - what cannot be written must be known before the exit code

@@ -12,6 +12,7 @@ import pytest
 from catdog.batch import Result
 from catdog.model import Prediction
 from catdog.report import write_results
+from devhub.server import Running
 from tests.conftest import ROOT
 from tests.toy import encoded, picture, toy_model
 
@@ -120,6 +121,15 @@ def test_an_output_that_cannot_be_written_is_a_sentence(model: Path, photos: Pat
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: The output cannot be written: No space left on device.")
     assert "Traceback" not in done.stderr
+
+
+def test_requests_to_the_hub_are_not_told_one_by_one(hub: Running, photos: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "catdog", "predict", photos], capture_output=True, text=True, cwd=ROOT, check=False,
+        env={"CATDOG_MODEL": "me/missing", "HF_ENDPOINT": hub.url, "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert "no such repository" in done.stderr
+    assert "HTTP Request" not in done.stderr
 
 
 def test_a_closed_pipe_is_no_traceback(model: Path, photos: Path) -> None:
