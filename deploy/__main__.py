@@ -93,7 +93,8 @@ def _add_service(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("url", metavar="URL", help="where the service is")
     add("--timeout", type=float, default=_HEALTHY_WITHIN_S, metavar="SECONDS",
-        help="how long it may take to become healthy (default: %(default)s)")  # fmt: skip
+        help="how long it may take to become healthy; where nothing answers it is asked again for as long "
+        "(default: %(default)s)")  # fmt: skip
     add(
         "--private", action="store_true", help="send HF_TOKEN, as a private Space asks for it; only to a Space of yours"
     )
