@@ -1,4 +1,4 @@
-"""What every command shares: errors become one sentence and an exit code, never a traceback."""
+"""What every command shares: errors become one sentence and an exit code, never a traceback; and words for counts."""
 
 import contextlib
 import errno
@@ -12,6 +12,11 @@ _INTERRUPTED = 130
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says where nothing more can be written."""
+
+
+def counted(number: int, word: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def run(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None) -> int:

@@ -66,7 +66,7 @@ def test_a_folder_is_sent_and_every_answer_written(
     assert f"live accuracy: 75.00% (95 % interval {low:.2%} to {high:.2%}, n 4)" in told
     assert "offline accuracy of the same revision, same pictures: 75.00%" in told
     assert "disagreement: 0 of 4" in told
-    assert "1 pictures could not be read by the service" in told
+    assert "1 picture could not be read by the service" in told
     assert "no feedback can be seen from here" in told
 
 
