@@ -11,7 +11,7 @@ from typing import TypeVar
 from PIL import Image
 
 from catdog.collection import Picture
-from catdog.errors import ImageError
+from catdog.errors import ImageError, UnreadableImageError
 from catdog.images import ImageLimits, decode_image, decoded_side, read_image
 from catdog.model import Model, Prediction
 
@@ -24,6 +24,7 @@ class Result:
     """What became of one picture: a prediction, or the error that explains why there is none."""
 
     path: str
+    """Bytes of it that are no UTF-8 are written as `\\xff`, in `name` too, so that every format can hold it."""
     row: int | None
     """If `path` is a Parquet file."""
     name: str
@@ -44,6 +45,8 @@ def classify_pictures(
     side = decoded_side(model.metadata.preprocessing)
 
     def decode(picture: Picture) -> Image.Image:
+        if picture.problem:
+            raise UnreadableImageError(_printable(picture.problem))
         if picture.row is None:
             return read_image(Path(picture.path), limits=limits, side=side)
         return decode_image(picture.data or b"", limits=limits, side=side)
@@ -53,9 +56,13 @@ def classify_pictures(
             outcome: Prediction | ImageError = model.predict(decode(picture))
         except ImageError as error:
             outcome = error
-        return Result(picture.path, picture.row, picture.name, outcome)
+        return Result(_printable(picture.path), picture.row, _printable(picture.name), outcome)
 
     return _map_in_order(classify, pictures, workers=workers or os.cpu_count() or 1)
+
+
+def _printable(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _map_in_order(function: Callable[[T], R], items: Iterable[T], *, workers: int) -> Iterator[R]:

@@ -1,5 +1,7 @@
-"""What every command shares: errors become one sentence and an exit code, never a traceback."""
+"""What every command shares: errors become one sentence and an exit code, never a traceback; and words for counts."""
 
+import contextlib
+import errno
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -8,6 +10,14 @@ from catdog.errors import CatdogError
 
 _INTERRUPTED = 130
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says where nothing more can be written."""
+
+
+def counted(number: int, word: str) -> str:
+    """`1 row`, `2 rows`."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
 
 def run(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None) -> int:
     """Run a command's `main` and return its exit code.
@@ -15,8 +25,11 @@ def run(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None)
     0 is done, 1 a failure that the message on stderr explains, 2 wrong usage or settings, 3 a refusal of the gate.
     """
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    for library in ("httpx", "httpx2"):  # they would name every request
+        logging.getLogger(library).setLevel(logging.WARNING)
     try:
-        return main(sys.argv[1:] if argv is None else argv)
+        code = main(sys.argv[1:] if argv is None else argv)
+        print(end="", flush=True)  # noqa: T201 - what cannot be written must be known before the exit code
     except CatdogError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
@@ -26,3 +39,11 @@ def run(main: Callable[[Sequence[str]], int], argv: Sequence[str] | None = None)
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        with contextlib.suppress(OSError):
+            sys.stdout.close()  # or the interpreter would try once more, and complain
+        print(f"error: The output cannot be written: {error.strerror}. Make room, or write elsewhere.", file=sys.stderr)  # noqa: T201
+        return 1
+    return code

@@ -34,6 +34,8 @@ class Picture:
     """Its row there."""
     data: bytes | None = None
     """What the row holds; a file is read when its turn comes."""
+    problem: str = ""
+    """Why there is none to be read: stands for what a Parquet file holds that was only found."""
 
     @property
     def name(self) -> str:
@@ -51,6 +53,8 @@ class Part:
     """Row groups of the table."""
     first_row: int = 0
     """The row of the table with which they begin."""
+    found: bool = False
+    """The table is not named but found in a folder or data set: if it cannot be read, that is reported, not fatal."""
 
 
 class Collection:
@@ -68,11 +72,11 @@ class Collection:
             size: So many pictures a part; a row group is never divided.
 
         Raises:
-            DataError: a Parquet file cannot be read, or holds no pictures.
+            DataError: a Parquet file that an argument names cannot be read, or holds no pictures.
             HubError: the Hub cannot be reached, or refuses.
         """
         files: list[str] = []
-        for path in self._find(arguments):
+        for path, found in self._find(arguments):
             is_table = path.lower().endswith(PARQUET)
             if not is_table:
                 files.append(path)
@@ -80,12 +84,12 @@ class Collection:
                 yield Part(paths=tuple(files))
                 files = []
             if is_table:
-                yield from self._table_parts(path, size)
+                yield from self._table_parts(path, size, found=found)
         if files:
             yield Part(paths=tuple(files))
 
     def read(self, part: Part) -> Iterator[Picture]:
-        """The pictures of one part, rows some at a time.
+        """The pictures of one part, rows some at a time. A table that was only found may end with a `problem`.
 
         Raises:
             DataError, HubError: see `parts`.
@@ -93,6 +97,14 @@ class Collection:
         yield from (Picture(path) for path in part.paths)
         if not part.table:
             return
+        try:
+            yield from self._rows(part)
+        except DataError as error:
+            if not part.found:
+                raise
+            yield Picture(part.table, problem=str(error))
+
+    def _rows(self, part: Part) -> Iterator[Picture]:
         with self._open(part.table) as table:
             column = _image_column(table.schema_arrow, part.table)
             row = part.first_row
@@ -105,42 +117,61 @@ class Collection:
                     yield Picture(part.table, row, _bytes_of(cell.as_py()))
                     row += 1
 
-    def _find(self, arguments: Iterable[str]) -> Iterator[str]:
+    def _find(self, arguments: Iterable[str]) -> Iterator[tuple[str, bool]]:
+        """Files, each with whether it was found rather than named."""
         for argument in arguments:
             if argument.startswith(HUB_SCHEME):
-                yield from (path for path in self._hub.list(argument) if path.lower().endswith(PARQUET))
-            elif Path(argument).is_dir():
-                yield from _walk(argument)
+                yield from ((path, True) for path in self._hub.list(argument) if path.lower().endswith(PARQUET))
+            elif os.path.isdir(argument):  # noqa: PTH112 - fails for no name, however long
+                yield from ((path, True) for path in _walk(argument))
             else:
-                yield argument
+                yield argument, False
 
-    def _table_parts(self, path: str, size: int) -> Iterator[Part]:
-        with self._open(path) as table:
-            _image_column(table.schema_arrow, path)
-            counts = [table.metadata.row_group(group).num_rows for group in range(table.num_row_groups)]
+    def _table_parts(self, path: str, size: int, *, found: bool) -> Iterator[Part]:
+        try:
+            counts = self._row_counts(path)
+        except DataError:
+            if not found:
+                raise
+            yield Part(table=path, found=True)  # `read` meets the same, and reports it
+            return
         groups: list[int] = []
         first_row = row = 0
         for group, count in enumerate(counts):
             groups.append(group)
             row += count
             if row - first_row >= size or group == len(counts) - 1:
-                yield Part(table=path, groups=tuple(groups), first_row=first_row)
+                yield Part(table=path, groups=tuple(groups), first_row=first_row, found=found)
                 groups, first_row = [], row
+
+    def _row_counts(self, path: str) -> list[int]:
+        """Of each row group of a table of pictures."""
+        with self._open(path) as table:
+            _image_column(table.schema_arrow, path)
+            return [table.metadata.row_group(group).num_rows for group in range(table.num_row_groups)]
 
     @contextmanager
     def _open(self, path: str) -> Iterator["pq.ParquetFile"]:
-        import pyarrow as pa  # noqa: PLC0415 - most folders hold no Parquet
-        import pyarrow.parquet as pq  # noqa: PLC0415
+        import pyarrow.parquet as pq  # noqa: PLC0415 - most folders hold no Parquet
 
         is_remote = path.startswith(HUB_SCHEME)
-        try:
-            with (
-                self._hub.translated(path) if is_remote else nullcontext(),
-                self._hub.open(path) if is_remote else Path(path).open("rb") as file,
-            ):
-                yield pq.ParquetFile(file)
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path} cannot be read as Parquet: {error}. Leave it out, or mend it.") from None
+        with (
+            parquet_errors(path),
+            self._hub.translated(path) if is_remote else nullcontext(),
+            self._hub.open(path) if is_remote else Path(path).open("rb") as file,
+        ):
+            yield pq.ParquetFile(file)
+
+
+@contextmanager
+def parquet_errors(path: str) -> Iterator[None]:
+    """Turn what Arrow raises while it reads a file into a `DataError`."""
+    import pyarrow as pa  # noqa: PLC0415 - large, and most folders hold no Parquet
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} cannot be read as Parquet: {error}. Leave it out, or mend it.") from None
 
 
 def _walk(folder: str) -> Iterator[str]:
@@ -160,8 +191,8 @@ def _image_column(schema: "pa.Schema", path: str) -> str:
 def _holds_pictures(kind: "pa.DataType") -> bool:
     import pyarrow as pa  # noqa: PLC0415
 
-    if pa.types.is_struct(kind):
-        return bool(kind.get_field_index("bytes") >= 0)
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        kind = kind.field("bytes").type
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,7 +89,8 @@ def load_commit(settings: Settings, commit: str) -> Model:
 
 def _find_folder(name: str) -> Path | None:
     """The folder of that name here, else beside the code, so that the app starts from any working directory."""
-    return next((path for path in (Path(name), PROJECT_ROOT / name) if path.is_dir()), None)
+    folders = (Path(name), PROJECT_ROOT / name)
+    return next((path for path in folders if os.path.isdir(path)), None)  # noqa: PTH112 - fails for no name
 
 
 def _load(settings: Settings, commit: str, folder: Path) -> Model:
@@ -99,7 +101,8 @@ def _cached(settings: Settings, commit: str) -> Path | None:
     """The folder of a commit that has been downloaded completely; asks no hub."""
     from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
 
-    found = [try_to_load_from_cache(settings.model, name, revision=commit) for name in _REQUIRED_FILES]
+    with _translated(settings):
+        found = [try_to_load_from_cache(settings.model, name, revision=commit) for name in _REQUIRED_FILES]
     if not all(isinstance(path, str) for path in found):
         return None
     return Path(str(found[-1])).parent
@@ -141,12 +144,12 @@ def _ask(settings: Settings, revision: str) -> tuple[str, list[str]]:
 def _fall_back(settings: Settings, embedded: Path, problem: str) -> LoadedModel:
     """The last good commit, if its files are still in the Hub's cache, else the embedded model."""
     commit = _last_good(settings)
-    folder = _cached(settings, commit) if commit else None
-    if commit and folder:
-        try:
+    try:
+        folder = _cached(settings, commit) if commit else None
+        if commit and folder:
             return LoadedModel(_load(settings, commit, folder), "cache", problem)
-        except ModelError as error:
-            logger.warning("%s", error)
+    except (HubError, ModelError) as error:
+        logger.warning("%s", error)
     return LoadedModel(Model.load(embedded), "embedded", problem)
 
 
@@ -158,10 +161,11 @@ def _token(settings: Settings) -> str | None:
 def _translated(settings: Settings) -> Iterator[None]:
     """Turn what `huggingface_hub` raises into a `HubError`."""
     import httpx2  # noqa: PLC0415 - the Hub client's HTTP library; its connection errors are no OSError
+    from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
 
     try:
         yield
-    except (httpx2.HTTPError, OSError) as error:
+    except (httpx2.HTTPError, HFValidationError, OSError) as error:
         raise _hub_error(settings, _reason(error)) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # the client takes every answer for the Hub's
         raise _hub_error(settings, f"the answer is not the Hub's ({error}); check HF_ENDPOINT") from error
@@ -179,6 +183,8 @@ def _reason(error: Exception) -> str:
     from huggingface_hub import errors  # noqa: PLC0415
 
     match error:
+        case errors.HFValidationError():
+            return "no repository can have this name; check CATDOG_MODEL"
         case errors.RepositoryNotFoundError():
             return "there is no such repository, or HF_TOKEN may not read it"
         case errors.EntryNotFoundError():

@@ -33,9 +33,7 @@ class HubFiles:
 
         name, _, revision = address.removeprefix(_DATASETS).partition("@")
         if not address.startswith(_DATASETS) or name.count("/") != 1:
-            raise SettingsError(
-                f"{address} is no data set on the Hub. Write hf://datasets/USER/NAME, or add @REVISION."
-            )
+            raise _no_data_set(address)
         with self.translated(address):
             info = HfApi(endpoint=self._endpoint, token=self._token).dataset_info(name, revision=revision or None)
         names = sorted(file.rfilename for file in info.siblings or ())
@@ -52,11 +50,14 @@ class HubFiles:
 
     @contextmanager
     def translated(self, address: str) -> Iterator[None]:
-        """Turn what the Hub's client raises into a `HubError`."""
+        """Turn what the client raises into a `HubError`, or a `SettingsError` for a name that nothing can have."""
         import httpx2  # noqa: PLC0415 - the Hub client's HTTP library; its connection errors are no OSError
+        from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
 
         try:
             yield
+        except HFValidationError:
+            raise _no_data_set(address) from None
         except (httpx2.HTTPError, OSError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise HubError(
@@ -68,3 +69,7 @@ class HubFiles:
         from huggingface_hub import HfFileSystem  # noqa: PLC0415
 
         return HfFileSystem(endpoint=self._endpoint, token=self._token, skip_instance_cache=True)
+
+
+def _no_data_set(address: str) -> SettingsError:
+    return SettingsError(f"{address} is no data set on the Hub. Write hf://datasets/USER/NAME, or add @REVISION.")

@@ -189,14 +189,25 @@ class Model:
                 raise ModelError(
                     f"{ONNX_FILE} of {self.model_id} has no output named `{name}`. Export the model again."
                 )
+        features = [_FEATURES] if _FEATURES in self._has else []
         try:
-            logits = self._run(self._outputs, [np.zeros((3, side, side), dtype=np.float32)])["logits"]
+            outputs = self._run([*self._outputs, *features], [np.zeros((3, side, side), dtype=np.float32)])
         except (*ORT_ERRORS, ValueError) as error:
             raise ModelError(f"{ONNX_FILE} of {self.model_id} does not run: {error}. Export the model again.") from None
+        logits = outputs["logits"]
         if logits.shape != (1, len(self.labels)) or not np.isfinite(logits).all():
             raise ModelError(
                 f"{ONNX_FILE} of {self.model_id} does not fit its {len(self.labels)} labels. Export the model again."
             )
+        reference = self.metadata.drift_reference
+        if features and reference and reference.projection:
+            count = reference.projection.matrix.shape[1]
+            if outputs[_FEATURES].shape != (1, count):
+                raise ModelError(
+                    f"The drift reference of {self.model_id} does not fit {ONNX_FILE}: its projection takes {count} "
+                    f"features, and the network gives the shape {outputs[_FEATURES].shape[1:]}. "
+                    "Export the model again."
+                )
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -123,4 +123,5 @@ class _Scorer:
 
 
 def _part(row: dict[str, Any]) -> Part:
-    return Part(tuple(row["paths"]), row["table"], tuple(int(group) for group in row["groups"]), int(row["first_row"]))
+    groups = tuple(int(group) for group in row["groups"])
+    return Part(tuple(row["paths"]), row["table"], groups, int(row["first_row"]), found=bool(row["found"]))

@@ -72,7 +72,13 @@ class ModelWatcher:
 
     def _run(self) -> None:
         while not self._stopped.wait(self._every_s):
-            self.look()
+            try:
+                self.look()
+            except Exception as error:  # whatever it is: without this thread no newer model would ever go live
+                problem = f"Looking for a newer model failed ({type(error).__name__}: {error}). The log says where."
+                if problem != self.problem:
+                    logger.exception("The model that was live stays live. %s", problem)
+                self.problem = problem
 
     def _follow(self, commit: str) -> None:
         model = self._live.model
@@ -80,10 +86,11 @@ class ModelWatcher:
             model = self._load(commit)
         elif self._live.origin == "hub":
             return
-        self._live = LoadedModel(model, "hub")
+        live = LoadedModel(model, "hub")
         if not self._stopped.is_set():
-            self._swap(self._live)
+            self._swap(live)
             logger.info("The model %s at %s is live now.", model.model_id, commit)
+        self._live = live
 
     def _load(self, commit: str) -> Model:
         """Load a commit; one that was found broken is not fetched again, since a commit never changes."""

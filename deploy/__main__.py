@@ -1,7 +1,6 @@
 """`python -m deploy`: bring the app to where it runs, and check that it runs there."""
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +24,6 @@ def main(argv: Sequence[str]) -> int:
     _add_space(commands.add_parser("space", help="create or update the Space that the Spacefile describes"))
     add_static_arguments(commands.add_parser("static", help="build the classifier as a static page; publish it"))
     arguments = parser.parse_args(argv)
-    for library in ("httpx", "httpx2"):  # they would name every request
-        logging.getLogger(library).setLevel(logging.WARNING)
     return int(arguments.run(arguments))
 
 
@@ -96,7 +93,8 @@ def _add_service(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("url", metavar="URL", help="where the service is")
     add("--timeout", type=float, default=_HEALTHY_WITHIN_S, metavar="SECONDS",
-        help="how long it may take to become healthy (default: %(default)s)")  # fmt: skip
+        help="how long it may take to become healthy; where nothing answers it is asked again for as long "
+        "(default: %(default)s)")  # fmt: skip
     add(
         "--private", action="store_true", help="send HF_TOKEN, as a private Space asks for it; only to a Space of yours"
     )

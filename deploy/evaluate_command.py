@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from catdog.cli import counted
 from catdog.errors import HubError, ModelError
 from catdog.hub import load_commit
 from catdog.model import Model
@@ -40,7 +41,7 @@ def run_evaluate(arguments: argparse.Namespace, settings: Settings, *, token: st
         evaluation = evaluate(service, shown, model=model)
     evaluation.write(arguments.out)
     lines = [*describe(evaluation, model.metadata if model else None), *_feedback(settings)]
-    print(*lines, f"\n{len(evaluation.results)} answers in {arguments.out}", sep="\n")  # noqa: T201
+    print(*lines, f"\n{counted(len(evaluation.results), 'answer')} in {arguments.out}", sep="\n")  # noqa: T201
     return _exit_code(evaluation)
 
 

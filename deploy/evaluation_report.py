@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from catdog.cli import counted
 from catdog.metadata import Metadata
 from deploy.evaluate import Evaluation, wilson
 from feedback.audit import AuditCount
@@ -21,7 +22,7 @@ def describe(evaluation: Evaluation, metadata: Metadata | None) -> list[str]:
     n, right = len(evaluation.results), evaluation.right
     revisions = Counter(result.model_revision for result in evaluation.results)
     return [
-        f"{n} pictures answered by {' and '.join(revisions)}",
+        f"{counted(n, 'picture')} answered by {' and '.join(revisions)}",
         f"live accuracy: {_share(right, n)}",
         *_offline(evaluation),
         *_published(evaluation, metadata),
@@ -66,7 +67,7 @@ def _published(evaluation: Evaluation, metadata: Metadata | None) -> Iterator[st
 
 def _problems(what: str, problems: Sequence[str]) -> Iterator[str]:
     if problems:
-        yield f"{len(problems)} pictures {what}:"
+        yield f"{counted(len(problems), 'picture')} {what}:"
         yield from (f"  {problem}" for problem in problems[:_SHOWN])
 
 
@@ -77,7 +78,7 @@ def _rates(stats: Stats) -> Iterator[str]:
         total = sum(each.requests for each in answers)
         confirmed = sum(each.requests for each in answers if each.is_confirmation)
         yield (
-            f"  {model} {revision:.12}: {total} answers, {(total - confirmed) / total:.1%} corrections, "
+            f"  {model} {revision:.12}: {counted(total, 'answer')}, {(total - confirmed) / total:.1%} corrections, "
             f"{confirmed / total:.1%} confirmations"
         )
 

@@ -1,13 +1,18 @@
 """Labelled pictures to send to a service: a folder with a sub-folder per label, or Parquet, here or on the Hub."""
 
 import json
+import logging
+import os
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from catdog.collection import parquet_errors
 from catdog.errors import DataError, HubError, SettingsError
+
+log = logging.getLogger(__name__)
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp", ".heic", ".heif"})
 _LABEL_COLUMNS = ("label", "labels")
@@ -35,7 +40,7 @@ class _Reference:
 
 
 def read_labelled(data: str, *, limit: int | None, seed: int, endpoint: str, token: str | None) -> Iterator[Labelled]:
-    """Labelled pictures of a folder or a Hub data set, read one after another.
+    """Labelled pictures of a folder or a Hub data set, read one after another. What cannot be read is left out.
 
     Args:
         data: A folder, or USER/NAME on the Hub.
@@ -49,7 +54,8 @@ def read_labelled(data: str, *, limit: int | None, seed: int, endpoint: str, tok
         DataError: nothing that can be used is in there.
         HubError: the Hub cannot be reached or refuses.
     """
-    folder = Path(data) if Path(data).is_dir() else _fetch(data, endpoint, token)
+    is_here = os.path.isdir(data)  # noqa: PTH112 - fails for no name, however long
+    folder = Path(data) if is_here else _fetch(data, endpoint, token)
     parquet = sorted(folder.rglob("*.parquet"))
     found = _rows(folder, parquet) if parquet else _files(folder)
     if not found:
@@ -91,30 +97,45 @@ def _files(folder: Path) -> list[_Reference]:
 
 def _read_files(found: Sequence[_Reference]) -> Iterator[Labelled]:
     for each in found:
-        yield Labelled(each.name, each.label, each.file.read_bytes())
+        try:
+            yield Labelled(each.name, each.label, each.file.read_bytes())
+        except OSError as error:
+            log.warning("%s is left out: %s", each.file, error.strerror)
 
 
 def _rows(folder: Path, files: Sequence[Path]) -> list[_Reference]:
     import pyarrow.parquet as pq  # noqa: PLC0415 - large, and folders of pictures do without
 
-    return [
-        _Reference(path, f"{path.relative_to(folder).as_posix()}#{row}", row=row)
-        for path in files
-        for row in range(pq.read_metadata(path).num_rows)
-    ]
+    found = []
+    for path in files:
+        with parquet_errors(str(path)):
+            count = pq.read_metadata(path).num_rows
+        name = path.relative_to(folder).as_posix()
+        found += [_Reference(path, f"{name}#{row}", row=row) for row in range(count)]
+    return found
 
 
 def _read_rows(found: Sequence[_Reference]) -> Iterator[Labelled]:
     """Rows in the order of their files, a row group at a time in memory."""
+    left_out = 0
     for path in dict.fromkeys(each.file for each in found):
         wanted = {each.row: each.name for each in found if each.file == path}
-        yield from _read_parquet(path, wanted)
+        for labelled in _read_parquet(path, wanted):
+            if labelled is None:
+                left_out += 1
+            else:
+                yield labelled
+    if left_out == len(found):
+        raise DataError("In the data no row has both a picture and a label. Use a data set that holds both.")
+    if left_out:
+        log.warning("%d of %d rows have no picture or no label and are left out.", left_out, len(found))
 
 
-def _read_parquet(path: Path, wanted: dict[int | None, str]) -> Iterator[Labelled]:
+def _read_parquet(path: Path, wanted: dict[int | None, str]) -> Iterator[Labelled | None]:
+    """The rows that are wanted, None for one without picture or label."""
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    with pq.ParquetFile(path) as file:
+    with parquet_errors(str(path)), pq.ParquetFile(path) as file:
         schema = file.schema_arrow
         column = next((name for name in _LABEL_COLUMNS if name in schema.names), None)
         if column is None or _IMAGE not in schema.names:
@@ -131,10 +152,12 @@ def _read_parquet(path: Path, wanted: dict[int | None, str]) -> Iterator[Labelle
             first += count
 
 
-def _labelled(name: str, record: dict[str, Any], column: str, names: Sequence[str]) -> Labelled:
+def _labelled(name: str, record: dict[str, Any], column: str, names: Sequence[str]) -> Labelled | None:
     label, image = record[column], record[_IMAGE]
     if label is None or not isinstance(image, dict) or not image.get("bytes"):
-        raise DataError(f"{name} has no picture or no label. Use a data set that holds both in every row.")
+        return None
+    if names and label not in range(len(names)):  # -1 is how `datasets` writes that there is none
+        return None
     return Labelled(name, names[label] if names else str(label), image["bytes"])
 
 

@@ -1,5 +1,6 @@
 """A running service, asked as its clients ask it: over HTTP."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ from httpx import codes
 
 from catdog.errors import ServiceError, SettingsError
 
+log = logging.getLogger(__name__)
+
 _TIMEOUT_S = 60.0
 _PAUSE_S = 1.0
 _MAX_PAUSE_S = 60.0
 _ATTEMPTS = 8
+_LAST_PORT = 65535
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
 
 
@@ -46,7 +50,7 @@ class Service:
         Raises:
             SettingsError: this is no HTTP address.
         """
-        if not url.startswith(("http://", "https://")):
+        if not _is_address(url):
             raise SettingsError(f"{url} is no address of a service. Give it as http://HOST:PORT or https://HOST.")
         self.url = url.rstrip("/")
         self._sleep = sleep
@@ -68,10 +72,11 @@ class Service:
         Raises:
             ServiceError: it did not within `deadline_s` seconds; the message tells the last answer.
         """
-        end = time.monotonic() + deadline_s
+        end, waits = time.monotonic() + deadline_s, False
         while True:
+            left_s = max(end - time.monotonic(), _PAUSE_S)
             try:
-                last = self.ask("GET", "/health")
+                last = self.ask("GET", "/health", timeout=min(left_s, _TIMEOUT_S))
                 if last.status == codes.OK and last.body.get("status") == "ok":
                     return last
                 said = last.said
@@ -79,6 +84,9 @@ class Service:
                 said = str(error)
             if time.monotonic() >= end:
                 raise ServiceError(f"{self.url}/health was not ok within {deadline_s:.0f} s; the last answer: {said}")
+            if not waits:
+                log.info("%s/health is asked again for %.0f s at most; the first answer: %s", self.url, left_s, said)
+                waits = True
             self._sleep(_PAUSE_S)
 
     def predict(self, picture: bytes, *, name: str = "picture") -> Reply:
@@ -114,6 +122,16 @@ class Service:
             raise ServiceError(
                 f"Nothing answers at {self.url}{path} ({type(error).__name__}). Check the address, and that it runs."
             ) from None
+
+
+def _is_address(url: str) -> bool:
+    try:
+        address = httpx.URL(url)
+        address.host.encode("idna")  # as a connection would
+    except (httpx.InvalidURL, UnicodeError):
+        return False
+    is_complete = address.scheme in ("http", "https") and address.host and " " not in url
+    return bool(is_complete) and 0 <= (address.port or 0) <= _LAST_PORT
 
 
 def _reply(response: httpx.Response) -> Reply:

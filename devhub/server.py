@@ -19,6 +19,7 @@ from devhub.tokens import Token, Tokens, load_tokens
 
 LOOPBACK = "127.0.0.1"
 INLINE_BYTES = 32_000_000
+_LAST_PORT = 65535
 MAX_COMMIT_BYTES = 1_000_000_000
 
 
@@ -110,10 +111,15 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         SettingsError: the address cannot be used.
     """
+    if not 0 <= port <= _LAST_PORT:
+        raise SettingsError(f"--port {port} cannot be: ports end at {_LAST_PORT}. Give another --port.")
     try:
+        host.encode("idna")  # as `bind` would, whose error leaves the socket open
         return socket.create_server((host, port), backlog=128, reuse_port=False)
     except OSError as error:
         raise SettingsError(f"{host}:{port} cannot be used: {error.strerror}. Give another --port or --host.") from None
+    except UnicodeError:
+        raise SettingsError(f"{host} is no address. Give another --host.") from None
 
 
 def make_server(hub: Hub, faults: Faults | None) -> uvicorn.Server:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from catdog.cli import run
+from catdog.cli import counted, run
 from catdog.errors import FeedbackError
 from catdog.settings import Settings, load_settings
 from feedback.collection import Collection, create_collection
@@ -100,7 +100,7 @@ def _export(arguments: argparse.Namespace) -> int:
         if not any(True for _ in collection.all_rows()):
             raise _nothing(settings)
         exported = export(collection.reviewed(), arguments.out)
-    print(f"{exported.rows} rows in {exported.path}", file=sys.stderr)
+    print(f"{counted(exported.rows, 'row')} in {exported.path}", file=sys.stderr)
     if exported.damaged:
         raise FeedbackError(f"{exported.damaged} rows have damaged pictures and were left out. Check the disk.")
     return 0

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from dataclasses import asdict
 
+from catdog.cli import counted
 from feedback.stats import Stats
 
 
@@ -29,9 +30,10 @@ def as_text(stats: Stats) -> str:
 
 
 def _totals(stats: Stats) -> str:
-    counts = f"{stats.corrections} corrections, {stats.confirmations} confirmations"
+    counts = f"{counted(stats.corrections, 'correction')}, {counted(stats.confirmations, 'confirmation')}"
     span = f"{stats.first_at:%Y-%m-%d %H:%M} to {stats.last_at:%Y-%m-%d %H:%M} UTC"
-    return f"{stats.requests} answered predictions ({stats.rows} rows): {counts}\nfrom {span}"
+    answered = f"{counted(stats.requests, 'answered prediction')} ({counted(stats.rows, 'row')})"
+    return f"{answered}: {counts}\nfrom {span}"
 
 
 def _by_label(stats: Stats) -> list[str]:

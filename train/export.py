@@ -20,6 +20,7 @@ from timm.models import save_for_hf
 from torch import nn
 from torch.nn import functional
 
+from catdog.cli import DISK_FULL
 from catdog.errors import DataError, SettingsError
 from catdog.metadata import ONNX_FILE, FileHash, Preprocessing, hash_file
 from train import heatmap
@@ -27,7 +28,7 @@ from train.trunk import TRUNK, branch_maps, has_trunk, trunk_maps
 
 PIXELS = "pixel_values"
 """The name of an ONNX file's input."""
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_WRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.ENOENT, errno.ENAMETOOLONG)
 _LIBRARIES = ("torch", "timm", "onnx", "onnxruntime", "datasets", "numpy", "pillow", "scikit-learn")
 
 
@@ -43,13 +44,13 @@ def clear_disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except SafetensorError as error:
-        if not any(f"(os error {number})" in str(error) for number in _FULL):
+        if not any(f"(os error {number})" in str(error) for number in DISK_FULL):
             raise
         raise full from None
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             raise full from None
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
+        if error.errno in _NOT_WRITABLE:
             raise SettingsError(f"{folder} cannot be written: {error.strerror}. Choose another --out.") from None
         raise
 

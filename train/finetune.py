@@ -100,6 +100,19 @@ def create_accelerator(*, precision: str = "no", accumulate: int = 1) -> Acceler
         raise SettingsError(f"--precision {precision} does not work here: {error}. Choose another.") from None
 
 
+def require_one_batch(pictures: int, schedule: Schedule, accelerator: Accelerator) -> None:
+    """Make sure that there is something to train with: a batch for each process; what is left over is not used.
+
+    Raises:
+        DataError: there are fewer pictures.
+    """
+    batch = schedule.batch_size * accelerator.num_processes
+    if pictures < batch:
+        raise DataError(
+            f"There are {pictures} training pictures, fewer than one batch of {batch}. Set a smaller --batch-size."
+        )
+
+
 def finetune(  # noqa: PLR0913 - each is one thing
     network: nn.Module,
     training: TrainingSet,
@@ -132,6 +145,7 @@ def finetune(  # noqa: PLR0913 - each is one thing
         DataError: the loss became infinite, or there are fewer pictures than one batch.
         SettingsError: the checkpoint is another run's.
     """
+    require_one_batch(len(training.members), schedule, accelerator)
     run = _Run(network, training, spec, schedule, accelerator)
     best, history = copy.deepcopy(network.state_dict()), list[dict[str, float]]()
     if (checkpoint := load_checkpoint(folder, options)) is not None:
@@ -182,11 +196,6 @@ class _Run:
         self.network, self.optimizer, self.loader = accelerator.prepare(
             network, torch.optim.AdamW(_parameter_groups(network, schedule)), loader
         )
-        if not len(self.loader):
-            raise DataError(
-                f"There are {len(training.members)} training pictures, fewer than one batch of {schedule.batch_size}. "
-                "Set a smaller --batch-size."
-            )
 
     def train_epoch(self, epoch: int, bar: "tqdm[None]") -> float:
         """One pass over the training pictures; returns the mean loss."""

@@ -16,7 +16,7 @@ from catdog.metadata import RESERVED_LABELS, Preprocessing
 from train.checkpoint import CHECKPOINT_FILE
 from train.examples import read_examples, require_every_label
 from train.export import clear_disk_errors
-from train.finetune import Schedule, TrainingSet, create_accelerator, finetune
+from train.finetune import Schedule, TrainingSet, create_accelerator, finetune, require_one_batch
 from train.folder import Origin, write_model_folder
 from train.inference import pixel_batches, pooled_features, run
 from train.interruption import clear_interruption
@@ -111,6 +111,8 @@ def _fit(options: FitOptions, tracker: Tracker) -> None:
     overlay = read_overlay(options.overlay) if options.overlay else None
     data = divide(examples, seed=options.schedule.seed, manifest=manifest, overlay=overlay)
     _log.info("split: %s", ", ".join(f"{count} {split}" for split, count in data.counts.items()))
+    if options.recipe == FINETUNE:
+        require_one_batch(len(data.members("train")), options.schedule, accelerator)
     with clear_disk_errors(options.out):
         options.checkpoints.mkdir(parents=True, exist_ok=True)
         with tracker.run(_inputs(options, data)) as tracked:

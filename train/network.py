@@ -3,11 +3,13 @@
 import train.torchvision_operators  # noqa: F401 - must come before timm and torchvision
 
 # isort: split
+import os
 from pathlib import Path
 
 import timm
 import timm.data
 import torch
+from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -35,7 +37,7 @@ def create_network(architecture: str, *, labels: int, init: str) -> nn.Module:
     """
     if init == RANDOM:
         return _create(architecture, labels)
-    if init.endswith(".safetensors") or Path(init).is_file():
+    if init.endswith(".safetensors") or os.path.isfile(init):  # noqa: PTH113 - fails for no name
         network = _create(architecture, labels)
         _load_weights(network, Path(init))
         return network
@@ -77,12 +79,15 @@ def fold_temperature(network: nn.Module, temperature: float) -> None:
 
 def _fetch(name: str, labels: int) -> nn.Module:
     """A network from the Hub; a bare name is one of timm's own."""
+    unknown = SettingsError(f"--init {name} is no file, no model of timm's, and no Hub repository such as timm/NAME.")
     if "/" not in name and not timm.is_model(name):
-        raise SettingsError(f"--init {name} is no file, no model of timm's, and no Hub repository such as timm/NAME.")
+        raise unknown
     try:
         network: nn.Module = timm.create_model(
             f"hf_hub:{name}" if "/" in name else name, pretrained=True, num_classes=labels
         )
+    except HFValidationError:
+        raise unknown from None
     except (RuntimeError, OSError) as error:
         reason = str(error).strip().split("\n")[0].rstrip(".")
         raise HubError(

@@ -14,6 +14,7 @@ from datasets.exceptions import DatasetsError
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+from catdog.cli import counted
 from catdog.errors import DataError, HubError, SettingsError
 
 _LABEL_COLUMNS = ("label", "labels")
@@ -106,7 +107,7 @@ def open_source(data: str, *, revision: str | None = None) -> Source:
     names = _label_names(rows, label)
     if len(names) < 2:  # noqa: PLR2004
         raise DataError(f"The column `{label}` has {len(names)} label(s); two are needed at least.")
-    _log.info("%s: %d rows, labels %s", data, len(rows), ", ".join(names.values()))
+    _log.info("%s: %s, labels %s", data, counted(len(rows), "row"), ", ".join(names.values()))
     return _source(data, revision, rows, image, label, names)
 
 

@@ -12,6 +12,7 @@ import pytest
 from catdog.batch import Result
 from catdog.model import Prediction
 from catdog.report import write_results
+from devhub.server import Running
 from tests.conftest import ROOT
 from tests.toy import encoded, picture, toy_model
 
@@ -84,7 +85,9 @@ def test_a_label_never_becomes_a_formula() -> None:
 
 
 def test_when_nothing_can_be_classified_the_exit_code_is_1(model: Path, tmp_path: Path) -> None:
-    assert catdog("predict", tmp_path / "missing.jpg", model=model).returncode == 1
+    for name in ("missing.jpg", "x" * 300 + ".jpg"):
+        done = catdog("predict", tmp_path / name, model=model)
+        assert (done.returncode, "0 classified, 1 failed" in done.stderr) == (1, True)
     empty = catdog("predict", tmp_path, "--format", "json", model=model)
     assert empty.returncode == 1
     assert json.loads(empty.stdout) == []
@@ -105,6 +108,28 @@ def test_wrong_usage_is_exit_2_without_a_traceback(arguments: list[str], model_n
     assert done.returncode == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_cannot_be_written_is_a_sentence(model: Path, photos: Path, unbuffered: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "catdog", "predict", photos], stdout=full, stderr=subprocess.PIPE, text=True,
+            cwd=ROOT, check=False, timeout=60,
+            env={"CATDOG_MODEL": str(model), "PATH": "/usr/bin:/bin", "PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: The output cannot be written: No space left on device.")
+    assert "Traceback" not in done.stderr
+
+
+def test_requests_to_the_hub_are_not_told_one_by_one(hub: Running, photos: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "catdog", "predict", photos], capture_output=True, text=True, cwd=ROOT, check=False,
+        env={"CATDOG_MODEL": "me/missing", "HF_ENDPOINT": hub.url, "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert "no such repository" in done.stderr
+    assert "HTTP Request" not in done.stderr
 
 
 def test_a_closed_pipe_is_no_traceback(model: Path, photos: Path) -> None:

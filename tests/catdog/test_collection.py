@@ -187,9 +187,13 @@ def test_the_answers_of_another_model_or_collection_are_not_mixed_in(
         (["x.jpg", "--engine", "ray"], 2, "--out"),
         (["x.jpg", "--out", "{tmp}/out", "--format", "csv"], 2, "--format"),
         (["hf://spaces/me/x"], 2, "hf://datasets/USER/NAME"),
+        (["hf://datasets/a b/c"], 2, "hf://datasets/USER/NAME"),
+        (["{tmp}/" + "x" * 300 + ".parquet"], 1, "File name too long"),
         (["{tmp}/broken.parquet"], 1, "cannot be read as Parquet"),
         (["{tmp}/missing.parquet"], 1, "cannot be read as Parquet"),
         (["{tmp}/numbers.parquet"], 1, "no column of pictures, only n"),
+        (["{tmp}/words.parquet"], 1, "no column of pictures, only image"),
+        (["{tmp}/damaged.parquet"], 1, "cannot be read as Parquet"),
         (["x.jpg", "--out", "{tmp}/broken.parquet/out"], 2, "cannot be written"),
     ],
 )
@@ -198,10 +202,78 @@ def test_what_cannot_be_is_said_in_a_sentence(
 ) -> None:
     (tmp_path / "broken.parquet").write_bytes(b"no parquet")
     pq.write_table(pa.table({"n": [1, 2]}), tmp_path / "numbers.parquet")
+    pq.write_table(pa.table({"image": [{"bytes": "words"}]}), tmp_path / "words.parquet")
+    damaged_rows(tmp_path / "damaged.parquet")
     done = predict(*(each.format(tmp=tmp_path) for each in arguments), model=model)
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def damaged_rows(path: Path) -> None:
+    """Parquet whose last row group cannot be read."""
+    table([encoded(textured())] * 10, path, group=5)
+    column = pq.read_metadata(path).row_group(1).column(1)
+    start = column.dictionary_page_offset or column.data_page_offset
+    data = path.read_bytes()
+    path.write_bytes(data[:start] + bytes(column.total_compressed_size) + data[start + column.total_compressed_size :])
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """A photo whose name is not UTF-8, one that is fine, and Parquet of every kind that cannot be used."""
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(encoded(textured("red")))
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.jpg")).write_bytes(encoded(textured("blue")))
+    Path(os.fsdecode(os.fsencode(folder) + b"/\xff.parquet")).write_bytes(b"no parquet")
+    pq.write_table(pa.table({"n": [1, 2]}), folder / "numbers.parquet")
+    pq.write_table(pa.table({"image": [{"bytes": "words"}]}), folder / "words.parquet")
+    damaged_rows(folder / "damaged.parquet")
+    return folder
+
+
+MIXED_FAILED = {
+    "damaged.parquet": "cannot be read as Parquet",
+    "numbers.parquet": "no column of pictures, only n",
+    "words.parquet": "no column of pictures, only image",
+    "\\xff.parquet": "cannot be read as Parquet",
+}
+
+
+@pytest.mark.parametrize("format_", ["table", "json", "csv"])
+def test_what_cannot_be_read_in_a_folder_is_reported_and_the_rest_classified(
+    mixed: Path, model: Path, format_: str
+) -> None:
+    done = predict(mixed, "--format", format_, "--part-size", "5", model=model)
+    assert "\\xff.jpg" in done.stdout.encode().decode()
+    assert (done.returncode, "7 classified, 4 failed" in done.stderr) == (0, True), done.stderr
+
+
+def test_what_cannot_be_read_in_a_folder_is_among_the_answers_and_not_asked_again(
+    mixed: Path, model: Path, tmp_path: Path
+) -> None:
+    asked = (mixed, "--out", tmp_path / "out", "--part-size", "5")
+    done = predict(*asked, model=model)
+    assert (done.returncode, "7 classified, 4 failed" in done.stderr) == (0, True), done.stderr
+    rows = answers(tmp_path / "out")
+    failed = {Path(row["path"]).name: row["detail"] for row in rows if row["error"] == "unreadable_image"}
+    assert failed.keys() == MIXED_FAILED.keys()
+    assert all(MIXED_FAILED[name] in failed[name] for name in failed)
+    assert {Path(row["path"]).name for row in rows} - failed.keys() == {"a.jpg", "\\xff.jpg"}
+    assert "0 classified, 0 failed" in predict(*asked, model=model).stderr
+
+
+def test_ray_reports_what_cannot_be_read_in_a_folder_too(mixed: Path, model: Path, tmp_path: Path) -> None:
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("the optional package ray is not installed")
+    predict(mixed, "--out", tmp_path / "here", "--part-size", "5", model=model)
+    asked = command(mixed, "--out", tmp_path / "out", "--part-size", "5", "--engine", "ray")
+    done = subprocess.run(
+        asked, cwd=ROOT, env=environment(model), capture_output=True, text=True, check=False, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    assert answers(tmp_path / "out") == answers(tmp_path / "here")
 
 
 def test_ray_finishes_what_another_began_with_the_same_answers(

@@ -29,9 +29,10 @@ def test_the_default_model_is_found_from_any_working_directory(tmp_path: Path, m
     assert load_model(Settings(data_dir=tmp_path)).model.labels == ("cat", "dog")
 
 
-def test_a_name_that_is_neither_folder_nor_repository_is_a_wrong_setting(tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["no/such/folder", "x" * 300])
+def test_a_name_that_is_neither_folder_nor_repository_is_a_wrong_setting(model: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="CATDOG_MODEL"):
-        load_model(Settings(model="no/such/folder", data_dir=tmp_path))
+        load_model(Settings(model=model, data_dir=tmp_path))
 
 
 def test_a_damaged_folder_is_an_error_and_no_reason_to_serve_another_model(tmp_path: Path) -> None:
@@ -119,7 +120,8 @@ def test_an_interrupted_download_falls_back_to_the_last_good_one(published: Publ
         ({"hf_token": "hf_wrong_token"}, "HF_TOKEN is not valid"),
         ({"hf_token": None}, "no such repository, or HF_TOKEN may not read it"),
         ({"model": "me/missing"}, "no such repository"),
-        ({"model": "me/..x--y"}, "me/..x--y"),
+        ({"model": "me/..x--y"}, "no repository can have this name"),
+        ({"model": "-x/y", "model_revision": "0" * 40}, "no repository can have this name"),
         ({"model_revision": "v9"}, "no such revision"),
         ({"model_revision": "0" * 40}, "could not be fetched"),
     ],

@@ -1,5 +1,6 @@
 """Loading a model folder and asking it."""
 
+import base64
 import json
 import math
 import shutil
@@ -12,7 +13,16 @@ import onnx
 import pytest
 
 from catdog.errors import ModelError
-from catdog.metadata import METADATA_FILE, ONNX_FILE, FileHash, hash_file, load_metadata, write_metadata
+from catdog.metadata import (
+    METADATA_FILE,
+    ONNX_FILE,
+    DriftReference,
+    FileHash,
+    Projection,
+    hash_file,
+    load_metadata,
+    write_metadata,
+)
 from catdog.model import Model
 from catdog.preprocessing import preprocess
 from tests.toy import picture, toy_model
@@ -124,6 +134,16 @@ def test_a_network_that_does_not_fit_its_input_size_is_refused(tmp_path: Path) -
     preprocessing = metadata.preprocessing.model_copy(update={"input_size": 48})
     write_metadata(folder, metadata.model_copy(update={"preprocessing": preprocessing}))
     with pytest.raises(ModelError, match="Export the model again"):
+        Model.load(folder)
+
+
+@pytest.mark.parametrize("features", [1, 2, 4])
+def test_a_drift_projection_that_does_not_fit_the_features_is_refused(tmp_path: Path, features: int) -> None:
+    folder = toy_model(tmp_path / "m")
+    weights = base64.b64encode(np.ones((2, features), "<f2").tobytes()).decode()
+    reference = DriftReference(n=1, properties={}, projection=Projection(weights=weights, offsets=(0, 0)))
+    write_metadata(folder, load_metadata(folder).model_copy(update={"drift_reference": reference}))
+    with pytest.raises(ModelError, match=f"projection takes {features} features.*Export the model again"):
         Model.load(folder)
 
 

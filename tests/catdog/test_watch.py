@@ -1,5 +1,6 @@
 """The running application follows its model's repository."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -138,6 +139,30 @@ def test_a_cached_model_becomes_the_hubs_without_being_loaded_again(
     restarted.watcher.look()
     assert (restarted.live.origin, restarted.live.problem) == ("hub", None)
     assert restarted.live.model is model
+
+
+def test_an_error_that_nobody_foresaw_is_reported_and_the_watcher_goes_on(
+    published: Published, application: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    lived, broken, tried = [], threading.Event(), []
+
+    def swap(live: LoadedModel) -> None:
+        tried.append(live)
+        if broken.is_set():
+            raise RuntimeError("no memory")
+        lived.append(live)
+
+    broken.set()
+    watcher = ModelWatcher(published.settings(), application.live, swap, every_s=0.02)
+    commit = published.publish("cat", "dog", "fox")
+    watcher.start()
+    eventually(lambda: len(tried) > 2)
+    assert "RuntimeError: no memory" in str(watcher.problem)
+    assert caplog.text.count("Traceback") == 1
+    broken.clear()
+    eventually(lambda: lived and watcher.problem is None)
+    watcher.stop()
+    assert lived[0].model.revision == commit
 
 
 def test_nothing_is_swapped_after_stop(published: Published, application: Application) -> None:

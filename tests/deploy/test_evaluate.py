@@ -5,6 +5,8 @@ import uuid
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import HfApi
 
@@ -64,7 +66,7 @@ def test_a_folder_is_sent_and_every_answer_written(
     assert f"live accuracy: 75.00% (95 % interval {low:.2%} to {high:.2%}, n 4)" in told
     assert "offline accuracy of the same revision, same pictures: 75.00%" in told
     assert "disagreement: 0 of 4" in told
-    assert "1 pictures could not be read by the service" in told
+    assert "1 picture could not be read by the service" in told
     assert "no feedback can be seen from here" in told
 
 
@@ -99,6 +101,55 @@ def test_a_data_set_on_the_hub_is_sent(
         ("red", "blue"),
     ]
     assert results[0]["image"] == "data/test-00000-of-00001.parquet#0"
+
+
+def parquet_of(folder: Path, labels: list[int | None]) -> Path:
+    """Parquet of red pictures whose labels 0 and 1 are blue and red; it may have others, which `datasets` refuses."""
+    folder.mkdir()
+    told = {"info": {"features": {"label": {"names": ["blue", "red"], "_type": "ClassLabel"}}}}
+    rows = pa.table({"image": [{"bytes": encoded(picture("red"))}] * len(labels), "label": labels})
+    pq.write_table(rows.replace_schema_metadata({"huggingface": json.dumps(told)}), folder / "rows.parquet")
+    return folder
+
+
+def test_rows_without_a_label_are_left_out_and_counted(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = parquet_of(tmp_path / "rows", [1, -1, None, 2, 1])
+    assert evaluate(server, data, tmp_path) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert [(each["image"], each["true_label"]) for each in results] == [
+        ("rows.parquet#0", "red"),
+        ("rows.parquet#4", "red"),
+    ]
+    assert "3 of 5 rows have no picture or no label" in caplog.text
+
+
+def test_data_without_any_label_is_a_sentence(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(server, parquet_of(tmp_path / "rows", [-1, 7]), tmp_path) == 1
+    assert "no row has both a picture and a label" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("keep", [0, 100, -8])
+def test_damaged_parquet_is_a_sentence(
+    keep: int, server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = parquet_of(tmp_path / "rows", [0, 1]) / "rows.parquet"
+    file.write_bytes(file.read_bytes()[:keep])
+    assert evaluate(server, file.parent, tmp_path) == 1
+    assert "rows.parquet cannot be read as Parquet" in capsys.readouterr().err
+
+
+def test_a_picture_that_cannot_be_opened_is_left_out_and_named(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = folder_of(tmp_path / "pictures", {"red": ["red"], "green": ["green"]})
+    (data / "red" / "gone.png").symlink_to(tmp_path / "nowhere")
+    assert evaluate(server, data, tmp_path) == 0
+    assert len(json.loads((tmp_path / "results.json").read_text())) == 2
+    assert "gone.png is left out: No such file or directory" in caplog.text
 
 
 def test_a_limit_takes_pictures_at_random_and_always_the_same(server: Server, tmp_path: Path) -> None:
@@ -155,7 +206,12 @@ def test_a_service_that_answers_for_nothing_is_a_failure(
 
 @pytest.mark.parametrize(
     ("data", "code", "words"),
-    [("nowhere", 2, "no such folder"), (f"{FEEDBACK}-missing", 1, "could not be fetched"), (".", 1, "neither Parquet")],
+    [
+        ("nowhere", 2, "no such folder"),
+        ("x" * 300, 2, "no such folder"),
+        (f"{FEEDBACK}-missing", 1, "could not be fetched"),
+        (".", 1, "neither Parquet"),
+    ],
 )
 def test_data_that_cannot_be_used_is_a_sentence(  # noqa: PLR0913, PLR0917
     data: str, code: int, words: str, server: Server, api: HfApi, tmp_path: Path,

@@ -1,7 +1,9 @@
 """`python -m deploy smoke` against the running app, and against services that are not what they should be."""
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,10 +48,16 @@ def test_another_model_than_the_expected_fails(
     assert arguments[1] in capsys.readouterr().err
 
 
+MALFORMED = (
+    "nowhere", "http://", "https:///x", "http://:80", "http://host:port", "http://host:99999", "http://host:-1",
+    "http://[::1", "http://a b", "http://ü..x", "http://..", "http://" + "x" * 300,
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "is no address"),
+        *(([url], "is no address") for url in MALFORMED),
         (["http://127.0.0.1:9", "--label", "cat"], "give both"),
         (["http://127.0.0.1:9", "--private"], "HF_TOKEN"),
         (["http://127.0.0.1:9", "--image", "missing.jpg"], "missing.jpg cannot be read"),
@@ -65,6 +73,20 @@ def test_wrong_usage_is_a_sentence_and_exit_2(
 def test_where_nothing_answers_it_says_so_in_time(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(main, ["smoke", "http://127.0.0.1:9", "--timeout", "0"]) == 1
     assert "Nothing answers" in capsys.readouterr().err
+
+
+def test_that_it_waits_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    assert smoke("http://127.0.0.1:9") == 1
+    assert caplog.text.count("http://127.0.0.1:9/health is asked again for 1 s at most") == 1
+
+
+def test_what_takes_connections_and_never_answers_is_given_up_in_time(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        assert smoke(f"http://127.0.0.1:{silent.getsockname()[1]}") == 1
+        assert time.monotonic() - started < 10
+    assert "was not ok within 1 s" in capsys.readouterr().err
 
 
 Answer = Callable[[httpx.Response], tuple[int, Any]]

@@ -128,6 +128,14 @@ def test_a_port_in_use_is_explained(hub: Running, tmp_path: Path, capsys: pytest
     assert "--port" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("address", [("--port", "99999"), ("--port", "-1"), ("--host", "ü..x"), ("--host", "x" * 300)])
+def test_an_address_that_cannot_be_is_explained(
+    address: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(main, ["--root", str(tmp_path), "--port", "0", *address]) == 2
+    assert f"Give another {address[0]}" in capsys.readouterr().err
+
+
 def test_a_client_that_goes_away_in_the_middle_of_a_commit_leaves_nothing_and_no_traceback(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w+") as log, served(tmp_path / "hub", log=log) as (process, lines):
         url, token = value(lines[0]), value(lines[1])

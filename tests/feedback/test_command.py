@@ -28,7 +28,7 @@ def data_dir(tmp_path: Path) -> Path:
 def test_stats_count_by_label_and_revision(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(main, ["stats", "--data-dir", str(data_dir)]) == 0
     out = capsys.readouterr().out
-    assert "3 answered predictions (4 rows): 2 corrections, 1 confirmations" in out
+    assert "3 answered predictions (4 rows): 2 corrections, 1 confirmation\n" in out
     lines = [line.split() for line in out.splitlines()]
     assert ["cat", "1", "1", "1"] in lines
     assert ["someone/cat-or-dog", "local-0123456789ab", "2", "1"] in lines

@@ -137,10 +137,13 @@ def test_a_label_without_a_readable_picture_is_named(tmp_path: Path, options: Fi
     assert not (tmp_path / "run").exists()
 
 
-def test_too_few_pictures_for_one_batch_are_explained(tmp_path: Path, options: FitOptions) -> None:
+def test_too_few_pictures_for_one_batch_are_explained_before_anything_is_made(
+    tmp_path: Path, options: FitOptions
+) -> None:
     folder = write_folder(tmp_path / "data", LABELS[:2], count=4)
     with pytest.raises(DataError, match="--batch-size"):
         fit(replace(options, data=str(folder), out=tmp_path / "run"))
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_all_files_unreadable_is_an_error(

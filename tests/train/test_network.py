@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from huggingface_hub import HfApi
 
+from catdog.errors import SettingsError
 from devhub.server import Running
 from tests.conftest import ROOT
+from train.network import create_network
 
 CREATE = """
 import sys
@@ -33,3 +35,9 @@ def test_starting_weights_come_from_the_hub(
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(answer)
+
+
+@pytest.mark.parametrize("init", ["nothing", "/no/where", "/nonexist", "-x/y", "x" * 300])
+def test_starting_weights_that_are_neither_here_nor_a_name_are_a_wrong_setting(init: str) -> None:
+    with pytest.raises(SettingsError, match=f"--init {init} is no file"):
+        create_network("mobilenetv3_small_050", labels=2, init=init)

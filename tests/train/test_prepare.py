@@ -89,6 +89,12 @@ def test_a_folder_that_exists_is_not_overwritten(folder: Path, tmp_path: Path) -
         prepare(str(folder), tmp_path)
 
 
+@pytest.mark.parametrize("out", ["/proc/x", "/dev/null/x"])
+def test_a_folder_that_cannot_be_made_is_a_wrong_setting(folder: Path, out: str) -> None:
+    with pytest.raises(SettingsError, match="cannot be written"):
+        prepare(str(folder), Path(out))
+
+
 def test_a_full_disk_is_explained_and_leaves_no_copy(folder: Path, tmp_path: Path) -> None:
     code = f"""
 import resource, sys, runpy
