@@ -1,7 +1,6 @@
 """`python -m benchmarks.loop`: the whole loop on this machine, narrated; exit code 0 only if every claim held."""
 
 import argparse
-import logging
 import signal
 import sys
 import tempfile
@@ -23,7 +22,6 @@ _WEIGHTS = _SHARED / "weights" / "tf_mobilenetv3_small_100.in1k.safetensors"
 
 def main(argv: Sequence[str]) -> int:
     """Parse the command line and tell the story."""
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # else every request is a line
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no server outlives the story
     arguments = _parser().parse_args(argv)
     if arguments.work is None:
