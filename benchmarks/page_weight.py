@@ -16,7 +16,7 @@ from benchmarks.bench_servers import Command, Server, free_port, ours, start
 from tests.web.test_page import FLAGS, find_chromium
 
 NAME = "page_weight"
-_ROUNDS, _PHOTOS = 15, 40
+_ROUNDS, _PHOTOS = 40, 40
 _WITHIN_MS = 60_000
 _USABLE = "input[type=file]"
 _BYTES = """performance.getEntriesByType("navigation").concat(performance.getEntriesByType("resource"))
