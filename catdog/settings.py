@@ -14,8 +14,7 @@ from catdog.images import ImageLimits
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 EMBEDDED_MODEL = PROJECT_ROOT / "model"
 _SHORTEST_TOKEN = 12
-_YEAR_S = 366 * 86_400
-_CENTURY_DAYS = 36_525
+_YEAR_S, _CENTURY_DAYS = 366 * 86_400, 36_525  # far more would be beyond what clocks and waiting threads can count
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?")
 HUB = "https://huggingface.co"
 

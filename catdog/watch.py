@@ -74,8 +74,11 @@ class ModelWatcher:
         while not self._stopped.wait(self._every_s):
             try:
                 self.look()
-            except Exception as error:  # whatever it is: without this thread no newer model would ever go live
-                problem = f"Looking for a newer model failed ({type(error).__name__}: {error}). The log says where."
+            except Exception as error:  # without this thread no newer model would ever go live
+                # Everybody sees the problem in `/health`, so it is not told in the library's words.
+                problem = (
+                    f"Looking for a newer model failed unexpectedly ({type(error).__name__}). The log has the details."
+                )
                 if problem != self.problem:
                     logger.exception("The model that was live stays live. %s", problem)
                 self.problem = problem

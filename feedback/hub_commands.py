@@ -4,6 +4,7 @@ import argparse
 import math
 import sys
 
+from catdog.cli import counted
 from catdog.errors import FeedbackError, SettingsError
 from catdog.settings import Settings
 from feedback.collection import Collection
@@ -34,7 +35,7 @@ def run_push(journal: Journal, settings: Settings) -> int:
 def describe(done: Round) -> str:
     """What a round did, in words."""
     counts = ((done.rows, "row", "sent"), (done.decisions, "decision", "sent"), (done.removed, "row", "removed"))
-    told = [f"{number} {what}{'' if number == 1 else 's'} {how}" for number, what, how in counts if number]
+    told = [f"{counted(number, what)} {how}" for number, what, how in counts if number]
     return ", ".join(told) or "nothing sent"
 
 
@@ -60,7 +61,7 @@ def run_forget(arguments: argparse.Namespace, journal: Journal, collection: Coll
     if not count:
         raise FeedbackError("There is no such row, so nothing was deleted.")
     collection.forget_copies()
-    print(f"{count} rows deleted here", file=sys.stderr)  # noqa: T201
+    print(f"{counted(count, 'row')} deleted here", file=sys.stderr)  # noqa: T201
     return run_push(journal, settings) if settings.feedback_repo else 0
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import AwareDatetime, Base64Bytes, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from catdog.cli import counted
 from catdog.errors import FeedbackError, ImageError, SettingsError, UnknownLabelError
 from catdog.images import ImageLimits, decode_image
 from catdog.metadata import RESERVED_LABELS
@@ -116,7 +117,7 @@ def run_import(path: Path, journal: Journal) -> int:
         FeedbackError: lines were left out, or nothing could be kept.
     """
     imported = import_rows(path, journal)
-    print(f"{imported.new} corrections imported, {imported.known} were there before", file=sys.stderr)  # noqa: T201
+    print(f"{counted(imported.new, 'correction')} imported, {imported.known} known before", file=sys.stderr)  # noqa: T201
     for problem in imported.problems:
         print(problem, file=sys.stderr)  # noqa: T201
     if imported.problems:

@@ -22,9 +22,9 @@ from feedback.table import (
     SELECT_ROWS_ALONE,
     Saved,
     delete_request,
-    has_answer,
     insert,
     row_from,
+    stored_time,
     text,
 )
 
@@ -122,7 +122,10 @@ class Journal:
         Raises:
             FeedbackError: the journal cannot be read.
         """
-        return self._read(lambda db: has_answer(db, row))
+        at = stored_time(row.created_at)
+        same_or_later = "created_at > ? OR (created_at = ? AND corrected_label = ?)"
+        query = f"SELECT 1 FROM rows WHERE request_id = ? AND ({same_or_later}) LIMIT 1"  # noqa: S608 - no values
+        return bool(self.query(query, row.request_id, at, at, row.corrected_label))
 
     def status(self, row_id: str, *, remote: bool = False) -> RowStatus | None:
         """Where a row is; None if there is no such row, or none any more.
@@ -241,12 +244,9 @@ class Journal:
         Raises:
             FeedbackError: the journal cannot be read.
         """
-        return self._read(lambda db: db.execute(query, values).fetchall())
-
-    def _read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         try:
             with closing(connect(self._path)) as db:
-                return work(db)
+                return db.execute(query, values).fetchall()
         except sqlite3.Error as error:
             log.error("%s: %s", self._path, error)  # noqa: TRY400
             raise FeedbackError(f"Feedback cannot be read: {reason(error)}. Try again later.") from None

@@ -68,16 +68,6 @@ def insert(
     return Saved(id=row.id, receipt=receipt, created=True)
 
 
-def has_answer(db: sqlite3.Connection, row: FeedbackRow) -> bool:
-    """Whether a row's request has this very answer, or a later one."""
-    found = db.execute(
-        "SELECT 1 FROM rows WHERE request_id = :request_id "
-        "AND (created_at > :created_at OR (created_at = :created_at AND corrected_label = :corrected_label))",
-        {"request_id": row.request_id, "created_at": _time(row.created_at), "corrected_label": row.corrected_label},
-    )
-    return found.fetchone() is not None
-
-
 def delete_request(db: sqlite3.Connection, receipt: str) -> bool:
     """Delete all answers to the request of a receipt's row; ids and receipt hashes stay, for copies must follow.
 
@@ -128,6 +118,11 @@ def row_from(record: Sequence[Any]) -> FeedbackRow:
     return FeedbackRow(image=jpeg, **kept)
 
 
+def stored_time(moment: datetime) -> str:
+    """As `created_at` has it, so that the order of texts is that of time."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
 def text(given: str) -> str:
     """Text that SQLite takes: JSON may hold halves of surrogate pairs, which have no UTF-8."""
     return given.encode("utf-8", "replace").decode()
@@ -137,7 +132,7 @@ def _answers_of_a_day(db: sqlite3.Connection, row: FeedbackRow) -> int:
     """How many rows of its client have come within 24 hours; 0 for the empty client."""
     count: int = db.execute(
         "SELECT count(*) FROM rows WHERE client = ? AND client != '' AND created_at >= ?",
-        (row.client, _time(row.created_at - timedelta(days=1))),
+        (row.client, stored_time(row.created_at - timedelta(days=1))),
     ).fetchone()[0]
     return count
 
@@ -176,17 +171,12 @@ def _repeated(row: FeedbackRow, used: tuple[str, str, str, str]) -> Saved | KeyR
 def _record(row: FeedbackRow) -> tuple[Any, ...]:
     """A row as SQLite keeps it, in the order of `_COLUMNS`."""
     kept = {
-        "created_at": _time(row.created_at),
+        "created_at": stored_time(row.created_at),
         "labels": json.dumps(row.labels),
         "probabilities": json.dumps(row.probabilities),
         "source": row.source.value,
     }
     return tuple(kept.get(column, getattr(row, column)) for column in _COLUMNS)
-
-
-def _time(moment: datetime) -> str:
-    """As the column has it, whose order is that of time."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _next_id(row_id: str) -> str:

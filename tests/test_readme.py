@@ -54,8 +54,8 @@ def test_the_figures_are_those_of_the_model() -> None:
 def test_the_speeds_are_those_of_the_benchmarks() -> None:
     results = (ROOT / "benchmarks" / "RESULTS.md").read_text()
     serving, start = (results.split(f"<!-- {name}: ")[1].split("<!-- end")[0] for name in ("serving", "startup"))
-    one, many, large = (column(table) for table in serving.split("(goal: ")[1:])
-    first = column(start)
+    one, many, large = (rows_of_servers(table) for table in serving.split("(goal: ")[1:])
+    first = rows_of_servers(start)
     for row in (
         ["a photo of 34 kB, one client, median", *(f"{each[1]} ms" for each in one)],
         ["the same, 32 clients", *(f"{float(each[3]):.0f} a second" for each in many)],
@@ -66,7 +66,7 @@ def test_the_speeds_are_those_of_the_benchmarks() -> None:
         assert f"| {' | '.join(row)} |" in README
 
 
-def column(section: str) -> list[list[str]]:
+def rows_of_servers(section: str) -> list[list[str]]:
     """The rows about the three servers, each cell without its spread."""
     rows = [line.strip("| ").split(" | ") for line in section.splitlines()]
     names = ("catdog", "FastAPI", "LitServe")

@@ -234,7 +234,7 @@ def _running(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with page.running():
-            with cleanup:  # comes first: feedback is not to wait for a page that is still being built
+            with cleanup:  # ends first: feedback is not to wait for a page that is still being built
                 for start in starts:
                     start()
                 yield

@@ -56,7 +56,7 @@ def test_importing_again_adds_nothing_but_another_answer_counts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert imported(tmp_path, kept()) == imported(tmp_path, kept(), kept(corrected_label="neither")) == 0
-    assert "1 corrections imported, 1 were there before" in capsys.readouterr().err
+    assert "1 correction imported, 1 known before" in capsys.readouterr().err
     with Journal.open(tmp_path / "data") as journal:
         assert [row.corrected_label for row in journal.rows()] == ["dog", "neither"]
 
@@ -94,7 +94,7 @@ def test_what_cannot_be_true_is_left_out_and_the_rest_is_kept(
 ) -> None:
     assert imported(tmp_path, kept(**wrong), kept()) == 1
     err = capsys.readouterr().err
-    assert "1 corrections imported" in err
+    assert "1 correction imported" in err
     assert "line 1: " in err
     assert "Traceback" not in err
 
