@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from catdog import __version__
 from catdog.cli import run
-from catdog.hub import load_model
+from catdog.hub.models import load_model
 from catdog.settings import load_settings
 from feedback.journal import Journal
 from web.logs import set_up_log

@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from benchmarks.bench_pictures import Photo, from_phone, photos
 from benchmarks.bench_report import Section, circumstances, spread, table
-from catdog.images import decode_image, decoded_side
-from catdog.model import Model
+from catdog.images.decode import decode_image, decoded_side
+from catdog.model.model import Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable

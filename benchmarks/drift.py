@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 from tqdm import tqdm
 
-from catdog.drift import FALSE_ALARM_RATE, WINDOW, DriftMonitor, FeatureDistance, compare, measure
-from catdog.images import decode_image
-from catdog.metadata import SPLITS_FILE
-from catdog.model import Model, Seen
+from catdog.images.decode import decode_image
+from catdog.model.drift import FALSE_ALARM_RATE, WINDOW, DriftMonitor, FeatureDistance, compare, measure
+from catdog.model.metadata import SPLITS_FILE
+from catdog.model.model import Model, Seen
 from train.examples import read_examples
 from train.source import open_outliers, open_source
 from train.splits import read_manifest, restore

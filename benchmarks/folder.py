@@ -14,9 +14,9 @@ from pathlib import Path
 
 from benchmarks.bench_pictures import ROOT, photos, usual, written
 from benchmarks.bench_report import Section, circumstances, ratios, spread, table
-from catdog.images import decode_image
-from catdog.model import Model
-from catdog.preprocessing import preprocess
+from catdog.images.decode import decode_image
+from catdog.model.model import Model
+from catdog.model.preprocessing import preprocess
 
 NAME = "folder"
 _PHOTOS, _FEW = 1000, 4

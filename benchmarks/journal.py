@@ -22,8 +22,8 @@ from benchmarks.bench_pictures import jpeg, photos, usual, written
 from benchmarks.bench_plot import Panel
 from benchmarks.bench_report import Section, circumstances, spread, table
 from benchmarks.bench_servers import ours, start
-from catdog.images import decode_image
-from catdog.model import Model
+from catdog.images.decode import decode_image
+from catdog.model.model import Model
 from feedback.journal import JOURNAL_FILE, Journal
 from feedback.row import FeedbackRow, Source, new_row
 

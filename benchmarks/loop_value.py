@@ -23,9 +23,9 @@ from benchmarks.loop.pictures import Counts, Material, Photo, real_photos, write
 from benchmarks.loop.processes import ROOT
 from catdog.cli import run
 from catdog.errors import GateRefusedError
-from catdog.images import decode_image
-from catdog.model import Model, Prediction
-from catdog.preprocessing import preprocess
+from catdog.images.decode import decode_image
+from catdog.model.model import Model, Prediction
+from catdog.model.preprocessing import preprocess
 from catdog.settings import load_settings
 from feedback.decisions import ReviewedRow, accept
 from feedback.parquet import export

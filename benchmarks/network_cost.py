@@ -14,9 +14,9 @@ import numpy as np
 import onnxruntime as ort
 
 from benchmarks.bench_report import spread
-from catdog.metadata import ONNX_FILE, load_metadata
-from catdog.network import INPUT
-from catdog.onnx_graph import cut
+from catdog.model.metadata import ONNX_FILE, load_metadata
+from catdog.model.network import INPUT
+from catdog.model.onnx_graph import cut
 from catdog.settings import EMBEDDED_MODEL
 
 PLAIN, WHOLE = "logits alone", "logits, features and neither_score"

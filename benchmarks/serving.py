@@ -22,9 +22,9 @@ from benchmarks.bench_plot import Panel
 from benchmarks.bench_report import Section, circumstances, ratios, spread, table
 from benchmarks.bench_servers import Command, Server, all_started, handwritten, litserve, ours
 from benchmarks.peers.plain_classifier import PlainClassifier
-from catdog.images import decode_image
-from catdog.model import Model
-from catdog.preprocessing import preprocess
+from catdog.images.decode import decode_image
+from catdog.model.model import Model
+from catdog.model.preprocessing import preprocess
 
 NAME = "serving"
 _OURS = "catdog"

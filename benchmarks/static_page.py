@@ -18,8 +18,8 @@ from typing import Any
 import pyarrow.parquet as pq
 from playwright.sync_api import Page, sync_playwright
 
-from catdog.images import decode_image
-from catdog.model import Model
+from catdog.images.decode import decode_image
+from catdog.model.model import Model
 from catdog.settings import load_settings
 from deploy.static_build import BROWSER, Built, build_static
 from deploy.static_model import find_static_model

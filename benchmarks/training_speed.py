@@ -30,7 +30,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from catdog.allocator import keep_freed_memory
-from catdog.metadata import Preprocessing
+from catdog.model.metadata import Preprocessing
 from train.examples import Examples, read_examples
 from train.finetune import Schedule, TrainingSet, create_accelerator, finetune
 from train.network import create_network, preprocessing, timm

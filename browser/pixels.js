@@ -9,7 +9,7 @@ export class PictureError extends Error {}
 
 const MAX_PIXELS = 64_000_000;
 const STRIP_PIXELS = 4_000_000; // phones limit the size of one canvas
-const DECODED_SIDE = 512; // as in catdog/images.py
+const DECODED_SIDE = 512; // as in catdog/images/decode.py
 const JPEG = [0xff, 0xd8, 0xff];
 
 /**

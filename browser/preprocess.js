@@ -1,4 +1,4 @@
-// From pixels to what the network expects, as catdog/images.py does it: the same crop, rounding and scaling.
+// From pixels to what the network expects, as catdog/images/decode.py does it: the same crop, rounding and scaling.
 
 import { resize } from "./resample.js";
 

@@ -1,4 +1,4 @@
-// What is said about a picture, by the rules of the model's metadata: catdog/model.py in JavaScript.
+// What is said about a picture, by the rules of the model's metadata: catdog/model/model.py in JavaScript.
 
 /**
  * The parts of `metadata.json` that are used here.

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from catdog.batch import Result, classify_pictures
+from catdog.batch.classify import Result, classify_pictures
+from catdog.batch.collection import Collection, Part
+from catdog.batch.report import FORMATS, write_results
 from catdog.cli import run
-from catdog.collection import Collection, Part
 from catdog.errors import ImageError, SettingsError
-from catdog.hub import LoadedModel, load_model
-from catdog.hub_files import HubFiles
-from catdog.report import FORMATS, write_results
+from catdog.hub.files import HubFiles
+from catdog.hub.models import LoadedModel, load_model
 from catdog.settings import Settings, load_settings
 
 _ENGINES = ("threads", "ray")
@@ -99,7 +99,7 @@ def _fill(
     parts: Sequence[Part],
 ) -> int:
     """Write what is missing in a folder of answers."""
-    from catdog.results_folder import ResultsFolder, count_answers  # noqa: PLC0415 - it imports Arrow
+    from catdog.batch.results_folder import ResultsFolder, count_answers  # noqa: PLC0415 - it imports Arrow
 
     folder = ResultsFolder.open(arguments.out, loaded.model, parts)
     pending = folder.pending()
@@ -124,11 +124,11 @@ def _answers(
 ) -> Iterator[tuple[int, bytes]]:
     """Encoded answers to each part, with its number."""
     if engine == "ray" and parts:
-        from catdog.ray_engine import score_with_ray  # noqa: PLC0415 - it imports Arrow
+        from catdog.batch.ray_engine import score_with_ray  # noqa: PLC0415 - it imports Arrow
 
         yield from score_with_ray(parts, loaded)
         return
-    from catdog.results_folder import encode  # noqa: PLC0415
+    from catdog.batch.results_folder import encode  # noqa: PLC0415
 
     for number, part in parts:
         results = classify_pictures(loaded.model, collection.read(part), limits=settings.image_limits)

@@ -11,8 +11,8 @@ from pathlib import Path
 from httpx import codes
 
 from catdog.errors import ImageError, ServiceError, SettingsError
-from catdog.images import ImageLimits, decode_image
-from catdog.model import Model
+from catdog.images.decode import ImageLimits, decode_image
+from catdog.model.model import Model
 from deploy.labelled import Labelled
 from deploy.service import Reply, Service
 

@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from catdog.cli import counted
 from catdog.errors import HubError, ModelError
-from catdog.hub import load_commit
-from catdog.model import Model
+from catdog.hub.models import load_commit
+from catdog.model.model import Model
 from catdog.settings import EMBEDDED_MODEL, Settings
 from deploy.evaluate import Evaluation, evaluate
 from deploy.evaluation_report import describe, describe_feedback

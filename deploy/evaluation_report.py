@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from catdog.cli import counted
-from catdog.metadata import Metadata
+from catdog.model.metadata import Metadata
 from deploy.evaluate import Evaluation, wilson
 from feedback.audit import AuditCount
 from feedback.stats import Stats

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from catdog.collection import parquet_errors
+from catdog.batch.collection import parquet_errors
 from catdog.errors import DataError, HubError, SettingsError
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from catdog import __version__
 from catdog.errors import CatdogError, SettingsError
-from catdog.metadata import METADATA_FILE
+from catdog.model.metadata import METADATA_FILE
 from catdog.settings import PROJECT_ROOT
 from deploy.static_model import StaticModel
 from deploy.static_runtime import RUNTIME_FILES

@@ -9,8 +9,8 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from catdog.errors import HubError, ModelError, SettingsError
-from catdog.metadata import METADATA_FILE, Metadata, load_metadata, verify_file
-from catdog.model import Model
+from catdog.model.metadata import METADATA_FILE, Metadata, load_metadata, verify_file
+from catdog.model.model import Model
 from catdog.settings import PROJECT_ROOT, Settings
 
 MAX_BYTES = 6_000_000

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from catdog.metadata import NEITHER, UNSURE
+from catdog.model.metadata import NEITHER, UNSURE
 from web.texts import Texts
 
 _HALF = 0.5

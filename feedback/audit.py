@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from catdog.metadata import RESERVED_LABELS
+from catdog.model.metadata import RESERVED_LABELS
 from feedback.decisions import ReviewedRow, Status
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from catdog.images import decode_image
+from catdog.images.decode import decode_image
 from feedback.queue import Entry
 
 Objects = Callable[[Entry], bool]
@@ -30,7 +30,7 @@ def model_objects(folder: Path, picture: Callable[[str], bytes], *, min_probabil
     Raises:
         ModelError: the folder holds no model that works.
     """
-    from catdog.model import Model  # noqa: PLC0415 - ONNX Runtime, which reviewing does without otherwise
+    from catdog.model.model import Model  # noqa: PLC0415 - ONNX Runtime, which reviewing does without otherwise
 
     model = Model.load(folder)
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 import uuid_utils
 
 from catdog.errors import UnknownLabelError, UnknownRowError
-from catdog.metadata import RESERVED_LABELS
+from catdog.model.metadata import RESERVED_LABELS
 from feedback.row import FeedbackRow
 from feedback.table import text
 

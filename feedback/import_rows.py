@@ -18,13 +18,13 @@ from pydantic import AwareDatetime, Base64Bytes, BaseModel, ConfigDict, Field, V
 
 from catdog.cli import counted
 from catdog.errors import FeedbackError, ImageError, SettingsError, UnknownLabelError
-from catdog.images import ImageLimits, decode_image
-from catdog.metadata import RESERVED_LABELS
+from catdog.images.decode import ImageLimits, decode_image
+from catdog.model.metadata import RESERVED_LABELS
 from feedback.journal import Journal
 from feedback.row import FeedbackRow, Source, new_row
 
 if TYPE_CHECKING:
-    from catdog.model import Prediction
+    from catdog.model.model import Prediction
 
 _MAX_LINE = 3_000_000
 """Bytes; a picture of 512 x 512 pixels has a tenth of that."""
@@ -159,7 +159,7 @@ def _row(line: bytes) -> FeedbackRow | str:
 
 
 def _prediction(kept: KeptCorrection) -> "Prediction":
-    from catdog.model import Prediction  # noqa: PLC0415 - ONNX Runtime, which the other commands do without
+    from catdog.model.model import Prediction  # noqa: PLC0415 - ONNX Runtime, which the other commands do without
 
     return Prediction(
         labels=kept.labels,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
-from catdog.metadata import NEITHER
-from catdog.phash import group_near_duplicates, pack
+from catdog.images.phash import group_near_duplicates, pack
+from catdog.model.metadata import NEITHER
 from feedback.decisions import ReviewedRow, Status
 from feedback.row import NEITHER_SCORE, FeedbackRow
 from feedback.votes import votes

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from catdog.errors import UnknownRowError
-from catdog.metadata import UNSURE
+from catdog.model.metadata import UNSURE
 from feedback.decisions import Decision, ReviewedRow, Status, accept, join, later_than, newest, reject, undo
 from feedback.journal import Journal
 from feedback.queue import Entry, build_queue

@@ -13,12 +13,12 @@ from PIL import Image
 
 from catdog import __version__
 from catdog.errors import UnknownLabelError
-from catdog.images import to_jpeg
-from catdog.metadata import RESERVED_LABELS
-from catdog.phash import phash
+from catdog.images.decode import to_jpeg
+from catdog.images.phash import phash
+from catdog.model.metadata import RESERVED_LABELS
 
 if TYPE_CHECKING:  # the model needs ONNX Runtime, rows do not
-    from catdog.model import Prediction
+    from catdog.model.model import Prediction
 
 SCHEMA_VERSION = 1
 NEITHER_SCORE = "neither_score"
@@ -108,7 +108,7 @@ def new_row(  # noqa: PLR0913 - the columns that cannot be derived, all by name
 
     Args:
         prediction: What the model said.
-        picture: What it said it about: an upright RGB image of any size, as `catdog.images.decode_image` returns it.
+        picture: What it said it about: an upright RGB image of any size, as `catdog.images.decode.decode_image` returns it.
         corrected_label: What the person says it is.
         request_id: The id of the prediction.
         source: How the picture came.

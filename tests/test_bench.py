@@ -11,7 +11,7 @@ from benchmarks.bench import main
 from benchmarks.bench_load import load
 from benchmarks.bench_pictures import USUAL_BYTES, USUAL_SIZE, photos, usual
 from benchmarks.bench_report import Section, ratios, spread, table, write
-from catdog.images import decode_image
+from catdog.images.decode import decode_image
 from tests.toy import encoded, picture, toy_model
 from tests.web.conftest import Server, running
 

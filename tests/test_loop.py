@@ -10,8 +10,8 @@ from benchmarks.loop.narrator import BrokenClaimError, Narrator
 from benchmarks.loop.pictures import SHAPES, Counts, generated, real_photos, write_folder
 from benchmarks.loop.processes import Shell
 from catdog.errors import DataError
-from catdog.images import decode_image as decoded
-from catdog.phash import group_near_duplicates, pack, phash
+from catdog.images.decode import decode_image as decoded
+from catdog.images.phash import group_near_duplicates, pack, phash
 from tests.conftest import ROOT
 
 TINY = Counts(data=3, stream=2, fresh=1, ordinary=1)

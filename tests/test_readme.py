@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from catdog.metadata import load_metadata
+from catdog.model.metadata import load_metadata
 from catdog.settings import EMBEDDED_MODEL, Settings, variable
 from tests.conftest import ROOT
 

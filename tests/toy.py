@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper
 from PIL import Image
 
-from catdog.metadata import (
+from catdog.model.metadata import (
     ONNX_FILE,
     FileHash,
     Metadata,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from catdog.metadata import SPLITS_FILE, DriftReference
-from catdog.model import Model
+from catdog.model.metadata import SPLITS_FILE, DriftReference
+from catdog.model.model import Model
 from train.amend import amend_model_folder
 from train.drift import make_reference, reference_of
 from train.examples import read_examples

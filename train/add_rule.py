@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from catdog.errors import SettingsError
-from catdog.metadata import NEITHER, ONNX_FILE, SPLITS_FILE, WEIGHTS_FILE, load_metadata
-from catdog.model import Model
+from catdog.model.metadata import NEITHER, ONNX_FILE, SPLITS_FILE, WEIGHTS_FILE, load_metadata
+from catdog.model.model import Model
 from train.examples import read_examples
 from train.export import clear_disk_errors, export_served
 from train.folder import score_and_finish

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from catdog.metadata import DriftReference, load_metadata, verify_file
+from catdog.model.metadata import DriftReference, load_metadata, verify_file
 from train.export import clear_disk_errors
 from train.folder import finish_model_folder
 

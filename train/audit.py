@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from catdog.errors import DataError, SettingsError
-from catdog.phash import group_near_duplicates
+from catdog.images.phash import group_near_duplicates
 from train.examples import Examples, map_rows, read_examples, require_every_label
 from train.features import Frozen, frozen_features
 from train.gallery import Exhibit, gallery, page, write_page

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catdog.errors import SettingsError
-from catdog.metadata import METADATA_FILE, SPLITS_FILE, WEIGHTS_FILE, Metadata, load_metadata, verify_file
-from catdog.model import Model
+from catdog.model.metadata import METADATA_FILE, SPLITS_FILE, WEIGHTS_FILE, Metadata, load_metadata, verify_file
+from catdog.model.model import Model
 from catdog.settings import Settings
 from train.corrections import Earlier
 from train.repository import MAIN, ModelRepository

@@ -19,8 +19,8 @@ import torch
 from PIL import Image
 
 from catdog.errors import DataError, SettingsError
-from catdog.metadata import ONNX_FILE, SPLITS_FILE, Metadata, load_metadata
-from catdog.model import Model, softmax
+from catdog.model.metadata import ONNX_FILE, SPLITS_FILE, Metadata, load_metadata
+from catdog.model.model import Model, softmax
 from train.amend import amend_model_folder
 from train.augment import Augmentation
 from train.comparison import as_markdown, compare, contender

@@ -25,7 +25,7 @@ from onnx.utils import Extractor
 from torch import nn
 
 from catdog.errors import ModelError
-from catdog.metadata import Preprocessing
+from catdog.model.metadata import Preprocessing
 from train.export import PIXELS, export_onnx
 from train.network import classifier, preprocessing
 from train.trunk import TRUNK, branch_maps, trunk_maps

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 
-from catdog.model import softmax
+from catdog.model.model import softmax
 from train.metrics import Floats, Labels, log_loss
 
 UNSURE_ERROR_RATE = 1 / 3

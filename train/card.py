@@ -5,7 +5,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from catdog.metadata import Metadata
+from catdog.model.metadata import Metadata
 from catdog.settings import PROJECT_ROOT
 from train.comparison import as_markdown
 

@@ -16,7 +16,7 @@ from timm.layers import freeze_batch_norm_2d, unfreeze_batch_norm_2d  # type: ig
 from torch import nn
 
 from catdog.errors import DataError
-from catdog.metadata import WEIGHTS_FILE, Metadata
+from catdog.model.metadata import WEIGHTS_FILE, Metadata
 from train.augment import Augmentation
 from train.corrections import Correction
 from train.examples import Examples, read_examples

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from catdog.errors import DataError
-from catdog.images import decode_image
-from catdog.model import Model
-from catdog.preprocessing import preprocess
+from catdog.images.decode import decode_image
+from catdog.model.model import Model
+from catdog.model.preprocessing import preprocess
 from train.corrections import Correction
 from train.examples import map_rows
 from train.gate import Compared, Latency

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from catdog.errors import ImageError
-from catdog.images import decode_image
-from catdog.metadata import NEITHER, UNSURE
-from catdog.phash import group_near_duplicates, pack, phash
+from catdog.images.decode import decode_image
+from catdog.images.phash import group_near_duplicates, pack, phash
+from catdog.model.metadata import NEITHER, UNSURE
 from feedback.votes import votes
 from train.accepted import AcceptedRow
 from train.splits import Manifest, seen_splits

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from catdog.drift import FeatureDistance, measure
 from catdog.errors import DataError
-from catdog.metadata import Distribution, DriftReference, Projection
-from catdog.model import Model
+from catdog.model.drift import FeatureDistance, measure
+from catdog.model.metadata import Distribution, DriftReference, Projection
+from catdog.model.model import Model
 from train.examples import map_rows
 from train.source import Row, Source
 from train.splits import Divided

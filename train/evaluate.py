@@ -11,9 +11,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from catdog.errors import DataError
-from catdog.metadata import NEITHER, SPLITS_FILE
-from catdog.model import Model, Prediction
-from catdog.preprocessing import preprocess
+from catdog.model.metadata import NEITHER, SPLITS_FILE
+from catdog.model.model import Model, Prediction
+from catdog.model.preprocessing import preprocess
 from train.examples import map_rows, read_examples
 from train.metrics import Floats, Labels, score
 from train.overlay import Clean, Overlay, clean_labels

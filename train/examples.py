@@ -15,8 +15,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from catdog.errors import DataError, ImageError
-from catdog.images import decode_image
-from catdog.phash import Hashes, pack, phash
+from catdog.images.decode import decode_image
+from catdog.images.phash import Hashes, pack, phash
 from train.source import Row, Source
 
 _T = TypeVar("_T")

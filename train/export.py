@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from catdog.cli import DISK_FULL
 from catdog.errors import DataError, SettingsError
-from catdog.metadata import ONNX_FILE, FileHash, Preprocessing, hash_file
+from catdog.model.metadata import ONNX_FILE, FileHash, Preprocessing, hash_file
 from train import heatmap
 from train.trunk import TRUNK, branch_maps, has_trunk, trunk_maps
 

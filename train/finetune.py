@@ -24,8 +24,8 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from catdog.errors import DataError, SettingsError
-from catdog.metadata import Preprocessing
-from catdog.model import softmax
+from catdog.model.metadata import Preprocessing
+from catdog.model.model import softmax
 from train import metrics
 from train.augment import Augmentation, augment, mix
 from train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint

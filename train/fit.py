@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from catdog.errors import SettingsError
-from catdog.metadata import RESERVED_LABELS, Preprocessing
+from catdog.model.metadata import RESERVED_LABELS, Preprocessing
 from train.checkpoint import CHECKPOINT_FILE
 from train.examples import read_examples, require_every_label
 from train.export import clear_disk_errors

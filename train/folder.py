@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from catdog.metadata import (
+from catdog.model.metadata import (
     METADATA_FILE,
     ONNX_FILE,
     SCHEMA_VERSION,
@@ -22,7 +22,7 @@ from catdog.metadata import (
     hash_file,
     write_metadata,
 )
-from catdog.model import Model, softmax
+from catdog.model.model import Model, softmax
 from train.calibration import UNSURE_ERROR_RATE, fit_temperature, fit_unsure
 from train.card import CARD_FILE, render_card
 from train.drift import reference_of

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from catdog.metadata import Preprocessing
-from catdog.preprocessing import preprocess
+from catdog.model.metadata import Preprocessing
+from catdog.model.preprocessing import preprocess
 from train.examples import map_rows
 from train.source import Row, Source
 

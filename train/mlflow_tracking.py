@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catdog.errors import SettingsError
-from catdog.metadata import WEIGHTS_FILE, Metadata, load_metadata
+from catdog.model.metadata import WEIGHTS_FILE, Metadata, load_metadata
 from train.tracking import RunInputs, TrackedRun, flatten, git_revision
 
 if TYPE_CHECKING:

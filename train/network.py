@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from catdog.errors import HubError, ModelError, SettingsError
-from catdog.metadata import Preprocessing
+from catdog.model.metadata import Preprocessing
 
 RANDOM = "random"
 """The `--init` that starts from nothing."""

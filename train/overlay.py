@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catdog.errors import DataError, SettingsError
-from catdog.phash import near_pairs, pack
+from catdog.images.phash import near_pairs, pack
 from train.examples import Examples
 from train.metrics import Labels
 

@@ -21,9 +21,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from catdog.errors import DataError, ImageError, SettingsError
-from catdog.images import decode_image
-from catdog.metadata import SPLITS_FILE
-from catdog.phash import pack, phash
+from catdog.images.decode import decode_image
+from catdog.images.phash import pack, phash
+from catdog.model.metadata import SPLITS_FILE
 from train.export import clear_disk_errors, sync_folder
 from train.source import ORIGIN_FILE, Row, Source, open_source
 from train.splits import SPLITS, Manifest, assign_splits, read_manifest, write_manifest

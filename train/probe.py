@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from catdog.model import softmax
+from catdog.model.model import softmax
 from train.metrics import Labels, log_loss
 from train.network import classifier
 

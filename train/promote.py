@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from catdog.errors import SettingsError
-from catdog.metadata import METADATA_FILE, Metadata, load_metadata
+from catdog.model.metadata import METADATA_FILE, Metadata, load_metadata
 from train.export import clear_disk_errors, sync_folder
 from train.publish import check_folder
 

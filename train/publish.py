@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catdog.errors import GateRefusedError, ModelError
-from catdog.metadata import METADATA_FILE, ONNX_FILE, WEIGHTS_FILE, FileHash, Metadata, load_metadata, verify_file
-from catdog.model import Model
+from catdog.model.metadata import METADATA_FILE, ONNX_FILE, WEIGHTS_FILE, FileHash, Metadata, load_metadata, verify_file
+from catdog.model.model import Model
 from train.card import CARD_FILE, render_card
 from train.gate import GATE_FILE, read_report
 from train.repository import ConflictError, ModelRepository

@@ -15,9 +15,9 @@ import onnx
 import onnxruntime as ort
 from PIL import Image
 
-from catdog.metadata import ONNX_FILE, Metadata
-from catdog.model import softmax
-from catdog.preprocessing import preprocess
+from catdog.model.metadata import ONNX_FILE, Metadata
+from catdog.model.model import softmax
+from catdog.model.preprocessing import preprocess
 from train.examples import map_rows
 from train.export import PIXELS
 from train.metrics import Floats, Labels

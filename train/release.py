@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from catdog.errors import DataError, SettingsError
-from catdog.metadata import load_metadata
+from catdog.model.metadata import load_metadata
 from train.export import clear_disk_errors
 from train.report import put_into_card
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from catdog.errors import DataError, SettingsError
-from catdog.model import Prediction
+from catdog.model.model import Prediction
 from catdog.settings import PROJECT_ROOT
 from train import plots
 from train.amend import amend_model_folder

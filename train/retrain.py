@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from catdog.errors import GateRefusedError, SettingsError
-from catdog.metadata import SPLITS_FILE, WEIGHTS_FILE, load_metadata
-from catdog.model import Model
-from catdog.phash import pack
+from catdog.images.phash import pack
+from catdog.model.metadata import SPLITS_FILE, WEIGHTS_FILE, load_metadata
+from catdog.model.model import Model
 from catdog.settings import Settings
 from train.accepted import Feedback, open_feedback
 from train.base import Base, find_head, open_base

@@ -8,7 +8,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from catdog.errors import HubError
-from catdog.metadata import ONNX_FILE, WEIGHTS_FILE, Metadata
+from catdog.model.metadata import ONNX_FILE, WEIGHTS_FILE, Metadata
 
 REVOKED_FILE = "revoked.json"
 

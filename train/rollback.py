@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from catdog.errors import SettingsError
-from catdog.metadata import METADATA_FILE, load_metadata
-from catdog.model import Model
+from catdog.model.metadata import METADATA_FILE, load_metadata
+from catdog.model.model import Model
 from train.publish import KEPT_FILES
 from train.repository import ModelRepository
 from train.revoked import REVOKED_FILE, Revocation, fingerprint, parse_metadata, read_revoked, write_revoked

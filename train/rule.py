@@ -13,7 +13,7 @@ import onnx
 from torch import nn
 
 from catdog.errors import DataError, SettingsError
-from catdog.metadata import ONNX_FILE, Metadata, NeitherRule, Preprocessing, hash_file, load_metadata
+from catdog.model.metadata import ONNX_FILE, Metadata, NeitherRule, Preprocessing, hash_file, load_metadata
 from train.branch import (
     Head,
     branch_of,

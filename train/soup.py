@@ -12,7 +12,15 @@ import torch
 from torch import nn
 
 from catdog.errors import SettingsError
-from catdog.metadata import METADATA_FILE, SPLITS_FILE, WEIGHTS_FILE, Metadata, hash_file, load_metadata, verify_file
+from catdog.model.metadata import (
+    METADATA_FILE,
+    SPLITS_FILE,
+    WEIGHTS_FILE,
+    Metadata,
+    hash_file,
+    load_metadata,
+    verify_file,
+)
 from train.examples import read_examples
 from train.export import clear_disk_errors
 from train.folder import Origin, write_model_folder

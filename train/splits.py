@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catdog.errors import DataError, ModelError
-from catdog.phash import Hashes, group_near_duplicates, near_pairs, pack
+from catdog.images.phash import Hashes, group_near_duplicates, near_pairs, pack
 from train.examples import Examples
 from train.overlay import Clean, Overlay, clean_labels
 

@@ -10,8 +10,8 @@ import onnxruntime as ort
 from PIL import Image
 
 from catdog.errors import DataError
-from catdog.metadata import Preprocessing
-from catdog.preprocessing import preprocess
+from catdog.model.metadata import Preprocessing
+from catdog.model.preprocessing import preprocess
 from train.examples import map_rows
 from train.export import PIXELS
 from train.source import Row, Source

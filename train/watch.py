@@ -10,7 +10,7 @@ from pathlib import Path
 
 from catdog.allocator import trim
 from catdog.errors import DataError, FeedbackError, GateRefusedError, HubError, SettingsError
-from catdog.metadata import METADATA_FILE
+from catdog.model.metadata import METADATA_FILE
 from catdog.settings import Settings
 from train.accepted import open_feedback
 from train.challenger import RETRAIN_SCHEDULE

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from catdog.metadata import NEITHER
-from catdog.model import Model
+from catdog.model.metadata import NEITHER
+from catdog.model.model import Model
 from web.texts import Texts
 
 CALIBRATION_PLOT = "reliability.png"

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from catdog.metadata import RESERVED_LABELS
+from catdog.model.metadata import RESERVED_LABELS
 from feedback.decisions import Status
 from feedback.queue import Entry, Filter, Signals
 from feedback.review import count

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-from catdog.metadata import NEITHER, UNSURE
-from catdog.model import Model, Prediction
+from catdog.model.metadata import NEITHER, UNSURE
+from catdog.model.model import Model, Prediction
 from web.texts import Texts
 
 _SVG = (

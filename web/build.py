@@ -13,9 +13,9 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import HTMLResponse
 
 from catdog import __version__
-from catdog.hub import LoadedModel
+from catdog.hub.models import LoadedModel
+from catdog.hub.watch import ModelWatcher
 from catdog.settings import Settings
-from catdog.watch import ModelWatcher
 from feedback.collection import create_collection
 from feedback.delivery import Delivery, create_delivery
 from feedback.journal import Journal

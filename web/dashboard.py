@@ -9,8 +9,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment
 from markupsafe import Markup
 
-from catdog.drift import LEAST, DriftMonitor
-from catdog.metadata import NEITHER, UNSURE
+from catdog.model.drift import LEAST, DriftMonitor
+from catdog.model.metadata import NEITHER, UNSURE
 from feedback.journal import Journal
 from feedback.stats import Stats
 from web.about import corrections_learned
@@ -101,7 +101,7 @@ def drift(steps: list[Step], test: Mapping[str, Any]) -> dict[str, str]:
 
 
 def drift_words(monitor: DriftMonitor | None) -> str:
-    """In which properties the last pictures differ from the reference by more than chance; see `catdog.drift`."""
+    """In which properties the last pictures differ from the reference by more than chance; see `catdog.model.drift`."""
     if monitor is None or not monitor.has_reference:
         return "not known: the model has no drift reference"
     scores = monitor.scores()

@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from catdog.drift import DriftMonitor
+    from catdog.model.drift import DriftMonitor
 
 
 class DriftGauges(Collector):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from catdog.images import decode_image, read_image, to_jpeg
+from catdog.images.decode import decode_image, read_image, to_jpeg
 
 _SIDE = 320
 _THUMBNAIL_SIDE = 144  # shown at half of it: sharp on phones

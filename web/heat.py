@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from catdog.metadata import Preprocessing
-from catdog.preprocessing import crop_box
+from catdog.model.metadata import Preprocessing
+from catdog.model.preprocessing import crop_box
 
 _STRONGEST_ALPHA = 200
 _UNSEEN = (0, 0, 0, 140)

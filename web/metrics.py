@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0 as PROMETHEUS_TEXT
 
 from catdog import __version__
-from catdog.drift import DriftMonitor
-from catdog.model import Prediction
+from catdog.model.drift import DriftMonitor
+from catdog.model.model import Prediction
 from web.drift_gauges import DriftGauges
 from web.gauges import Gauges
 from web.history import History

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from catdog.errors import UnknownRequestError
-from catdog.metadata import NEITHER, UNSURE
-from catdog.model import Prediction
+from catdog.model.metadata import NEITHER, UNSURE
+from catdog.model.model import Prediction
 from feedback.row import Source
 from web.about import CALIBRATION_PLOT
 from web.examples import Examples

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from catdog.errors import CatdogError, UnknownRequestError
-from catdog.metadata import UNSURE
+from catdog.model.metadata import UNSURE
 from feedback.row import RowStatus, Source
 from web.about import about_html
 from web.answer_view import answer_html, examples_html, footer_html, header_html, heat_html, message_html, ways_html

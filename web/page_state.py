@@ -6,8 +6,8 @@ from typing import Any, Self
 
 import gradio as gr
 
-from catdog.metadata import NEITHER, UNSURE
-from catdog.model import Prediction
+from catdog.model.metadata import NEITHER, UNSURE
+from catdog.model.model import Prediction
 from feedback.row import Source
 from web.answer_view import message_html
 from web.texts import Texts

@@ -13,7 +13,6 @@ from tempfile import SpooledTemporaryFile
 from PIL import Image
 
 from catdog.allocator import trim
-from catdog.drift import DriftMonitor
 from catdog.errors import (
     BusyError,
     CatdogError,
@@ -23,10 +22,11 @@ from catdog.errors import (
     UnreadableImageError,
     UrlNotImageError,
 )
-from catdog.hub import LoadedModel
-from catdog.images import DECODED_SIDE, ImageLimits, Photo, decoded_side, open_image, to_jpeg
-from catdog.metadata import UNSURE
-from catdog.model import Model, Prediction, Seen
+from catdog.hub.models import LoadedModel
+from catdog.images.decode import DECODED_SIDE, ImageLimits, Photo, decoded_side, open_image, to_jpeg
+from catdog.model.drift import DriftMonitor
+from catdog.model.metadata import UNSURE
+from catdog.model.model import Model, Prediction, Seen
 from feedback.delivery import Delivery
 from feedback.journal import Journal, Pending
 from feedback.row import AUDIT, RowStatus, Source, new_row

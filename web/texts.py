@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from catdog.errors import CatdogError
-from catdog.metadata import NEITHER, UNSURE
+from catdog.model.metadata import NEITHER, UNSURE
 
 _TWO = 2
 _HIGHEST, _LOWEST = 99.9, 0.1

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from catdog.errors import DataError, ImageError
-from catdog.images import decode_image
+from catdog.images.decode import decode_image
 
 _JPEG_QUALITY = 90
 _NIGHT_BRIGHTNESS = 0.2

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from timm.data import create_transform
 
-from catdog.metadata import WEIGHTS_FILE, Metadata, load_metadata
+from catdog.model.metadata import WEIGHTS_FILE, Metadata, load_metadata
 
 
 class PlainClassifier:

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser, Page
 
-from catdog.images import decode_image
-from catdog.model import Model
+from catdog.images.decode import decode_image
+from catdog.model.model import Model
 from catdog.settings import EMBEDDED_MODEL
 from tests.browser.site import serve
 from tests.browser.vectors import FILE, vectors

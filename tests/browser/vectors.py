@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from catdog.metadata import Preprocessing
-from catdog.preprocessing import crop_box, standardize
+from catdog.model.metadata import Preprocessing
+from catdog.model.preprocessing import crop_box, standardize
 
 FILE = Path(__file__).with_name("preprocessing.jsonl")
 SIZES = ((200, 200), (333, 500), (61, 40), (499, 375), (9, 700), (256, 256), (271, 269))

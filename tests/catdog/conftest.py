@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi, constants
 
-from catdog.hub import LoadedModel, load_model
-from catdog.metadata import ONNX_FILE
+from catdog.hub.models import LoadedModel, load_model
+from catdog.model.metadata import ONNX_FILE
 from catdog.settings import Settings
 from devhub.server import Running
 from tests.toy import toy_model

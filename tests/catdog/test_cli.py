@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from catdog.batch import Result
-from catdog.model import Prediction
-from catdog.report import write_results
+from catdog.batch.classify import Result
+from catdog.batch.report import write_results
+from catdog.model.model import Prediction
 from devhub.server import Running
 from tests.conftest import ROOT
 from tests.toy import encoded, picture, toy_model

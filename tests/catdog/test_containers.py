@@ -11,9 +11,9 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from catdog.containers import MAX_PIECES, MAX_SCANS, exif_orientation, is_heic, strip
 from catdog.errors import ImageError, ImageTooLargeError, UnreadableImageError
-from catdog.images import ImageLimits, decode_image, to_jpeg
+from catdog.images.containers import MAX_PIECES, MAX_SCANS, exif_orientation, is_heic, strip
+from catdog.images.decode import ImageLimits, decode_image, to_jpeg
 from tests.toy import encoded, picture
 
 RED = picture("red")

@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageEnhance
 
-from catdog.drift import FALSE_ALARM_RATE, LEAST, WINDOW, DriftMonitor, compare, measure
-from catdog.metadata import DriftReference, Metadata, load_metadata, write_metadata
-from catdog.model import Model
+from catdog.model.drift import FALSE_ALARM_RATE, LEAST, WINDOW, DriftMonitor, compare, measure
+from catdog.model.metadata import DriftReference, Metadata, load_metadata, write_metadata
+from catdog.model.model import Model
 from tests.toy import toy_model
 from train.drift import describe, principal_components
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from catdog.errors import ImageError
-from catdog.images import decode_image
+from catdog.images.decode import decode_image
 from tests.toy import encoded
 
 ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "1500"))

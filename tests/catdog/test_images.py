@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from catdog.errors import ImageTooLargeError, UnreadableImageError
-from catdog.images import DECODED_SIDE, ImageLimits, decode_image, decoded_side, read_image, to_jpeg
-from catdog.metadata import Preprocessing
+from catdog.images.decode import DECODED_SIDE, ImageLimits, decode_image, decoded_side, read_image, to_jpeg
+from catdog.model.metadata import Preprocessing
 from tests.toy import encoded, picture
 
 FORMATS = ["JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP", "HEIF"]

@@ -13,7 +13,7 @@ import onnx
 import pytest
 
 from catdog.errors import ModelError
-from catdog.metadata import (
+from catdog.model.metadata import (
     METADATA_FILE,
     ONNX_FILE,
     DriftReference,
@@ -23,8 +23,8 @@ from catdog.metadata import (
     load_metadata,
     write_metadata,
 )
-from catdog.model import Model
-from catdog.preprocessing import preprocess
+from catdog.model.model import Model
+from catdog.model.preprocessing import preprocess
 from tests.toy import picture, toy_model
 
 

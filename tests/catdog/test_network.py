@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from catdog.errors import ModelError
-from catdog.network import Network
-from catdog.onnx_graph import cut, output_names
+from catdog.model.network import Network
+from catdog.model.onnx_graph import cut, output_names
 from tests.conftest import ROOT
 
 EMBEDDED = ROOT / "model" / "onnx" / "model.onnx"

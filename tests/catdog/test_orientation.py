@@ -5,8 +5,8 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from catdog.images import decode_image
-from catdog.model import Model
+from catdog.images.decode import decode_image
+from catdog.model.model import Model
 from tests.conftest import ROOT
 from tests.toy import encoded
 

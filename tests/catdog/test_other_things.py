@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from catdog.images import read_image
-from catdog.metadata import load_metadata
-from catdog.model import Model
+from catdog.images.decode import read_image
+from catdog.model.metadata import load_metadata
+from catdog.model.model import Model
 from catdog.settings import EMBEDDED_MODEL
 from tests.conftest import ROOT
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catdog.phash import NEAR_DUPLICATE, group_near_duplicates, hamming_distance, near_pairs, pack, phash
+from catdog.images.phash import NEAR_DUPLICATE, group_near_duplicates, hamming_distance, near_pairs, pack, phash
 from tests.toy import encoded
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catdog import preprocessing
-from catdog.metadata import Preprocessing
-from catdog.preprocessing import crop_box, preprocess
+from catdog.model.metadata import Preprocessing
+from catdog.model.model import preprocessing
+from catdog.model.preprocessing import crop_box, preprocess
 from tests.browser.vectors import by_pillow
 from tests.toy import picture
 
@@ -85,7 +85,7 @@ def test_a_line_of_millions_of_pixels_takes_little_memory(size: tuple[int, int],
     spec = SPEC.model_copy(update={"crop_mode": crop_mode, "input_size": 256})
     lines = (
         "import resource; from PIL import Image; from catdog import preprocessing",
-        "from catdog.metadata import Preprocessing",
+        "from catdog.model.metadata import Preprocessing",
         f"preprocessing.simd = preprocessing.simd if {fast} else None",
         f"image, spec = Image.new('RGB', {size}, 'red'), Preprocessing.model_validate({spec.model_dump()!r})",
         f"resource.setrlimit(resource.RLIMIT_AS, ({ADDRESS_SPACE}, {ADDRESS_SPACE}))",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from catdog.hub import LoadedModel, load_model
-from catdog.watch import ModelWatcher
+from catdog.hub.models import LoadedModel, load_model
+from catdog.hub.watch import ModelWatcher
 from devhub.faults import Fault
 from tests.catdog.conftest import Published
 from tests.toy import toy_model

@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from catdog.cli import run
-from catdog.model import Model
+from catdog.model.model import Model
 from deploy.__main__ import main
 from deploy.evaluate import wilson
 from feedback.decisions import accept

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from catdog.cli import run
 from catdog.errors import CatdogError, ModelError, SettingsError
-from catdog.metadata import NEITHER, UNSURE, FileHash, hash_file, load_metadata, write_metadata
+from catdog.model.metadata import NEITHER, UNSURE, FileHash, hash_file, load_metadata, write_metadata
 from catdog.settings import load_settings
 from deploy.__main__ import main
 from deploy.static_build import BROWSER, LIST_FILE, build_static

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from catdog.errors import FeedbackError
-from catdog.model import Prediction
+from catdog.model.model import Prediction
 from feedback.journal import Journal
 from feedback.row import FeedbackRow, Source, new_row
 

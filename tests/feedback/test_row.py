@@ -11,7 +11,7 @@ from PIL import Image
 
 from catdog import __version__
 from catdog.errors import UnknownLabelError
-from catdog.phash import NEAR_DUPLICATE, hamming_distance
+from catdog.images.phash import NEAR_DUPLICATE, hamming_distance
 from feedback.row import Source, new_row
 from tests.feedback.rows import PREDICTION, noise, some_row
 

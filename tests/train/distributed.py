@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from catdog.metadata import Preprocessing
+from catdog.model.metadata import Preprocessing
 from tests.train.pictures import LABELS, picture
 from train.augment import Augmentation
 from train.checkpoint import load_checkpoint

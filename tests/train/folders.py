@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from catdog.metadata import ONNX_FILE, FileHash, hash_file, load_metadata, write_metadata
+from catdog.model.metadata import ONNX_FILE, FileHash, hash_file, load_metadata, write_metadata
 from tests.toy import toy_model
 
 TRAINING: dict[str, Any] = {

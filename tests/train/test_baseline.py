@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from catdog.errors import DataError, SettingsError
-from catdog.metadata import load_metadata
+from catdog.model.metadata import load_metadata
 from train.baseline import BaselineOptions, baseline, put_into_card
 from train.comparison import as_cells, as_markdown, compare, contender
 from train.evaluate import evaluate

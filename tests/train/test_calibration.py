@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from catdog.model import softmax
+from catdog.model.model import softmax
 from train.calibration import fit_temperature, fit_unsure
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard
 
-from catdog.metadata import load_metadata
+from catdog.model.metadata import load_metadata
 from catdog.settings import EMBEDDED_MODEL
 from train.card import render_card
 

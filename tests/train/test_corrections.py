@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catdog.images import decode_image, to_jpeg
-from catdog.phash import phash
+from catdog.images.decode import decode_image, to_jpeg
+from catdog.images.phash import phash
 from feedback.row import FeedbackRow
 from tests.feedback.rows import noise, some_row
 from train.accepted import AcceptedRow

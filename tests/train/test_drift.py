@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from catdog.drift import DriftMonitor
-from catdog.metadata import DriftReference, load_metadata
-from catdog.model import Model
+from catdog.model.drift import DriftMonitor
+from catdog.model.metadata import DriftReference, load_metadata
+from catdog.model.model import Model
 from tests.train.pictures import LABELS, picture, write_folder
 from train.__main__ import main
 from train.amend import amend_model_folder

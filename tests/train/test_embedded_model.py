@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from catdog.images import decode_image
-from catdog.metadata import ONNX_FILE, hash_file, load_metadata
-from catdog.model import Model, softmax
-from catdog.preprocessing import preprocess
+from catdog.images.decode import decode_image
+from catdog.model.metadata import ONNX_FILE, hash_file, load_metadata
+from catdog.model.model import Model, softmax
+from catdog.model.preprocessing import preprocess
 from catdog.settings import EMBEDDED_MODEL
 from tests.conftest import missing_tool
 from train.card import render_card

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from catdog.errors import DataError, SettingsError
-from catdog.metadata import Preprocessing
+from catdog.model.metadata import Preprocessing
 from tests.train.pictures import LABELS, picture
 from train.augment import Augmentation
 from train.checkpoint import CHECKPOINT_FILE, HISTORY_FILE, load_checkpoint

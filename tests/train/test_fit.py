@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from catdog.errors import DataError, ModelError, SettingsError, StoppedError
-from catdog.metadata import hash_file, load_metadata
-from catdog.model import Model, softmax
-from catdog.preprocessing import preprocess
+from catdog.model.metadata import hash_file, load_metadata
+from catdog.model.model import Model, softmax
+from catdog.model.preprocessing import preprocess
 from tests.conftest import ROOT
 from tests.train.pictures import LABELS, picture, write_folder
 from train.fit import FitOptions, fit

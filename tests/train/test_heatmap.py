@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from catdog.model import Model
-from catdog.preprocessing import preprocess
+from catdog.model.model import Model
+from catdog.model.preprocessing import preprocess
 from train.export import Served
 from train.heatmap import OUTPUT, can_explain, hidden_features, hirescam
 from train.network import timm

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from catdog.errors import DataError, SettingsError
-from catdog.metadata import load_metadata
+from catdog.model.metadata import load_metadata
 from tests.toy import toy_model
 from tests.train.pictures import LABELS, write_folder
 from train.evaluate import evaluate

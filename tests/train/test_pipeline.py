@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from catdog.metadata import load_metadata
+from catdog.model.metadata import load_metadata
 from tests.conftest import ROOT
 from tests.train.pictures import LABELS, write_folder
 from train.publish import check_folder

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from catdog.errors import GateRefusedError, ModelError, SettingsError
-from catdog.metadata import load_metadata, write_metadata
+from catdog.model.metadata import load_metadata, write_metadata
 from tests.train.folders import complete_folder
 from train.gate import Check, GateReport
 from train.promote import promote

@@ -8,8 +8,8 @@ from huggingface_hub import CommitOperationAdd, HfApi, ModelCard
 
 from catdog.cli import run
 from catdog.errors import GateRefusedError, HubError, ModelError
-from catdog.hub import load_model
-from catdog.metadata import hash_file
+from catdog.hub.models import load_model
+from catdog.model.metadata import hash_file
 from catdog.settings import Settings
 from devhub.faults import Fault
 from devhub.server import Running

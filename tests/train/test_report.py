@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from catdog.errors import ModelError, SettingsError
-from catdog.metadata import load_metadata, verify_file
+from catdog.model.metadata import load_metadata, verify_file
 from tests.conftest import ROOT
 from tests.toy import toy_model
 from tests.train.folders import complete_folder

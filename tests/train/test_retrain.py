@@ -12,9 +12,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from catdog.cli import run
-from catdog.hub import load_model
-from catdog.metadata import load_metadata
-from catdog.model import Model
+from catdog.hub.models import load_model
+from catdog.model.metadata import load_metadata
+from catdog.model.model import Model
 from catdog.settings import EMBEDDED_MODEL, Settings
 from devhub.server import Running
 from feedback.row import FeedbackRow

@@ -15,8 +15,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from catdog.errors import DataError, ModelError, SettingsError
-from catdog.metadata import NEITHER, ONNX_FILE, SPLITS_FILE, hash_file, load_metadata
-from catdog.model import Model
+from catdog.model.metadata import NEITHER, ONNX_FILE, SPLITS_FILE, hash_file, load_metadata
+from catdog.model.model import Model
 from tests.train.pictures import picture
 from train.add_rule import add_rule
 from train.branch import branch_of, fit_adapter, head_of, joined

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from catdog.errors import SettingsError
-from catdog.metadata import WEIGHTS_FILE, load_metadata, write_metadata
-from catdog.model import Model
+from catdog.model.metadata import WEIGHTS_FILE, load_metadata, write_metadata
+from catdog.model.model import Model
 from train.fit import FitOptions, fit
 from train.soup import soup
 

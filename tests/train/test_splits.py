@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from catdog.errors import DataError, ModelError
-from catdog.phash import pack
+from catdog.images.phash import pack
 from train.examples import read_examples
 from train.source import open_source
 from train.splits import assign_splits, divide, read_manifest, seen_splits, write_manifest

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from catdog.errors import SettingsError, StoppedError
-from catdog.metadata import load_metadata
+from catdog.model.metadata import load_metadata
 from tests.train.folders import complete_folder
 from train.fit import FitOptions, fit
 from train.mlflow_tracking import CHAMPION, EXPERIMENT, MODEL, MlflowTracker

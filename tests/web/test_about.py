@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from catdog.model import Model
+from catdog.model.model import Model
 from tests.toy import toy_model
 from web.about import about_html
 from web.texts import ENGLISH, GERMAN

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from catdog.metadata import NEITHER, UNSURE
-from catdog.model import Prediction
+from catdog.model.metadata import NEITHER, UNSURE
+from catdog.model.model import Prediction
 from web.answer_view import answer_html, message_html
 from web.texts import ENGLISH, format_percent
 

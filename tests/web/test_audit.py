@@ -10,8 +10,8 @@ import gradio as gr
 import httpx
 import pytest
 
-from catdog.hub import LoadedModel
-from catdog.model import Model
+from catdog.hub.models import LoadedModel
+from catdog.model.model import Model
 from catdog.settings import Settings
 from feedback.audit import count_audits
 from feedback.decisions import ReviewedRow, accept, reject

@@ -11,8 +11,8 @@ import httpx
 import pytest
 from huggingface_hub import HfApi
 
-from catdog.hub import LoadedModel
-from catdog.model import Model
+from catdog.hub.models import LoadedModel
+from catdog.model.model import Model
 from catdog.settings import Settings
 from devhub.faults import Fault
 from devhub.server import Running

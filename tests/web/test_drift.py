@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from catdog.drift import LEAST
-from catdog.hub import LoadedModel
-from catdog.metadata import Distribution, DriftReference, load_metadata, write_metadata
-from catdog.model import Model
+from catdog.hub.models import LoadedModel
+from catdog.model.drift import LEAST
+from catdog.model.metadata import Distribution, DriftReference, load_metadata, write_metadata
+from catdog.model.model import Model
 from catdog.settings import Settings
 from feedback.journal import Journal
 from feedback.row import Source

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from catdog.errors import UnknownRequestError
-from catdog.hub import LoadedModel
-from catdog.metadata import Preprocessing
-from catdog.model import Model
+from catdog.hub.models import LoadedModel
+from catdog.model.metadata import Preprocessing
+from catdog.model.model import Model
 from catdog.settings import Settings
 from feedback.journal import Journal
 from feedback.row import Source

@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from catdog import __version__
-from catdog.hub import LoadedModel
-from catdog.model import Model
+from catdog.hub.models import LoadedModel
+from catdog.model.model import Model
 from catdog.settings import Settings
 from feedback.journal import JOURNAL_FILE, Journal
 from tests.toy import encoded, picture

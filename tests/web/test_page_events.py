@@ -8,8 +8,8 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from catdog.hub import LoadedModel
-from catdog.model import Model
+from catdog.hub.models import LoadedModel
+from catdog.model.model import Model
 from catdog.settings import Settings
 from feedback.journal import Journal
 from feedback.row import FeedbackRow, Source

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from huggingface_hub import CommitOperationAdd, HfApi
 
-from catdog.metadata import ONNX_FILE
+from catdog.model.metadata import ONNX_FILE
 from devhub.server import Running
 from tests.toy import encoded, picture, toy_model
 from tests.web.conftest import Server, running, wait_for

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from catdog.errors import BusyError, ModelError, RateLimitedError
-from catdog.hub import LoadedModel
-from catdog.model import Model
+from catdog.hub.models import LoadedModel
+from catdog.model.model import Model
 from catdog.settings import Settings
 from feedback.journal import Journal
 from feedback.keys import KEYS_FOLDER

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from catdog.errors import HubError, UnreadableImageError
-from catdog.metadata import NEITHER
+from catdog.model.metadata import NEITHER
 from web.i18n import create_i18n
 from web.page_head import head_html
 from web.page_retention import Retention, consent

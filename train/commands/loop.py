@@ -16,7 +16,7 @@ from train.commands.arguments import (
 )
 
 if TYPE_CHECKING:
-    from catdog.metadata import Metadata
+    from catdog.model.metadata import Metadata
     from train.finetune import Schedule
     from train.retrain import Retrained
 

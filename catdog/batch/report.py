@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterable
 from typing import IO, Any, Literal
 
-from catdog.batch import Result
-from catdog.model import Prediction
+from catdog.batch.classify import Result
+from catdog.model.model import Prediction
 
 Format = Literal["table", "json", "csv"]
 FORMATS: tuple[Format, ...] = ("table", "json", "csv")

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from catdog.errors import ModelError
-from catdog.metadata import NEITHER, ONNX_FILE, UNSURE, WEIGHTS_FILE, Metadata, load_metadata, verify_file
-from catdog.network import ORT_ERRORS, Network, Outputs
-from catdog.preprocessing import preprocess
+from catdog.model.metadata import NEITHER, ONNX_FILE, UNSURE, WEIGHTS_FILE, Metadata, load_metadata, verify_file
+from catdog.model.network import ORT_ERRORS, Network, Outputs
+from catdog.model.preprocessing import preprocess
 
 _FEATURES = "features"
 
@@ -129,7 +129,7 @@ class Model:
 
         Returns:
             Shape (labels, h, w): what each place adds to the label's logit. It covers the square that the network
-            sees, see `catdog.preprocessing.crop_box`; h and w are the feature map's, about 1/32 of that square's side.
+            sees, see `catdog.model.preprocessing.crop_box`; h and w are the feature map's, about 1/32 of that square's side.
 
         Raises:
             ModelError: the network has no heat map.

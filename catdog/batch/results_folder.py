@@ -9,10 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from catdog.batch import Result
-from catdog.collection import Part
+from catdog.batch.classify import Result
+from catdog.batch.collection import Part
 from catdog.errors import DataError, ImageError, SettingsError
-from catdog.model import Model
+from catdog.model.model import Model
 
 PLAN_FILE = "plan.json"
 _SCHEMA_VERSION = 1

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from catdog.errors import HubError, ModelError
-from catdog.hub import LoadedModel, find_commit, load_commit
-from catdog.model import Model
+from catdog.hub.models import LoadedModel, find_commit, load_commit
+from catdog.model.model import Model
 from catdog.settings import Settings
 
 logger = logging.getLogger(__name__)

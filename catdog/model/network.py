@@ -10,7 +10,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from catdog.errors import ModelError
-from catdog.onnx_graph import cut, output_names
+from catdog.model.onnx_graph import cut, output_names
 
 INPUT = "pixel_values"
 ORT_ERRORS = (

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catdog.errors import DataError
-from catdog.hub_files import HUB_SCHEME, HubFiles
+from catdog.hub.files import HUB_SCHEME, HubFiles
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from catdog.errors import HubError, ModelError, SettingsError
-from catdog.metadata import METADATA_FILE, ONNX_FILE
-from catdog.model import Model
+from catdog.model.metadata import METADATA_FILE, ONNX_FILE
+from catdog.model.model import Model
 from catdog.settings import EMBEDDED_MODEL, PROJECT_ROOT, Settings
 
 Origin = Literal["folder", "hub", "cache", "embedded"]

@@ -103,7 +103,7 @@ class Projection(_Frozen):
 
 
 class DriftReference(_Frozen):
-    """What pictures were like that the model was judged by; see `catdog.drift`."""
+    """What pictures were like that the model was judged by; see `catdog.model.drift`."""
 
     n: int = Field(gt=0)
     """How many pictures."""

@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from PIL import Image
 
-from catdog.collection import Picture
+from catdog.batch.collection import Picture
 from catdog.errors import ImageError, UnreadableImageError
-from catdog.images import ImageLimits, decode_image, decoded_side, read_image
-from catdog.model import Model, Prediction
+from catdog.images.decode import ImageLimits, decode_image, decoded_side, read_image
+from catdog.model.model import Model, Prediction
 
 T = TypeVar("T")
 R = TypeVar("R")

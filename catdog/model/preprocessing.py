@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from catdog.metadata import Preprocessing
+from catdog.model.metadata import Preprocessing
 
 try:
     import cykooz_resizer as simd

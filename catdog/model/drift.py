@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from catdog.metadata import Distribution, DriftReference, Metadata, Preprocessing, Projection
-from catdog.model import Seen
+from catdog.model.metadata import Distribution, DriftReference, Metadata, Preprocessing, Projection
+from catdog.model.model import Seen
 
 WINDOW = 1000
 """So many pictures are compared, the last ones ..."""

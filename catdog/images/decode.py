@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from catdog.containers import exif_orientation, is_heic, strip
 from catdog.errors import ImageTooLargeError, UnreadableImageError
-from catdog.metadata import Preprocessing
-from catdog.opened import BYTES_PER_PIXEL, HeicFile, Opened, PillowFile
+from catdog.images.containers import exif_orientation, is_heic, strip
+from catdog.images.decoders import BYTES_PER_PIXEL, HeicFile, Opened, PillowFile
+from catdog.model.metadata import Preprocessing
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF", "BMP")
 """Pillow's names of the accepted formats beside HEIC; it has 40 more, some with a history of holes."""

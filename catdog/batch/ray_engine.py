@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from catdog.batch import classify_pictures
-from catdog.collection import Collection, Part
+from catdog.batch.classify import classify_pictures
+from catdog.batch.collection import Collection, Part
+from catdog.batch.results_folder import encode
 from catdog.errors import CatdogError, DataError, SettingsError
-from catdog.hub import LoadedModel, load_commit
-from catdog.hub_files import HubFiles
-from catdog.model import Model
-from catdog.results_folder import encode
+from catdog.hub.files import HubFiles
+from catdog.hub.models import LoadedModel, load_commit
+from catdog.model.model import Model
 from catdog.settings import load_settings
 
 _Batch = dict[str, list[Any]]

@@ -1,0 +1,1 @@
+"""Classify many pictures: files, folders, Parquet and data sets."""

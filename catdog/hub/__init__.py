@@ -1,0 +1,1 @@
+"""What the app reads from the Hub: models, their files and newer revisions."""

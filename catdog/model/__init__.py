@@ -1,0 +1,1 @@
+"""The model folder: metadata, preprocessing, network and predictions."""
