@@ -7,7 +7,7 @@ from catdog import __version__
 from catdog.cli import run
 from catdog.hub.models import load_model
 from catdog.settings import load_settings
-from feedback.journal import Journal
+from feedback.journal.journal import Journal
 from web.logs import set_up_log
 from web.serve import bind, serve
 from web.unused_packages import keep_unused_out

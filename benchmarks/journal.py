@@ -24,7 +24,7 @@ from benchmarks.bench_report import Section, circumstances, spread, table
 from benchmarks.bench_servers import ours, start
 from catdog.images.decode import decode_image
 from catdog.model.model import Model
-from feedback.journal import JOURNAL_FILE, Journal
+from feedback.journal.journal import JOURNAL_FILE, Journal
 from feedback.row import FeedbackRow, Source, new_row
 
 NAME = "journal"

@@ -27,8 +27,8 @@ from catdog.images.decode import decode_image
 from catdog.model.model import Model, Prediction
 from catdog.model.preprocessing import preprocess
 from catdog.settings import load_settings
-from feedback.decisions import ReviewedRow, accept
-from feedback.parquet import export
+from feedback.decision import ReviewedRow, accept
+from feedback.hub.parquet import export
 from feedback.row import Source, new_row
 from train.fit import FitOptions, fit
 from train.retrain import RetrainOptions, retrain

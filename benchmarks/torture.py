@@ -39,11 +39,11 @@ from catdog.errors import CatdogError, FeedbackError
 from devhub.faults import Fault, Faults
 from devhub.server import LOOPBACK, listen, make_server, open_hub
 from devhub.tokens import load_tokens
-from feedback.dataset import FeedbackDataset
-from feedback.journal import Journal
-from feedback.outbox import Outbox
+from feedback.hub.dataset import FeedbackDataset
+from feedback.hub.sync import Syncer
+from feedback.journal.journal import Journal
+from feedback.journal.outbox import Outbox
 from feedback.row import FeedbackRow, Source
-from feedback.sync import Syncer
 
 ROOT = Path(__file__).resolve().parent.parent
 FAULTS_A_BLOCK = 50

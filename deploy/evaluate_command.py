@@ -17,9 +17,9 @@ from deploy.evaluate import Evaluation, evaluate
 from deploy.evaluation_report import describe, describe_feedback
 from deploy.labelled import read_labelled
 from deploy.service import Reply, Service
-from feedback.audit import count_audits
-from feedback.collection import create_collection
-from feedback.journal import JOURNAL_FILE, Journal
+from feedback.hub.rows import create_collection
+from feedback.journal.journal import JOURNAL_FILE, Journal
+from feedback.review.audit import count_audits
 
 log = logging.getLogger(__name__)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from catdog.cli import counted, run
 from catdog.errors import FeedbackError
 from catdog.settings import Settings, load_settings
-from feedback.collection import Collection, create_collection
-from feedback.hub_commands import add_forget_arguments, run_forget, run_push
-from feedback.import_rows import add_import_arguments, run_import
-from feedback.journal import JOURNAL_FILE, Journal
-from feedback.report import as_json, as_text
-from feedback.review import Review
-from feedback.review_command import add_review_arguments, run_review
+from feedback.commands.hub import add_forget_arguments, run_forget, run_push
+from feedback.commands.import_rows import add_import_arguments, run_import
+from feedback.commands.report import as_json, as_text
+from feedback.commands.review import add_review_arguments, run_review
+from feedback.hub.rows import Collection, create_collection
+from feedback.journal.journal import JOURNAL_FILE, Journal
+from feedback.review.review import Review
 from feedback.stats import EMPTY, Stats
 
 _SAME_COMMIT_S = 600.0
@@ -90,7 +90,7 @@ def _count(settings: Settings) -> Stats:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from feedback.parquet import export  # noqa: PLC0415 - pyarrow is large, and only this command needs it
+    from feedback.hub.parquet import export  # noqa: PLC0415 - pyarrow is large, and only this command needs it
 
     settings = _settings(arguments)
     if not _has_feedback(settings):

@@ -25,7 +25,7 @@ NEITHER_SCORE = "neither_score"
 """In `extra`: the model's own score for "none of the labels", if it has one."""
 
 AUDIT = "audit"
-"""In `extra`: true for a picture of the audit sample, about which nobody has said anything; see `feedback.audit`."""
+"""In `extra`: true for a picture of the audit sample, about which nobody has said anything; see `feedback.review.audit`."""
 
 
 class Source(StrEnum):

@@ -14,10 +14,10 @@ from huggingface_hub import HfApi
 
 from catdog.errors import DataError, SettingsError
 from catdog.settings import Settings
-from feedback.collection import Collection
-from feedback.dataset import FeedbackDataset
-from feedback.decisions import ReviewedRow, Status
-from feedback.journal import JOURNAL_FILE, Journal
+from feedback.decision import ReviewedRow, Status
+from feedback.hub.dataset import FeedbackDataset
+from feedback.hub.rows import Collection
+from feedback.journal.journal import JOURNAL_FILE, Journal
 from feedback.votes import counting
 
 _COLUMNS = ["id", "image", "image_sha256", "corrected_label", "client"]

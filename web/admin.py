@@ -11,8 +11,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from catdog.errors import CatdogError, RateLimitedError, UnknownRowError
-from feedback.decisions import Decision
-from feedback.review import Action, Choice, Review
+from feedback.decision import Decision
+from feedback.review.review import Action, Choice, Review
 from web.admin_sessions import Session, Sessions, same_secret
 from web.admin_view import SCRIPT, STYLE, AdminView, Query
 from web.problems import STATUS, Problems

@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from catdog.model.metadata import RESERVED_LABELS
-from feedback.decisions import Status
-from feedback.queue import Entry, Filter, Signals
-from feedback.review import count
+from feedback.decision import Status
+from feedback.review.order import Entry, Filter, Signals
+from feedback.review.review import count
 from feedback.row import Source
 from web.admin_sessions import Session
 from web.texts import format_percent

@@ -16,11 +16,11 @@ from catdog import __version__
 from catdog.hub.models import LoadedModel
 from catdog.hub.watch import ModelWatcher
 from catdog.settings import Settings
-from feedback.collection import create_collection
-from feedback.delivery import Delivery, create_delivery
-from feedback.journal import Journal
+from feedback.hub.delivery import Delivery, create_delivery
+from feedback.hub.rows import create_collection
+from feedback.journal.journal import Journal
 from feedback.keys import ClientKeys
-from feedback.review import Review
+from feedback.review.review import Review
 from web.admin import AdminPages
 from web.admin_sessions import Sessions
 from web.admin_view import AdminView

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from catdog.model.drift import LEAST, DriftMonitor
 from catdog.model.metadata import NEITHER, UNSURE
-from feedback.journal import Journal
+from feedback.journal.journal import Journal
 from feedback.stats import Stats
 from web.about import corrections_learned
 from web.admin import COOKIE, HEADERS

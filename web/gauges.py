@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from feedback.journal import Pending
+from feedback.hub.sync import SyncState
+from feedback.journal.journal import Pending
 from feedback.stats import Stats
-from feedback.sync import SyncState
 from web.workers import Load
 
 

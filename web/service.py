@@ -27,11 +27,11 @@ from catdog.images.decode import DECODED_SIDE, ImageLimits, Photo, decoded_side,
 from catdog.model.drift import DriftMonitor
 from catdog.model.metadata import UNSURE
 from catdog.model.model import Model, Prediction, Seen
-from feedback.delivery import Delivery
-from feedback.journal import Journal, Pending
+from feedback.hub.delivery import Delivery
+from feedback.hub.sync import SyncState
+from feedback.journal.journal import Journal, Pending
 from feedback.row import AUDIT, RowStatus, Source, new_row
 from feedback.stats import Stats
-from feedback.sync import SyncState
 from web.audit import AuditSample
 from web.fetch import ImageFetcher
 from web.heat import overlay
@@ -206,7 +206,7 @@ class Service:
     async def classify(self, read: Reader, source: Source, *, preview: bool = False, consents: bool = False) -> Answer:
         """Classify one picture and remember the answer for a correction.
 
-        With the sender's consent it may be kept for the audit sample; see `feedback.audit`.
+        With the sender's consent it may be kept for the audit sample; see `feedback.review.audit`.
 
         Raises:
             ImageError: the picture cannot be read or is too large.

@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from deploy.static_build import build_static
 from deploy.static_model import load_static_model
-from feedback.import_rows import import_rows
-from feedback.journal import Journal
+from feedback.commands.import_rows import import_rows
+from feedback.journal.journal import Journal
 from tests.browser.site import ISOLATED, serve
 from tests.toy import encoded, picture, toy_model
 from tests.web.conftest import Server, running, wait_for

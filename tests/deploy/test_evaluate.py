@@ -14,8 +14,8 @@ from catdog.cli import run
 from catdog.model.model import Model
 from deploy.__main__ import main
 from deploy.evaluate import wilson
-from feedback.decisions import accept
-from feedback.journal import Journal
+from feedback.decision import accept
+from feedback.journal.journal import Journal
 from feedback.row import FeedbackRow, Source, new_row
 from tests.deploy.conftest import FEEDBACK
 from tests.toy import encoded, picture, textured

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from feedback.journal import JOURNAL_FILE, Journal
+from feedback.journal.journal import JOURNAL_FILE, Journal
 from tests.conftest import ROOT
 from tests.feedback.rows import some_row
 

@@ -9,10 +9,10 @@ import pytest
 from huggingface_hub import HfApi
 
 from devhub.server import Running
-from feedback.dataset import FeedbackDataset
-from feedback.journal import Journal
-from feedback.outbox import Outbox
-from feedback.sync import Syncer
+from feedback.hub.dataset import FeedbackDataset
+from feedback.hub.sync import Syncer
+from feedback.journal.journal import Journal
+from feedback.journal.outbox import Outbox
 
 REPO = "me/feedback"
 

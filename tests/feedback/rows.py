@@ -11,7 +11,7 @@ from PIL import Image
 
 from catdog.errors import FeedbackError
 from catdog.model.model import Prediction
-from feedback.journal import Journal
+from feedback.journal.journal import Journal
 from feedback.row import FeedbackRow, Source, new_row
 
 PREDICTION = Prediction(

@@ -16,10 +16,10 @@ from huggingface_hub import HfApi
 
 from catdog.cli import run
 from devhub.server import Running
-from feedback import decisions
+from feedback import decision as decisions
 from feedback.__main__ import main
-from feedback.collection import MIRROR_FOLDER
-from feedback.journal import Journal
+from feedback.hub.rows import MIRROR_FOLDER
+from feedback.journal.journal import Journal
 from feedback.row import FeedbackRow
 from tests.feedback.conftest import REPO
 from tests.feedback.hub_rows import hub_records

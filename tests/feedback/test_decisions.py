@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from catdog.errors import UnknownLabelError, UnknownRowError
-from feedback.decisions import Status, accept, join, newest, reject, undo
-from feedback.journal import JOURNAL_FILE, Journal
+from feedback.decision import Status, accept, join, newest, reject, undo
+from feedback.journal.journal import JOURNAL_FILE, Journal
 from tests.feedback.rows import some_row
 
 

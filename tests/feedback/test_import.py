@@ -9,7 +9,7 @@ import pytest
 
 from catdog.cli import run
 from feedback.__main__ import main
-from feedback.journal import Journal
+from feedback.journal.journal import Journal
 from tests.toy import encoded, picture
 
 

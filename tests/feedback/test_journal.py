@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from catdog.errors import FeedbackError, KeyReusedError, SettingsError
-from feedback import database
-from feedback.journal import JOURNAL_FILE, Journal
+from feedback.journal.journal import JOURNAL_FILE, Journal, database
 from tests.conftest import ROOT
 from tests.feedback.rows import some_row
 
@@ -36,7 +35,7 @@ OPEN_AS_ANYONE = """
 import os, sys
 from pathlib import Path
 from catdog.cli import run
-from feedback.journal import Journal
+from feedback.journal.journal import Journal
 if os.geteuid() == 0:  # nothing is read-only for root
     os.setuid(65534)
 sys.exit(run(lambda _: Journal.open(Path()) and 0, []))

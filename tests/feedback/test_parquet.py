@@ -12,9 +12,9 @@ from datasets import Features, Image, List, Value, load_dataset
 from PIL import Image as Pillow
 
 from catdog.errors import FeedbackError
-from feedback import parquet
-from feedback.decisions import accept, join, newest, reject, undo
-from feedback.parquet import DECISION_SCHEMA, EXPORT_FILE, EXPORT_SCHEMA, ROW_SCHEMA, Exported
+from feedback.decision import accept, join, newest, reject, undo
+from feedback.hub import parquet
+from feedback.hub.parquet import DECISION_SCHEMA, EXPORT_FILE, EXPORT_SCHEMA, ROW_SCHEMA, Exported
 from feedback.row import FeedbackRow
 from tests.feedback.rows import some_row
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from feedback.decisions import Decision, accept, join, newest, reject
-from feedback.queue import Entry, Filter, build_queue
+from feedback.decision import Decision, accept, join, newest, reject
+from feedback.review.order import Entry, Filter, build_queue
 from feedback.row import FeedbackRow, Source, new_row
 from tests.feedback.rows import PREDICTION, noise, some_row
 

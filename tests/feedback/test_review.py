@@ -10,9 +10,9 @@ import pytest
 from catdog.cli import run
 from catdog.errors import UnknownLabelError, UnknownRowError
 from feedback.__main__ import main
-from feedback.decisions import accept, join, newest
-from feedback.journal import Journal
-from feedback.review import Action, Choice, Review, count
+from feedback.decision import accept, join, newest
+from feedback.journal.journal import Journal
+from feedback.review.review import Action, Choice, Review, count
 from feedback.row import FeedbackRow, Source
 from tests.feedback.rows import noise, some_row
 from tests.toy import textured, toy_model

@@ -18,13 +18,13 @@ from catdog.settings import Settings
 from devhub.faults import Fault
 from devhub.server import Running
 from devhub.tokens import Token
-from feedback import decisions
-from feedback.dataset import FeedbackDataset, HubRequestError
-from feedback.delivery import create_syncer
-from feedback.journal import JOURNAL_FILE, Journal
+from feedback import decision as decisions
+from feedback.hub.dataset import FeedbackDataset, HubRequestError
+from feedback.hub.delivery import create_syncer
+from feedback.hub.sync import Syncer
+from feedback.hub.sync_lock import sync_lock
+from feedback.journal.journal import JOURNAL_FILE, Journal
 from feedback.row import FeedbackRow
-from feedback.sync import Syncer
-from feedback.sync_lock import sync_lock
 from tests.feedback.conftest import REPO
 from tests.feedback.hub_rows import hub_hashes, hub_records
 from tests.feedback.rows import some_row

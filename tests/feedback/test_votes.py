@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from catdog.errors import RateLimitedError
-from feedback.journal import Journal
+from feedback.journal.journal import Journal
 from tests.feedback.rows import noise, some_row
 
 PICTURE = noise()

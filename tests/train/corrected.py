@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from feedback.parquet import EXPORT_SCHEMA, ROW_SCHEMA, write_parquet
+from feedback.hub.parquet import EXPORT_SCHEMA, ROW_SCHEMA, write_parquet
 from feedback.row import FeedbackRow
 from tests.feedback.rows import some_row
 from tests.train.pictures import LABELS
@@ -41,7 +41,7 @@ def faded_rows(
 def write_feedback(folder: Path, rows: Sequence[FeedbackRow], *, status: str = "accepted") -> Path:
     """An export of rows that were all decided alike."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_parquet([record(row, status) for row in rows], folder / "feedback.parquet", EXPORT_SCHEMA)
+    write_parquet([record(row, status) for row in rows], folder / "feedback.hub.parquet", EXPORT_SCHEMA)
     return folder
 
 

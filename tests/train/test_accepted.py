@@ -11,11 +11,11 @@ from catdog.errors import DataError, HubError, SettingsError
 from catdog.settings import Settings
 from devhub.faults import Fault
 from devhub.server import Running
-from feedback.decisions import accept, reject, undo
-from feedback.journal import Journal
-from feedback.parquet import ROW_SCHEMA, write_parquet
+from feedback.decision import accept, reject, undo
+from feedback.hub.parquet import ROW_SCHEMA, write_parquet
+from feedback.hub.shards import decisions_shard, rows_shard
+from feedback.journal.journal import Journal
 from feedback.row import FeedbackRow
-from feedback.shards import decisions_shard, rows_shard
 from tests.feedback.rows import some_row
 from tests.train.corrected import write_feedback
 from train.accepted import Feedback, open_feedback, read_export

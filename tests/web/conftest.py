@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from feedback.journal import Journal
+from feedback.journal.journal import Journal
 from feedback.row import FeedbackRow
 from tests.conftest import ROOT
 from tests.toy import encoded, picture, toy_model

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from feedback.decisions import Status, newest
-from feedback.journal import Journal
+from feedback.decision import Status, newest
+from feedback.journal.journal import Journal
 from feedback.row import FeedbackRow, Source
 from tests.feedback.rows import some_row
 from tests.toy import COLOURS, textured

@@ -13,10 +13,10 @@ import pytest
 from catdog.hub.models import LoadedModel
 from catdog.model.model import Model
 from catdog.settings import Settings
-from feedback.audit import count_audits
-from feedback.decisions import ReviewedRow, accept, reject
-from feedback.journal import Journal
-from feedback.queue import Filter, build_queue
+from feedback.decision import ReviewedRow, accept, reject
+from feedback.journal.journal import Journal
+from feedback.review.audit import count_audits
+from feedback.review.order import Filter, build_queue
 from feedback.row import Source
 from tests.toy import encoded, picture, textured
 from tests.web.conftest import running

@@ -16,7 +16,7 @@ from catdog.model.model import Model
 from catdog.settings import Settings
 from devhub.faults import Fault
 from devhub.server import Running
-from feedback.journal import Journal
+from feedback.journal.journal import Journal
 from tests.feedback.hub_rows import hub_records
 from tests.feedback.rows import some_row
 from tests.toy import encoded, picture

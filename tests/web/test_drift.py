@@ -13,7 +13,7 @@ from catdog.model.drift import LEAST
 from catdog.model.metadata import Distribution, DriftReference, load_metadata, write_metadata
 from catdog.model.model import Model
 from catdog.settings import Settings
-from feedback.journal import Journal
+from feedback.journal.journal import Journal
 from feedback.row import Source
 from tests.toy import encoded, picture, toy_model
 from web.build import create_service

@@ -11,7 +11,7 @@ from catdog.hub.models import LoadedModel
 from catdog.model.metadata import Preprocessing
 from catdog.model.model import Model
 from catdog.settings import Settings
-from feedback.journal import Journal
+from feedback.journal.journal import Journal
 from feedback.row import Source
 from tests.toy import encoded, picture
 from web.build import create_service

@@ -14,7 +14,7 @@ from catdog import __version__
 from catdog.hub.models import LoadedModel
 from catdog.model.model import Model
 from catdog.settings import Settings
-from feedback.journal import JOURNAL_FILE, Journal
+from feedback.journal.journal import JOURNAL_FILE, Journal
 from tests.toy import encoded, picture
 from web.build import create_service
 from web.metrics import STAGES, Metrics

@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, Route, expect, sync_playwright
 
 from devhub.server import Running
-from feedback.journal import Journal
+from feedback.journal.journal import Journal
 from feedback.row import FeedbackRow
 from tests.conftest import missing_tool
 from tests.toy import encoded, picture

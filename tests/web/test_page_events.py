@@ -11,7 +11,7 @@ import pytest
 from catdog.hub.models import LoadedModel
 from catdog.model.model import Model
 from catdog.settings import Settings
-from feedback.journal import Journal
+from feedback.journal.journal import Journal
 from feedback.row import FeedbackRow, Source
 from tests.toy import encoded, picture
 from web.build import create_service

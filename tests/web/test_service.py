@@ -11,7 +11,7 @@ from catdog.errors import BusyError, ModelError, RateLimitedError
 from catdog.hub.models import LoadedModel
 from catdog.model.model import Model
 from catdog.settings import Settings
-from feedback.journal import Journal
+from feedback.journal.journal import Journal
 from feedback.keys import KEYS_FOLDER
 from feedback.row import Source
 from tests.toy import encoded, picture, toy_model

@@ -20,7 +20,7 @@ from catdog.cli import counted
 from catdog.errors import FeedbackError, ImageError, SettingsError, UnknownLabelError
 from catdog.images.decode import ImageLimits, decode_image
 from catdog.model.metadata import RESERVED_LABELS
-from feedback.journal import Journal
+from feedback.journal.journal import Journal
 from feedback.row import FeedbackRow, Source, new_row
 
 if TYPE_CHECKING:

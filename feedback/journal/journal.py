@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from catdog.errors import CatdogError, FeedbackError
-from feedback.database import connect, empty_log, open_database, reason, reopen, transaction
-from feedback.decisions import SELECT_DECISIONS, Decision, decision_from, insert_decision
-from feedback.row import FeedbackRow, RowStatus
-from feedback.stats import AnswerCount, Stats
-from feedback.table import (
+from feedback.decision import SELECT_DECISIONS, Decision, decision_from, insert_decision
+from feedback.journal.database import connect, empty_log, open_database, reason, reopen, transaction
+from feedback.journal.tables import (
     NOT_AUDIT,
     SELECT_ROWS,
     SELECT_ROWS_ALONE,
@@ -27,6 +25,8 @@ from feedback.table import (
     stored_time,
     text,
 )
+from feedback.row import FeedbackRow, RowStatus
+from feedback.stats import AnswerCount, Stats
 
 log = logging.getLogger(__name__)
 
@@ -219,7 +219,7 @@ class Journal:
         self.transact(insert_all, failure="The decision was NOT saved: {}. Try again later.")
 
     def decisions(self) -> list[Decision]:
-        """All decisions in the order in which they came here; see `feedback.decisions.newest` for those that count."""
+        """All decisions in the order in which they came here; see `feedback.decision.newest` for those that count."""
         return [decision_from(record) for record in self.query(f"{SELECT_DECISIONS} ORDER BY seq")]
 
     def transact(self, work: Callable[[sqlite3.Connection], Result], *, failure: str) -> Result:

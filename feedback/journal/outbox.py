@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from feedback.decisions import SELECT_DECISIONS, Decision, decision_from
-from feedback.journal import Journal
+from feedback.decision import SELECT_DECISIONS, Decision, decision_from
+from feedback.journal.journal import Journal
+from feedback.journal.tables import SELECT_ROWS, row_from
 from feedback.row import FeedbackRow
-from feedback.table import SELECT_ROWS, row_from
 
 log = logging.getLogger(__name__)
 

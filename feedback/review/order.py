@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from catdog.images.phash import group_near_duplicates, pack
 from catdog.model.metadata import NEITHER
-from feedback.decisions import ReviewedRow, Status
+from feedback.decision import ReviewedRow, Status
 from feedback.row import NEITHER_SCORE, FeedbackRow
 from feedback.votes import votes
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from catdog.images.decode import decode_image
-from feedback.queue import Entry
+from feedback.review.order import Entry
 
 Objects = Callable[[Entry], bool]
 

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catdog.errors import FeedbackError
-from feedback.decisions import Decision, ReviewedRow
+from feedback.decision import Decision, ReviewedRow
 from feedback.row import FeedbackRow
 
 log = logging.getLogger(__name__)
 
-EXPORT_FILE = "feedback.parquet"
+EXPORT_FILE = "feedback.hub.parquet"
 _GROUP_ROWS = 500
 _GROUP_BYTES = 16_000_000
 """Limits of a row group, which is what is in memory, and what a viewer reads to show one page."""
@@ -73,7 +73,7 @@ class Exported:
 
 
 def export(reviewed: Iterable[ReviewedRow], out: Path) -> Exported:
-    """Write rows and what was decided about them to `feedback.parquet` in a folder.
+    """Write rows and what was decided about them to `feedback.hub.parquet` in a folder.
 
     An earlier export is replaced in one step, or not at all.
     One group of rows at a time is in memory, however many there are.

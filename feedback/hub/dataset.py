@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from catdog.errors import HubError, SettingsError
 from catdog.settings import Settings
-from feedback.outbox import DECISIONS_FOLDER, ROWS_FOLDER, may_hold
+from feedback.journal.outbox import DECISIONS_FOLDER, ROWS_FOLDER, may_hold
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
@@ -187,7 +187,7 @@ class FeedbackDataset:
         """Rewrite the shards that hold the rows; nothing of them stays on this disk."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete  # noqa: PLC0415
 
-        from feedback.shards import without  # noqa: PLC0415 - pyarrow
+        from feedback.hub.shards import without  # noqa: PLC0415 - pyarrow
 
         operations: list[CommitOperationAdd | CommitOperationDelete] = []
         with ExitStack() as stack:

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from catdog.errors import FeedbackError
-from feedback.decisions import Decision, Status
-from feedback.parquet import DECISION_SCHEMA, ROW_SCHEMA, record_of, write_parquet
+from feedback.decision import Decision, Status
+from feedback.hub.parquet import DECISION_SCHEMA, ROW_SCHEMA, record_of, write_parquet
 from feedback.row import FeedbackRow, Source
 
 _READ_ROWS = 100

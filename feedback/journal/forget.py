@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
-from feedback.journal import Journal
+from feedback.journal.journal import Journal
+from feedback.journal.tables import delete_row
 from feedback.row import FeedbackRow
-from feedback.table import delete_row
 
 _FAILURE = "Nothing was forgotten: {}. Try again later."
 

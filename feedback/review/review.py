@@ -7,9 +7,9 @@ from enum import StrEnum
 
 from catdog.errors import UnknownRowError
 from catdog.model.metadata import UNSURE
-from feedback.decisions import Decision, ReviewedRow, Status, accept, join, later_than, newest, reject, undo
-from feedback.journal import Journal
-from feedback.queue import Entry, build_queue
+from feedback.decision import Decision, ReviewedRow, Status, accept, join, later_than, newest, reject, undo
+from feedback.journal.journal import Journal
+from feedback.review.order import Entry, build_queue
 from feedback.row import FeedbackRow
 
 

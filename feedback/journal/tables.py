@@ -24,7 +24,7 @@ SELECT_ROWS = f"SELECT {', '.join(_COLUMNS)}, jpeg FROM rows JOIN pictures USING
 SELECT_ROWS_ALONE = f"SELECT {', '.join(_COLUMNS)}, x'' FROM rows"  # noqa: S608 - names of our own
 """The same with empty pictures: those are most of the bytes."""
 NOT_AUDIT = "json_extract(extra, '$.audit') IS NULL"
-"""What holds of rows that somebody answered; see `feedback.audit`."""
+"""What holds of rows that somebody answered; see `feedback.review.audit`."""
 
 
 @dataclass(frozen=True, slots=True)

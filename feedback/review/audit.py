@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from catdog.model.metadata import RESERVED_LABELS
-from feedback.decisions import ReviewedRow, Status
+from feedback.decision import ReviewedRow, Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import uuid_utils
 
 from catdog.errors import UnknownLabelError, UnknownRowError
 from catdog.model.metadata import RESERVED_LABELS
+from feedback.journal.tables import text
 from feedback.row import FeedbackRow
-from feedback.table import text
 
 
 class Status(StrEnum):

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from catdog.errors import HubError
 from catdog.settings import Settings
-from feedback.dataset import FeedbackDataset, Head
-from feedback.decisions import Decision, ReviewedRow, newest
-from feedback.journal import Journal
-from feedback.outbox import DECISIONS_FOLDER, ROWS_FOLDER, may_hold
+from feedback.decision import Decision, ReviewedRow, newest
+from feedback.hub.dataset import FeedbackDataset, Head
+from feedback.journal.journal import Journal
+from feedback.journal.outbox import DECISIONS_FOLDER, ROWS_FOLDER, may_hold
 from feedback.row import FeedbackRow
 from feedback.stats import AnswerCount, Stats
 from feedback.votes import counting
@@ -87,7 +87,7 @@ class Collection:
         found = self._journal.picture(row_id)
         if found is not None or self._dataset is None:
             return found
-        from feedback.shards import read_rows  # noqa: PLC0415 - pyarrow
+        from feedback.hub.shards import read_rows  # noqa: PLC0415 - pyarrow
 
         paths = [path for path in self._shards(ROWS_FOLDER) if may_hold(path.name, row_id)]
         found = next((row.image for path in paths for row in read_rows(path) if row.id == row_id), None)
@@ -133,7 +133,7 @@ class Collection:
 
     def _hub_rows(self, *, pictures: bool) -> Iterator[FeedbackRow]:
         if self._dataset is not None:
-            from feedback.shards import read_rows  # noqa: PLC0415 - pyarrow
+            from feedback.hub.shards import read_rows  # noqa: PLC0415 - pyarrow
 
             for path in self._shards(ROWS_FOLDER):
                 yield from read_rows(path, pictures=pictures)
@@ -141,7 +141,7 @@ class Collection:
     def _decisions(self) -> Iterable[Decision]:
         yield from self._journal.decisions()
         if self._dataset is not None:
-            from feedback.shards import read_decisions  # noqa: PLC0415 - pyarrow
+            from feedback.hub.shards import read_decisions  # noqa: PLC0415 - pyarrow
 
             for path in self._shards(DECISIONS_FOLDER):
                 yield from read_decisions(path)

@@ -16,9 +16,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from catdog.errors import CatdogError
-from feedback.dataset import FeedbackDataset, HubRequestError
-from feedback.outbox import Batch, Outbox, Sent
-from feedback.sync_lock import sync_lock
+from feedback.hub.dataset import FeedbackDataset, HubRequestError
+from feedback.hub.sync_lock import sync_lock
+from feedback.journal.outbox import Batch, Outbox, Sent
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ class Syncer:
 
     def _send(self, batch: Batch) -> Sent:
         """Upload one batch. What is sent is read before, so that nobody who writes to the journal waits for the Hub."""
-        from feedback.shards import decisions_shard, rows_shard  # noqa: PLC0415 - pyarrow
+        from feedback.hub.shards import decisions_shard, rows_shard  # noqa: PLC0415 - pyarrow
 
         with ExitStack() as stack:
             shards = {

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from catdog.errors import SettingsError
-from feedback.checks import model_objects, own_model_objects
-from feedback.decisions import Status
-from feedback.queue import Entry, Filter
-from feedback.report import table
-from feedback.review import Action, Choice, Review, choose_agreed, count
+from feedback.commands.report import table
+from feedback.decision import Status
+from feedback.review.checks import model_objects, own_model_objects
+from feedback.review.order import Entry, Filter
+from feedback.review.review import Action, Choice, Review, choose_agreed, count
 from feedback.row import Source
 
 _ANY = "any"

@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 from catdog.settings import Settings
-from feedback.dataset import FeedbackDataset
-from feedback.journal import Journal
-from feedback.outbox import Outbox
+from feedback.hub.dataset import FeedbackDataset
+from feedback.hub.sync import Syncer, SyncState
+from feedback.journal.journal import Journal
+from feedback.journal.outbox import Outbox
 from feedback.row import RowStatus
-from feedback.sync import Syncer, SyncState
 
 GRACE_S = 8.0
 """How long the end of the process may wait for the last upload; orchestrators allow 10 s and more."""

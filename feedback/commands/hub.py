@@ -7,11 +7,11 @@ import sys
 from catdog.cli import counted
 from catdog.errors import FeedbackError, SettingsError
 from catdog.settings import Settings
-from feedback.collection import Collection
-from feedback.delivery import create_syncer
-from feedback.forget import forget_rows
-from feedback.journal import Journal
-from feedback.sync import Round
+from feedback.hub.delivery import create_syncer
+from feedback.hub.rows import Collection
+from feedback.hub.sync import Round
+from feedback.journal.forget import forget_rows
+from feedback.journal.journal import Journal
 
 
 def run_push(journal: Journal, settings: Settings) -> int:

@@ -1,0 +1,1 @@
+"""Feedback rows in a data set on the Hub."""

@@ -1,0 +1,1 @@
+"""The local journal in SQLite; all SQL is here."""

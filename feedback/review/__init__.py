@@ -1,0 +1,1 @@
+"""Which rows a person should look at, in which order, and what they decided."""
