@@ -9,10 +9,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from devhub import account, contents, repositories, revisions, spaces, uploads
-from devhub.access import Hub, read_body, writer
 from devhub.faults import FAULTS_PATH, FaultMiddleware, Faults, Rule
 from devhub.refusal import RefusedError, bad_request
+from devhub.routes import account, contents, repositories, revisions, spaces, uploads
+from devhub.routes.access import Hub, read_body, writer
 
 
 def create_app(hub: Hub, faults: Faults | None = None) -> ASGIApp:

@@ -10,11 +10,11 @@ from typing import Self
 import uvicorn
 
 from catdog.errors import SettingsError
-from devhub.access import Hub
 from devhub.application import create_app
 from devhub.faults import Fault, Faults, Match, Rule
+from devhub.routes.access import Hub
 from devhub.signatures import Signer
-from devhub.store import Store
+from devhub.storage.store import Store
 from devhub.tokens import Token, Tokens, load_tokens
 
 LOOPBACK = "127.0.0.1"

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal, Self, get_args
 
 from catdog.errors import SettingsError
-from devhub.files import read_json, write_json
-from devhub.names import RepoName
 from devhub.refusal import RefusedError
+from devhub.storage.files import read_json, write_json
+from devhub.storage.names import RepoName
 
 Role = Literal["read", "write"]
 DEFAULT_USER = "local"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi, close_session, get_session
 
-from devhub.access import Hub
 from devhub.application import create_app
+from devhub.routes.access import Hub
 from devhub.server import Running
 
 REPO = "me/pets"

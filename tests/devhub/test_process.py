@@ -21,9 +21,9 @@ from huggingface_hub import HfApi, close_session
 
 from catdog.cli import run
 from devhub.__main__ import main
-from devhub.names import RepoName
 from devhub.server import Running
-from devhub.store import Store
+from devhub.storage.names import RepoName
+from devhub.storage.store import Store
 from devhub.tokens import load_tokens
 from tests.conftest import ROOT
 

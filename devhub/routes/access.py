@@ -7,11 +7,11 @@ from urllib.parse import unquote
 from fastapi import Depends, Request
 from pydantic import TypeAdapter, ValidationError
 
-from devhub.names import RepoName, check_path
 from devhub.refusal import RefusedError, bad_request, no_repository
-from devhub.repository import Repository
 from devhub.signatures import Signer
-from devhub.store import Store
+from devhub.storage.names import RepoName, check_path
+from devhub.storage.repository import Repository
+from devhub.storage.store import Store
 from devhub.tokens import Token, Tokens
 
 MAX_JSON_BYTES = 16_000_000

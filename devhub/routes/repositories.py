@@ -4,11 +4,11 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from devhub.access import REPO_API, Asker, Body, Readable, Revision, TheHub, Writable, Writer, writer
-from devhub.description import describe_repository
-from devhub.names import KINDS, RepoName
 from devhub.refusal import RefusedError, bad_request
-from devhub.spaces import address_of_space, fill_space
+from devhub.routes.access import REPO_API, Asker, Body, Readable, Revision, TheHub, Writable, Writer, writer
+from devhub.routes.description import describe_repository
+from devhub.routes.spaces import address_of_space, fill_space
+from devhub.storage.names import KINDS, RepoName
 from devhub.tokens import Token
 
 router = APIRouter()

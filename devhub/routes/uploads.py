@@ -5,13 +5,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
-from devhub.access import REPO_API, Body, Revision, TheHub, Writable, Writer
-from devhub.commit import Entry
-from devhub.commit_body import CommitBody
-from devhub.names import RepoName, check_path, check_sha256
 from devhub.refusal import RefusedError, bad_request
-from devhub.repository import Message, Repository
+from devhub.routes.access import REPO_API, Body, Revision, TheHub, Writable, Writer
 from devhub.signatures import Signer
+from devhub.storage.commit import Entry
+from devhub.storage.commit_body import CommitBody
+from devhub.storage.names import RepoName, check_path, check_sha256
+from devhub.storage.repository import Message, Repository
 
 router = APIRouter()
 

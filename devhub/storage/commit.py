@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from devhub.files import git_oid
+from devhub.storage.files import git_oid
 
 POINTER_VERSION = "version https://git-lfs.github.com/spec/v1"
 

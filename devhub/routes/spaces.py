@@ -13,10 +13,10 @@ from typing import Any
 
 from fastapi import APIRouter, Depends
 
-from devhub.access import REPO_API, AskedName, Body, Readable, Writable
-from devhub.files import read_json, write_json
 from devhub.refusal import RefusedError, bad_request
-from devhub.repository import Repository, now
+from devhub.routes.access import REPO_API, AskedName, Body, Readable, Writable
+from devhub.storage.files import read_json, write_json
+from devhub.storage.repository import Repository, now
 
 _ITERATIONS = 100_000
 _NEW_SPACE: dict[str, Any] = {

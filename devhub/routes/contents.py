@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, quote
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import FileResponse, Response
 
-from devhub.access import REPO_API, FilePath, Readable, Revision, read_body
-from devhub.description import describe_entry, describe_folder, find_last_commits
 from devhub.refusal import bad_request, no_entry
+from devhub.routes.access import REPO_API, FilePath, Readable, Revision, read_body
+from devhub.routes.description import describe_entry, describe_folder, find_last_commits
 
 router = APIRouter()
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from devhub.commit import Entry
-from devhub.repository import Repository
+from devhub.storage.commit import Entry
+from devhub.storage.repository import Repository
 
 
 def describe_repository(repository: Repository, revision: str, *, blobs: bool = False) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import PlainTextResponse
 
-from devhub.access import Asker, Body
 from devhub.refusal import RefusedError
+from devhub.routes.access import Asker, Body
 
 router = APIRouter()
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from catdog.errors import SettingsError
-from devhub.files import sync_folder
-from devhub.names import KINDS, RepoName
 from devhub.refusal import RefusedError, no_repository
-from devhub.repository import Repository, now
+from devhub.storage.files import sync_folder
+from devhub.storage.names import KINDS, RepoName
+from devhub.storage.repository import Repository, now
 
 _STALE_S = 24 * 3600.0
 

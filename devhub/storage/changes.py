@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from devhub.commit import Entry
-from devhub.files import Staged
 from devhub.refusal import bad_request, no_entry
+from devhub.storage.commit import Entry
+from devhub.storage.files import Staged
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from devhub.access import REPO_API, Body, Readable, Revision, Writable, Writer
-from devhub.repository import Message, RefKind, Repository
+from devhub.routes.access import REPO_API, Body, Readable, Revision, Writable, Writer
+from devhub.storage.repository import Message, RefKind, Repository
 
 router = APIRouter(prefix=REPO_API)
 

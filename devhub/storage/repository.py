@@ -21,11 +21,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from devhub.changes import AddFile, AddLfs, Change, apply
-from devhub.commit import Commit, Entry
-from devhub.files import Receiver, read_json, sync_folder, write_json
-from devhub.names import RepoName, check_path, check_ref, check_sha256, is_commit
 from devhub.refusal import RefusedError, bad_request, no_entry, no_repository, no_revision
+from devhub.storage.changes import AddFile, AddLfs, Change, apply
+from devhub.storage.commit import Commit, Entry
+from devhub.storage.files import Receiver, read_json, sync_folder, write_json
+from devhub.storage.names import RepoName, check_path, check_ref, check_sha256, is_commit
 
 RefKind = Literal["branches", "tags"]
 Refs = dict[RefKind, dict[str, str]]

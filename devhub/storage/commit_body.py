@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
-from devhub.changes import AddFile, AddLfs, Change, Delete
-from devhub.files import stage
-from devhub.names import check_path, check_sha256, is_commit
 from devhub.refusal import RefusedError, bad_request
+from devhub.storage.changes import AddFile, AddLfs, Change, Delete
+from devhub.storage.files import stage
+from devhub.storage.names import check_path, check_sha256, is_commit
 
 _LINE_OVERHEAD = 64_000
 _MAX_CHANGES = 100_000

@@ -1,0 +1,1 @@
+"""The Hub's HTTP API, a module per family of routes."""

@@ -1,0 +1,1 @@
+"""Repositories as folders and commits."""
