@@ -21,9 +21,9 @@ from playwright.sync_api import Page, sync_playwright
 from catdog.images.decode import decode_image
 from catdog.model.model import Model
 from catdog.settings import load_settings
-from deploy.static_build import BROWSER, Built, build_static
-from deploy.static_model import find_static_model
-from deploy.static_runtime import find_runtime
+from deploy.static.build import BROWSER, Built, build_static
+from deploy.static.model import find_static_model
+from deploy.static.runtime import find_runtime
 from tests.browser.site import ISOLATED, serve
 from tests.web.test_page import FLAGS, find_chromium
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from catdog.cli import run
 from catdog.errors import SettingsError
 from catdog.settings import PROJECT_ROOT, load_settings
-from deploy.static_command import add_static_arguments
+from deploy.static.command import add_static_arguments
 
 _HEALTHY_WITHIN_S = 120.0
 _BUILT_WITHIN_S = 900.0
@@ -101,8 +101,8 @@ def _add_service(parser: argparse.ArgumentParser) -> None:
 
 
 def _smoke(arguments: argparse.Namespace) -> int:
-    from deploy.service import Service  # noqa: PLC0415
-    from deploy.smoke import Expected, smoke  # noqa: PLC0415
+    from deploy.check.client import Service  # noqa: PLC0415
+    from deploy.check.smoke import Expected, smoke  # noqa: PLC0415
 
     if arguments.label and not arguments.image:
         raise SettingsError("--label says what --image shows: give both.")
@@ -115,15 +115,15 @@ def _smoke(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from deploy.evaluate_command import run_evaluate  # noqa: PLC0415 - ONNX Runtime
+    from deploy.check.command import run_evaluate  # noqa: PLC0415 - ONNX Runtime
 
     return run_evaluate(arguments, load_settings(), token=_token(arguments))
 
 
 def _rollout(arguments: argparse.Namespace) -> int:
+    from deploy.check.client import Service  # noqa: PLC0415
+    from deploy.check.smoke import Expected, smoke  # noqa: PLC0415
     from deploy.rollout import Compose, roll_out  # noqa: PLC0415
-    from deploy.service import Service  # noqa: PLC0415
-    from deploy.smoke import Expected, smoke  # noqa: PLC0415
 
     with Service(arguments.url) as service:
         compose = Compose(PROJECT_ROOT, arguments.env_file, deadline_s=arguments.timeout)
@@ -134,8 +134,8 @@ def _rollout(arguments: argparse.Namespace) -> int:
 
 
 def _space(arguments: argparse.Namespace) -> int:
-    from deploy.space import Deployment, deploy_space  # noqa: PLC0415 - the Hub's client takes a second to import
-    from deploy.spacefile import load_spacefile  # noqa: PLC0415
+    from deploy.space.deploy import Deployment, deploy_space  # noqa: PLC0415 - the Hub's client takes a second to import
+    from deploy.space.spacefile import load_spacefile  # noqa: PLC0415
 
     spacefile = load_spacefile(arguments.file)
     deployment = Deployment.prepare(spacefile, PROJECT_ROOT, load_settings(), repo=arguments.repo)

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from catdog.settings import EMBEDDED_MODEL
-from deploy.static_build import BROWSER, build_static
-from deploy.static_model import load_static_model
+from deploy.static.build import BROWSER, build_static
+from deploy.static.model import load_static_model
 from tests.conftest import missing_tool
 from tests.toy import encoded, picture, toy_model
 from tests.web.test_page import FLAGS, TIMEOUT_MS, find_chromium

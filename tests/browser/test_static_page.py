@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from deploy.static_build import build_static
-from deploy.static_model import load_static_model
+from deploy.static.build import build_static
+from deploy.static.model import load_static_model
 from feedback.commands.import_rows import import_rows
 from feedback.journal.journal import Journal
 from tests.browser.site import ISOLATED, serve

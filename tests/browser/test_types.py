@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.static_build import BROWSER
+from deploy.static.build import BROWSER
 
 
 @pytest.mark.parametrize("project", ["tsconfig.json", "tsconfig.worker.json"])

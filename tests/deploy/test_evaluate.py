@@ -13,7 +13,7 @@ from huggingface_hub import HfApi
 from catdog.cli import run
 from catdog.model.model import Model
 from deploy.__main__ import main
-from deploy.evaluate import wilson
+from deploy.check.evaluate import wilson
 from feedback.decision import accept
 from feedback.journal.journal import Journal
 from feedback.row import FeedbackRow, Source, new_row

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from deploy import prune
-from deploy.imports import imported_files
-from deploy.spacefile import SCHEMA_FILE, schema_text
+from deploy.space.imports import imported_files
+from deploy.space.spacefile import SCHEMA_FILE, schema_text
 from tests.conftest import ROOT, missing_tool
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))

@@ -13,8 +13,8 @@ from catdog.cli import run
 from catdog.errors import ServiceError
 from catdog.settings import load_settings
 from deploy.__main__ import main
-from deploy.space import Deployment, deploy_space
-from deploy.spacefile import load_spacefile
+from deploy.space.deploy import Deployment, deploy_space
+from deploy.space.spacefile import load_spacefile
 from devhub.server import Running
 from tests.conftest import ROOT
 from tests.deploy.conftest import FEEDBACK, MODEL, READ_TOKEN, SPACE, SPACE_TOKEN, Runner

@@ -17,11 +17,11 @@ from catdog.errors import CatdogError, ModelError, SettingsError
 from catdog.model.metadata import NEITHER, UNSURE, FileHash, hash_file, load_metadata, write_metadata
 from catdog.settings import load_settings
 from deploy.__main__ import main
-from deploy.static_build import BROWSER, LIST_FILE, build_static
-from deploy.static_model import find_static_model, load_static_model
-from deploy.static_runtime import RUNTIME_FILES, find_runtime
-from deploy.static_space import publish_static
-from deploy.static_texts import page_texts
+from deploy.static.build import BROWSER, LIST_FILE, build_static
+from deploy.static.model import find_static_model, load_static_model
+from deploy.static.runtime import RUNTIME_FILES, find_runtime
+from deploy.static.space import publish_static
+from deploy.static.texts import page_texts
 from devhub.server import Running
 from tests.toy import toy_model
 from web.texts import ENGLISH, GERMAN, LANGUAGES
@@ -129,7 +129,7 @@ def test_without_npm_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("deploy.static_build.BROWSER", lonely(tmp_path))
+    monkeypatch.setattr("deploy.static.build.BROWSER", lonely(tmp_path))
     assert run(main, ["static", "--out", str(tmp_path / "page")]) == 2
     assert "Install Node.js" in capsys.readouterr().err
     assert not (tmp_path / "page").exists()

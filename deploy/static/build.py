@@ -14,9 +14,9 @@ from catdog import __version__
 from catdog.errors import CatdogError, SettingsError
 from catdog.model.metadata import METADATA_FILE
 from catdog.settings import PROJECT_ROOT
-from deploy.static_model import StaticModel
-from deploy.static_runtime import RUNTIME_FILES
-from deploy.static_texts import page_texts
+from deploy.static.model import StaticModel
+from deploy.static.runtime import RUNTIME_FILES
+from deploy.static.texts import page_texts
 from web.icon import icon_png
 from web.texts import ENGLISH, LANGUAGES
 

@@ -12,13 +12,13 @@ from pydantic import SecretStr
 
 from catdog.errors import HubError, ServiceError, SettingsError
 from catdog.settings import Settings, secret_variables, secrets_of
-from deploy.service import Service
-from deploy.smoke import Expected, smoke
-from deploy.space_access import check_space_token, find_model_commit
-from deploy.space_files import collect_files
-from deploy.space_hub import SpaceHub, State, address_of
-from deploy.space_plan import Found, Plan, Wanted, make_plan
-from deploy.spacefile import Spacefile, in_namespace
+from deploy.check.client import Service
+from deploy.check.smoke import Expected, smoke
+from deploy.space.access import check_space_token, find_model_commit
+from deploy.space.files import collect_files
+from deploy.space.hub import SpaceHub, State, address_of
+from deploy.space.plan import Found, Plan, Wanted, make_plan
+from deploy.space.spacefile import Spacefile, in_namespace
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, Repository
 from huggingface_hub.hf_api import RepoFile
 
 from catdog.errors import HubError, ServiceError, SettingsError
-from deploy.space_plan import Found, Plan, secret_mark, volumes_of
+from deploy.space.plan import Found, Plan, secret_mark, volumes_of
 from train.repository import StoredFile
 
 _SPACE = "space"

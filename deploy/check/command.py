@@ -13,10 +13,10 @@ from catdog.errors import HubError, ModelError
 from catdog.hub.models import load_commit
 from catdog.model.model import Model
 from catdog.settings import EMBEDDED_MODEL, Settings
-from deploy.evaluate import Evaluation, evaluate
-from deploy.evaluation_report import describe, describe_feedback
-from deploy.labelled import read_labelled
-from deploy.service import Reply, Service
+from deploy.check.client import Reply, Service
+from deploy.check.evaluate import Evaluation, evaluate
+from deploy.check.labelled import read_labelled
+from deploy.check.report import describe, describe_feedback
 from feedback.hub.rows import create_collection
 from feedback.journal.journal import JOURNAL_FILE, Journal
 from feedback.review.audit import count_audits

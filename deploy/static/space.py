@@ -6,7 +6,7 @@ from huggingface_hub import HfApi
 
 from catdog.errors import SettingsError
 from catdog.settings import Settings
-from deploy.space_hub import SpaceHub
+from deploy.space.hub import SpaceHub
 
 _SPACE = "space"
 

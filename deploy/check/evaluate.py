@@ -13,8 +13,8 @@ from httpx import codes
 from catdog.errors import ImageError, ServiceError, SettingsError
 from catdog.images.decode import ImageLimits, decode_image
 from catdog.model.model import Model
-from deploy.labelled import Labelled
-from deploy.service import Reply, Service
+from deploy.check.client import Reply, Service
+from deploy.check.labelled import Labelled
 
 _AT_ONCE = 4
 _Z = 1.959964

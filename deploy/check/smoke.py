@@ -10,7 +10,7 @@ from httpx import codes
 from PIL import Image
 
 from catdog.errors import ServiceError
-from deploy.service import Reply, Service
+from deploy.check.client import Reply, Service
 
 log = logging.getLogger(__name__)
 

@@ -35,10 +35,10 @@ def run_static(arguments: argparse.Namespace) -> int:
 
 
 def _make(arguments: argparse.Namespace, settings: Settings, out: Path) -> int:
-    from deploy.static_build import BROWSER, build_static  # noqa: PLC0415 - the Hub's client and ONNX Runtime, for
-    from deploy.static_model import find_static_model  # noqa: PLC0415       this command alone
-    from deploy.static_runtime import find_runtime  # noqa: PLC0415
-    from deploy.static_space import publish_static  # noqa: PLC0415
+    from deploy.static.build import BROWSER, build_static  # noqa: PLC0415 - the Hub's client and ONNX Runtime, for
+    from deploy.static.model import find_static_model  # noqa: PLC0415       this command alone
+    from deploy.static.runtime import find_runtime  # noqa: PLC0415
+    from deploy.static.space import publish_static  # noqa: PLC0415
 
     model = find_static_model(settings)
     built = build_static(model, find_runtime(BROWSER), out, feedback=arguments.feedback)

@@ -5,8 +5,8 @@ from pathlib import Path
 import yaml
 
 from catdog.errors import SettingsError
-from deploy.imports import imported_files
-from deploy.spacefile import Spacefile, check_gradio, in_namespace
+from deploy.space.imports import imported_files
+from deploy.space.spacefile import Spacefile, check_gradio, in_namespace
 
 README = "README.md"
 REQUIREMENTS = "requirements.txt"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from catdog.cli import counted
 from catdog.model.metadata import Metadata
-from deploy.evaluate import Evaluation, wilson
+from deploy.check.evaluate import Evaluation, wilson
 from feedback.review.audit import AuditCount
 from feedback.stats import Stats
 

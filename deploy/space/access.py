@@ -6,8 +6,8 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from catdog.errors import HubError, SettingsError
-from deploy.space_hub import SpaceHub
-from deploy.space_plan import Wanted
+from deploy.space.hub import SpaceHub
+from deploy.space.plan import Wanted
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""The build that runs in the browser, without a server."""
