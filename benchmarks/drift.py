@@ -20,9 +20,9 @@ from catdog.images.decode import decode_image
 from catdog.model.drift import FALSE_ALARM_RATE, WINDOW, DriftMonitor, FeatureDistance, compare, measure
 from catdog.model.metadata import SPLITS_FILE
 from catdog.model.model import Model, Seen
-from train.examples import read_examples
-from train.source import open_outliers, open_source
-from train.splits import read_manifest, restore
+from train.data.examples import read_examples
+from train.data.source import open_outliers, open_source
+from train.data.splits import read_manifest, restore
 
 Change = Callable[[Image.Image], Image.Image]
 CHANGES: dict[str, Change] = {

@@ -31,7 +31,7 @@ from feedback.decision import ReviewedRow, accept
 from feedback.hub.parquet import export
 from feedback.row import Source, new_row
 from train.fit import FitOptions, fit
-from train.retrain import RetrainOptions, retrain
+from train.loop.retrain import RetrainOptions, retrain
 
 SHARED = ROOT.parent / "shared"
 SIDE = 80

@@ -31,10 +31,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from catdog.allocator import keep_freed_memory
 from catdog.model.metadata import Preprocessing
-from train.examples import Examples, read_examples
-from train.finetune import Schedule, TrainingSet, create_accelerator, finetune
-from train.network import create_network, preprocessing, timm
-from train.source import Source, open_source, source_of
+from train.data.examples import Examples, read_examples
+from train.data.source import Source, open_source, source_of
+from train.network.create import create_network, preprocessing, timm
+from train.network.finetune import Schedule, TrainingSet, create_accelerator, finetune
 
 _OURS, _TIMM = "ours", "timm"
 _READY: list[Callable[[], float]] = []
@@ -166,7 +166,7 @@ def timm_loader(source: Source, setup: Setup) -> "DataLoader[tuple[torch.Tensor,
 
 def timm_epoch(loader: "DataLoader[tuple[torch.Tensor, torch.Tensor]]", setup: Setup) -> float:
     """Seconds of one epoch."""
-    from timm.optim import create_optimizer_v2  # noqa: PLC0415 - after `train.network` made timm importable
+    from timm.optim import create_optimizer_v2  # noqa: PLC0415 - after `train.network.create` made timm importable
 
     network, _ = fresh(setup)
     optimizer = create_optimizer_v2(network, opt="adamw", lr=2e-4, weight_decay=0.02)

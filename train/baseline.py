@@ -21,19 +21,19 @@ from PIL import Image
 from catdog.errors import DataError, SettingsError
 from catdog.model.metadata import ONNX_FILE, SPLITS_FILE, Metadata, load_metadata
 from catdog.model.model import Model, softmax
-from train.amend import amend_model_folder
-from train.augment import Augmentation
-from train.comparison import as_markdown, compare, contender
-from train.evaluate import predict_rows
-from train.examples import Examples, map_rows, read_examples, require_every_label
-from train.features import Frozen
-from train.finetune import Schedule, TrainingSet, create_accelerator, finetune
+from train.data.examples import Examples, map_rows, read_examples, require_every_label
+from train.data.source import open_source
+from train.data.splits import Divided, divide, read_manifest, seen_splits
+from train.evaluation.comparison import as_markdown, compare, contender
+from train.evaluation.evaluate import predict_rows
 from train.fit import PROBE, FitOptions, fit
 from train.metrics import Floats, score
-from train.network import create_network, preprocessing
-from train.probe import Features, Linear, fit_linear
-from train.source import open_source
-from train.splits import Divided, divide, read_manifest, seen_splits
+from train.model_folder.amend import amend_model_folder
+from train.network.augment import Augmentation
+from train.network.create import create_network, preprocessing
+from train.network.features import Frozen
+from train.network.finetune import Schedule, TrainingSet, create_accelerator, finetune
+from train.network.probe import Features, Linear, fit_linear
 
 COMPARISON = "comparison"
 """Its name in the metadata's metrics."""

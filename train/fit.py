@@ -13,20 +13,20 @@ from torch import nn
 
 from catdog.errors import SettingsError
 from catdog.model.metadata import RESERVED_LABELS, Preprocessing
-from train.checkpoint import CHECKPOINT_FILE
-from train.examples import read_examples, require_every_label
-from train.export import clear_disk_errors
-from train.finetune import Schedule, TrainingSet, create_accelerator, finetune, require_one_batch
-from train.folder import Origin, write_model_folder
-from train.inference import pixel_batches, pooled_features, run
+from train.data.examples import read_examples, require_every_label
+from train.data.overlay import read_overlay
+from train.data.source import open_source
+from train.data.splits import Divided, divide, read_manifest
 from train.interruption import clear_interruption
-from train.network import RANDOM, create_network, preprocessing
-from train.overlay import read_overlay
-from train.probe import fit_head
-from train.rule import RuleOptions, make_rule
-from train.source import open_source
-from train.splits import Divided, divide, read_manifest
-from train.tracking import RunInputs, TrackedRun, Tracker, Untracked
+from train.model_folder.write import Origin, write_model_folder
+from train.network.checkpoint import CHECKPOINT_FILE
+from train.network.create import RANDOM, create_network, preprocessing
+from train.network.export import clear_disk_errors
+from train.network.finetune import Schedule, TrainingSet, create_accelerator, finetune, require_one_batch
+from train.network.inference import pixel_batches, pooled_features, run
+from train.network.probe import fit_head
+from train.ood.rejection import RuleOptions, make_rule
+from train.tracking.tracking import RunInputs, TrackedRun, Tracker, Untracked
 
 PROBE = "probe"
 FINETUNE = "finetune"

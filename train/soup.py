@@ -21,12 +21,12 @@ from catdog.model.metadata import (
     load_metadata,
     verify_file,
 )
-from train.examples import read_examples
-from train.export import clear_disk_errors
-from train.folder import Origin, write_model_folder
-from train.network import classifier, create_network
-from train.source import open_source
-from train.splits import divide, read_manifest
+from train.data.examples import read_examples
+from train.data.source import open_source
+from train.data.splits import divide, read_manifest
+from train.model_folder.write import Origin, write_model_folder
+from train.network.create import classifier, create_network
+from train.network.export import clear_disk_errors
 
 RECIPE = "soup"
 _MUST_BE_EQUAL: dict[str, Callable[[Metadata], object]] = {

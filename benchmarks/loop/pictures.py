@@ -75,7 +75,7 @@ def real_photos(data: str, counts: Counts, *, seed: int = 0) -> Material:
         DataError: there are too few.
         SettingsError, HubError: see `open_source`.
     """
-    from train.source import open_source  # noqa: PLC0415 - datasets is slow to import
+    from train.data.source import open_source  # noqa: PLC0415 - datasets is slow to import
 
     source = open_source(data)
     rng = np.random.default_rng(seed)

@@ -3,7 +3,7 @@
 Prints a line of CSV a picture, as `python -m catdog predict --format csv` does: path, label, confidence.
 """
 
-import train.torchvision_operators  # noqa: F401 - must come before timm and torchvision
+import train.network.torchvision_operators  # noqa: F401 - must come before timm and torchvision
 
 # isort: split
 import sys

@@ -1,6 +1,6 @@
 """The classifier as timm's users run it: full decoding with Pillow, timm's own transform, eager torch."""
 
-import train.torchvision_operators  # noqa: F401 - must come before timm and torchvision
+import train.network.torchvision_operators  # noqa: F401 - must come before timm and torchvision
 
 # isort: split
 import io

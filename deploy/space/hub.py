@@ -13,7 +13,7 @@ from huggingface_hub.hf_api import RepoFile
 
 from catdog.errors import HubError, ServiceError, SettingsError
 from deploy.space.plan import Found, Plan, secret_mark, volumes_of
-from train.repository import StoredFile
+from train.loop.repository import StoredFile
 
 _SPACE = "space"
 _ATTEMPTS = 3

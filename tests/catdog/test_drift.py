@@ -11,7 +11,7 @@ from catdog.model.drift import FALSE_ALARM_RATE, LEAST, WINDOW, DriftMonitor, co
 from catdog.model.metadata import DriftReference, Metadata, load_metadata, write_metadata
 from catdog.model.model import Model
 from tests.toy import toy_model
-from train.drift import describe, principal_components
+from train.model_folder.drift import describe, principal_components
 
 Sample = dict[str, npt.NDArray[np.float64]]
 PROPERTIES = ("confidence", "size", "aspect", "brightness", "contrast", "sharpness", "features")

@@ -13,11 +13,11 @@ import torch
 
 from catdog.model.metadata import Preprocessing
 from tests.train.pictures import LABELS, picture
-from train.augment import Augmentation
-from train.checkpoint import load_checkpoint
-from train.finetune import Schedule, TrainingSet, create_accelerator, finetune
-from train.inference import run
-from train.network import create_network
+from train.network.augment import Augmentation
+from train.network.checkpoint import load_checkpoint
+from train.network.create import create_network
+from train.network.finetune import Schedule, TrainingSet, create_accelerator, finetune
+from train.network.inference import run
 
 GLOBAL_BATCH = 16
 SPEC = Preprocessing(

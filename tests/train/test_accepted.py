@@ -18,7 +18,7 @@ from feedback.journal.journal import Journal
 from feedback.row import FeedbackRow
 from tests.feedback.rows import some_row
 from tests.train.corrected import write_feedback
-from train.accepted import Feedback, open_feedback, read_export
+from train.loop.accepted import Feedback, open_feedback, read_export
 
 REPO = "me/feedback"
 

@@ -11,11 +11,11 @@ from PIL import Image
 
 from catdog.errors import DataError
 from tests.train.pictures import LABELS, picture, write_folder
-from train.audit import audit, cross_validate, examine, find_suspects, precision
-from train.examples import Examples, read_examples
-from train.features import Frozen, frozen_features
-from train.overlay import Overlay, Reviewed
-from train.source import open_source
+from train.data.audit import audit, cross_validate, examine, find_suspects, precision
+from train.data.examples import Examples, read_examples
+from train.data.overlay import Overlay, Reviewed
+from train.data.source import open_source
+from train.network.features import Frozen, frozen_features
 
 
 @pytest.fixture

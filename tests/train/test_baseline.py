@@ -10,11 +10,11 @@ import pytest
 from catdog.errors import DataError, SettingsError
 from catdog.model.metadata import load_metadata
 from train.baseline import BaselineOptions, baseline, put_into_card
-from train.comparison import as_cells, as_markdown, compare, contender
-from train.evaluate import evaluate
-from train.features import Frozen
+from train.data.splits import read_manifest
+from train.evaluation.comparison import as_cells, as_markdown, compare, contender
+from train.evaluation.evaluate import evaluate
 from train.metrics import Metrics
-from train.splits import read_manifest
+from train.network.features import Frozen
 
 FROZEN = Frozen("random", "mobilenetv3_small_050", 48)
 

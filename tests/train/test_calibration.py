@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from catdog.model.model import softmax
-from train.calibration import fit_temperature, fit_unsure
+from train.model_folder.calibration import fit_temperature, fit_unsure
 
 
 def test_the_temperature_of_distorted_logits_is_found() -> None:

@@ -4,7 +4,7 @@ from huggingface_hub import ModelCard
 
 from catdog.model.metadata import load_metadata
 from catdog.settings import EMBEDDED_MODEL
-from train.card import render_card
+from train.model_folder.card import render_card
 
 
 def test_the_card_gives_the_numbers_of_the_metadata(trained: Path) -> None:

@@ -10,9 +10,9 @@ from catdog.images.decode import decode_image, to_jpeg
 from catdog.images.phash import phash
 from feedback.row import FeedbackRow
 from tests.feedback.rows import noise, some_row
-from train.accepted import AcceptedRow
-from train.corrections import Corrections, Earlier, HoldOut, select_corrections
-from train.splits import Manifest
+from train.data.splits import Manifest
+from train.loop.accepted import AcceptedRow
+from train.loop.corrections import Corrections, Earlier, HoldOut, select_corrections
 
 LABELS = ("cat", "dog")
 NOTHING_HELD_OUT = HoldOut(share=0.0, least=0)

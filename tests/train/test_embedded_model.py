@@ -17,10 +17,10 @@ from catdog.model.model import Model, softmax
 from catdog.model.preprocessing import preprocess
 from catdog.settings import EMBEDDED_MODEL
 from tests.conftest import missing_tool
-from train.card import render_card
-from train.evaluate import evaluate
-from train.network import timm
-from train.source import open_source
+from train.data.source import open_source
+from train.evaluation.evaluate import evaluate
+from train.model_folder.card import render_card
+from train.network.create import timm
 
 
 def scene(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
@@ -88,7 +88,7 @@ def test_the_examples_of_the_card_run(tmp_path: Path) -> None:
     assert len(blocks) == 3
     answers = []
     for block in (blocks[0], blocks[2]):
-        code = f"import train.torchvision_operators\n{block}" if "timm" in block else block
+        code = f"import train.network.torchvision_operators\n{block}" if "timm" in block else block
         result = subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path / "model", env={"PYTHONPATH": str(EMBEDDED_MODEL.parent)},
             capture_output=True, text=True, check=False,

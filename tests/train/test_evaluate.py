@@ -14,8 +14,8 @@ from devhub.server import Running
 from tests.conftest import ROOT
 from tests.toy import toy_model
 from tests.train.pictures import LABELS, picture, write_folder
-from train.evaluate import evaluate
-from train.splits import read_manifest
+from train.data.splits import read_manifest
+from train.evaluation.evaluate import evaluate
 
 
 def coloured(folder: Path, count: int = 4) -> Path:

@@ -20,7 +20,7 @@ from catdog.model.preprocessing import preprocess
 from tests.conftest import ROOT
 from tests.train.pictures import LABELS, picture, write_folder
 from train.fit import FitOptions, fit
-from train.network import timm
+from train.network.create import timm
 
 
 def test_a_run_becomes_a_complete_model_folder(trained: Path) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from train.gate import Compared, GateReport, Latency, Rules, judge, lower_bound, mcnemar
+from train.loop.gate import Compared, GateReport, Latency, Rules, judge, lower_bound, mcnemar
 from train.metrics import Floats
 
 RULES = Rules()

@@ -9,9 +9,9 @@ from PIL import Image
 
 from catdog.model.model import Model
 from catdog.model.preprocessing import preprocess
-from train.export import Served
-from train.heatmap import OUTPUT, can_explain, hidden_features, hirescam
-from train.network import timm
+from train.network.create import timm
+from train.network.export import Served
+from train.network.heatmap import OUTPUT, can_explain, hidden_features, hirescam
 
 
 def test_the_closed_form_is_the_gradient_times_the_map() -> None:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from train.branch import Head
-from train.neither import assign_folds, cross_validate, fit_head, fit_threshold, judge_unseen
-from train.views import Views
+from train.ood.branch import Head
+from train.ood.head import assign_folds, cross_validate, fit_head, fit_threshold, judge_unseen
+from train.ood.views import Views
 
 WIDTH = 6
 

@@ -9,12 +9,12 @@ from huggingface_hub import HfApi
 from catdog.errors import SettingsError
 from devhub.server import Running
 from tests.conftest import ROOT
-from train.network import create_network
+from train.network.create import create_network
 
 CREATE = """
 import sys
 from catdog.errors import HubError
-from train.network import create_network
+from train.network.create import create_network
 try:
     print(create_network("ignored", labels=5, init=sys.argv[1]).num_classes)
 except HubError as error:

@@ -12,12 +12,12 @@ from catdog.errors import DataError, SettingsError
 from catdog.model.metadata import load_metadata
 from tests.toy import toy_model
 from tests.train.pictures import LABELS, write_folder
-from train.evaluate import evaluate
-from train.examples import Examples, read_examples
+from train.data.examples import Examples, read_examples
+from train.data.overlay import Reviewed, Verdict, clean_labels, read_overlay, write_overlay
+from train.data.source import open_source
+from train.data.splits import divide
+from train.evaluation.evaluate import evaluate
 from train.fit import PROBE, FitOptions, fit
-from train.overlay import Reviewed, Verdict, clean_labels, read_overlay, write_overlay
-from train.source import open_source
-from train.splits import divide
 
 
 def reviewed(examples: Examples, index: int, verdict: Verdict, label: str = "") -> Reviewed:

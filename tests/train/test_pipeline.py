@@ -10,7 +10,7 @@ import pytest
 from catdog.model.metadata import load_metadata
 from tests.conftest import ROOT
 from tests.train.pictures import LABELS, write_folder
-from train.publish import check_folder
+from train.loop.publish import check_folder
 
 PARAMETERS = """
 seed: 0

@@ -11,10 +11,10 @@ from PIL import Image
 from catdog.errors import DataError, SettingsError
 from tests.conftest import ROOT
 from tests.train.pictures import LABELS, picture, write_folder
-from train.examples import read_examples
-from train.prepare import prepare, shrink
-from train.source import ORIGIN_FILE, open_source
-from train.splits import divide, read_manifest
+from train.data.examples import read_examples
+from train.data.prepare import prepare, shrink
+from train.data.source import ORIGIN_FILE, open_source
+from train.data.splits import divide, read_manifest
 
 
 def test_a_copy_is_read_as_the_original_is(folder: Path, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_folder_that_cannot_be_made_is_a_wrong_setting(folder: Path, out: str)
 def test_a_full_disk_is_explained_and_leaves_no_copy(folder: Path, tmp_path: Path) -> None:
     code = f"""
 import resource, sys, runpy
-import train.prepare
+import train.data.prepare
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 sys.argv = ["train", "prepare", "--data", {str(folder)!r}, "--out", {str(tmp_path / "copy")!r}]
 runpy.run_module("train", run_name="__main__")

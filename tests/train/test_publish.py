@@ -16,9 +16,9 @@ from devhub.server import Running
 from devhub.tokens import Token
 from tests.train.folders import complete_folder
 from train.__main__ import main
-from train.gate import Check, GateReport
-from train.publish import next_tag, publish
-from train.repository import ModelRepository
+from train.loop.gate import Check, GateReport
+from train.loop.publish import next_tag, publish
+from train.loop.repository import ModelRepository
 
 REPO = "me/pets"
 

@@ -13,10 +13,10 @@ from catdog.model.metadata import load_metadata, verify_file
 from tests.conftest import ROOT
 from tests.toy import toy_model
 from tests.train.folders import complete_folder
-from train.curves import reliability, risk_coverage, roc
-from train.distortions import DISTORTIONS
-from train.evaluate import Answered, answer
-from train.report import CARD_PLOTS, put_into_card, write_report
+from train.evaluation.curves import reliability, risk_coverage, roc
+from train.evaluation.distortions import DISTORTIONS
+from train.evaluation.evaluate import Answered, answer
+from train.evaluation.report import CARD_PLOTS, put_into_card, write_report
 
 
 def colours(folder: Path) -> Path:

@@ -22,13 +22,13 @@ from tests.feedback.rows import some_row
 from tests.train.corrected import faded, faded_rows, write_feedback
 from tests.train.pictures import LABELS, picture, write_folder
 from train.__main__ import main
-from train.evaluate import evaluate
+from train.data.splits import read_manifest
+from train.evaluation.evaluate import evaluate
 from train.fit import FitOptions, fit
-from train.gate import read_report
-from train.publish import check_folder
-from train.repository import ModelRepository
-from train.rule import RuleOptions
-from train.splits import read_manifest
+from train.loop.gate import read_report
+from train.loop.publish import check_folder
+from train.loop.repository import ModelRepository
+from train.ood.rejection import RuleOptions
 
 REPO = "me/tints"
 NEW = range(500, 520)

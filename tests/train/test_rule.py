@@ -18,14 +18,14 @@ from catdog.errors import DataError, ModelError, SettingsError
 from catdog.model.metadata import NEITHER, ONNX_FILE, SPLITS_FILE, hash_file, load_metadata
 from catdog.model.model import Model
 from tests.train.pictures import picture
-from train.add_rule import add_rule
-from train.branch import branch_of, fit_adapter, head_of, joined
-from train.examples import read_examples
-from train.network import preprocessing, timm
-from train.quantize import QUANTIZED_FILE
-from train.rule import RuleOptions, kinds_of, make_rule, next_rule
-from train.source import open_outliers, open_source
-from train.splits import Divided, read_manifest, restore
+from train.data.examples import read_examples
+from train.data.source import open_outliers, open_source
+from train.data.splits import Divided, read_manifest, restore
+from train.model_folder.add_rule import add_rule
+from train.model_folder.quantize import QUANTIZED_FILE
+from train.network.create import preprocessing, timm
+from train.ood.branch import branch_of, fit_adapter, head_of, joined
+from train.ood.rejection import RuleOptions, kinds_of, make_rule, next_rule
 
 
 def stripes(seed: int, *, size: tuple[int, int] = (60, 44)) -> Image.Image:

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageFilter
 
-from train.slices import find_slices, measure
+from train.evaluation.slices import find_slices, measure
 
 
 def noise(seed: int, size: tuple[int, int] = (200, 200)) -> Image.Image:

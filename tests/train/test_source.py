@@ -9,8 +9,8 @@ import pytest
 from catdog.errors import CatdogError, DataError, HubError, SettingsError
 from tests.toy import encoded
 from tests.train.pictures import LABELS, picture
-from train.examples import read_examples
-from train.source import Source, open_source
+from train.data.examples import read_examples
+from train.data.source import Source, open_source
 
 
 def labels_of(source: Source) -> list[int | None]:

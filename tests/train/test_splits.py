@@ -5,9 +5,9 @@ import pytest
 
 from catdog.errors import DataError, ModelError
 from catdog.images.phash import pack
-from train.examples import read_examples
-from train.source import open_source
-from train.splits import assign_splits, divide, read_manifest, seen_splits, write_manifest
+from train.data.examples import read_examples
+from train.data.source import open_source
+from train.data.splits import assign_splits, divide, read_manifest, seen_splits, write_manifest
 
 
 def hashes(count: int, seed: int = 0) -> np.ndarray:

@@ -11,7 +11,7 @@ def run(code: str) -> str:
 
 
 def test_torchvision_and_timm_import_after_it() -> None:
-    code = "import train.torchvision_operators, torchvision, timm; print(torchvision.__version__)"
+    code = "import train.network.torchvision_operators, torchvision, timm; print(torchvision.__version__)"
     assert run(code)
 
 
@@ -20,7 +20,7 @@ def test_where_the_operators_are_there_nothing_is_declared() -> None:
 import torch
 library = torch.library.Library("torchvision", "DEF")
 library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-from train import torchvision_operators
+from train.network.create import torchvision_operators
 print(torchvision_operators._declared)
 """
     assert run(code) == "[]"
@@ -28,7 +28,7 @@ print(torchvision_operators._declared)
 
 def test_doing_it_twice_is_harmless() -> None:
     code = """
-from train.torchvision_operators import declare_missing_operators
+from train.network.torchvision_operators import declare_missing_operators
 declare_missing_operators()
 import torch
 print(hasattr(torch.ops.torchvision, "nms"))

@@ -12,8 +12,8 @@ from catdog.errors import SettingsError, StoppedError
 from catdog.model.metadata import load_metadata
 from tests.train.folders import complete_folder
 from train.fit import FitOptions, fit
-from train.mlflow_tracking import CHAMPION, EXPERIMENT, MODEL, MlflowTracker
-from train.tracking import RunInputs, flatten, git_revision
+from train.tracking.mlflow import CHAMPION, EXPERIMENT, MODEL, MlflowTracker
+from train.tracking.tracking import RunInputs, flatten, git_revision
 
 
 @pytest.fixture(scope="module")

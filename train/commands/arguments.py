@@ -11,10 +11,10 @@ from catdog.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from train.features import Frozen
-    from train.mlflow_tracking import MlflowTracker
-    from train.overlay import Overlay
-    from train.repository import ModelRepository
+    from train.data.overlay import Overlay
+    from train.loop.repository import ModelRepository
+    from train.network.features import Frozen
+    from train.tracking.mlflow import MlflowTracker
 
 
 def positive(text: str) -> int:
@@ -65,21 +65,21 @@ def add_frozen(parser: argparse.ArgumentParser) -> None:
 
 def read_overlay(arguments: argparse.Namespace) -> "Overlay | None":
     """The corrected labels that were named, if any."""
-    from train import overlay  # noqa: PLC0415
+    from train.data import overlay  # noqa: PLC0415
 
     return overlay.read_overlay(arguments.overlay) if arguments.overlay else None
 
 
 def frozen(arguments: argparse.Namespace) -> "Frozen":
     """The untouched network that `add_frozen` asked for."""
-    from train.features import Frozen  # noqa: PLC0415
+    from train.network.features import Frozen  # noqa: PLC0415
 
     return Frozen(arguments.init, arguments.arch, arguments.img_size, arguments.crop_pct)
 
 
 def open_repository(arguments: argparse.Namespace) -> "ModelRepository":
     """The model repository that was named."""
-    from train.repository import ModelRepository  # noqa: PLC0415
+    from train.loop.repository import ModelRepository  # noqa: PLC0415
 
     return ModelRepository.open(arguments.repo, load_settings())
 
@@ -91,7 +91,7 @@ def crown(folder: Path, **tags: str) -> None:
 
 def tell_mlflow(tell: "Callable[[MlflowTracker], None]") -> None:
     """Note something that is done; it stays done if MLflow cannot be told."""
-    from train.mlflow_tracking import MlflowTracker  # noqa: PLC0415
+    from train.tracking.mlflow import MlflowTracker  # noqa: PLC0415
 
     try:
         tell(MlflowTracker(load_settings().mlflow_tracking_uri))

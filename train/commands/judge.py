@@ -15,7 +15,7 @@ from train.commands.arguments import (
 )
 
 if TYPE_CHECKING:
-    from train.evaluate import Answered
+    from train.evaluation.evaluate import Answered
 
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +74,7 @@ def add_card(parser: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from train.evaluate import answer  # noqa: PLC0415 - datasets is slow to import, and may be missing
+    from train.evaluation.evaluate import answer  # noqa: PLC0415 - datasets is slow to import, and may be missing
 
     if arguments.update_card and not arguments.report:
         raise SettingsError("--update-card needs --report DIR, where the plots are made.")
@@ -98,7 +98,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _write_report(answered: "Answered", arguments: argparse.Namespace) -> None:
-    from train.report import put_into_card, write_report  # noqa: PLC0415
+    from train.evaluation.report import put_into_card, write_report  # noqa: PLC0415
 
     report = write_report(answered, arguments.report)
     if not arguments.no_tracking:
@@ -109,7 +109,7 @@ def _write_report(answered: "Answered", arguments: argparse.Namespace) -> None:
 
 
 def _audit(arguments: argparse.Namespace) -> int:
-    from train.audit import audit  # noqa: PLC0415
+    from train.data.audit import audit  # noqa: PLC0415
 
     overlay = read_overlay(arguments)
     found = audit(arguments.data, frozen(arguments), arguments.out, revision=arguments.revision, overlay=overlay)
@@ -119,7 +119,7 @@ def _audit(arguments: argparse.Namespace) -> int:
 
 def _baseline(arguments: argparse.Namespace) -> int:
     from train.baseline import BaselineOptions, baseline, put_into_card  # noqa: PLC0415
-    from train.comparison import as_markdown  # noqa: PLC0415
+    from train.evaluation.comparison import as_markdown  # noqa: PLC0415
 
     if arguments.update_card and not arguments.model:
         raise SettingsError("--update-card needs --model DIR: it is that one's card.")
@@ -143,7 +143,7 @@ def _baseline(arguments: argparse.Namespace) -> int:
 
 
 def _card(arguments: argparse.Namespace) -> int:
-    from train.release import release  # noqa: PLC0415
+    from train.model_folder.release import release  # noqa: PLC0415
 
     release(arguments.model, arguments.report, arguments.out)
     print(arguments.out)

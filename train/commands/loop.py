@@ -17,8 +17,8 @@ from train.commands.arguments import (
 
 if TYPE_CHECKING:
     from catdog.model.metadata import Metadata
-    from train.finetune import Schedule
-    from train.retrain import Retrained
+    from train.loop.retrain import Retrained
+    from train.network.finetune import Schedule
 
 
 def add_retrain(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +86,7 @@ def add_rollback(parser: argparse.ArgumentParser) -> None:
 
 
 def _retrain(arguments: argparse.Namespace) -> int:
-    from train.retrain import RetrainOptions, retrain  # noqa: PLC0415
+    from train.loop.retrain import RetrainOptions, retrain  # noqa: PLC0415
 
     options = RetrainOptions(
         data=arguments.data,
@@ -111,7 +111,7 @@ def _report(done: "Retrained") -> None:
 
 
 def _watch(arguments: argparse.Namespace) -> int:
-    from train.watch import WatchOptions, watch, watch_once  # noqa: PLC0415
+    from train.loop.watch import WatchOptions, watch, watch_once  # noqa: PLC0415
 
     options = WatchOptions(
         repo=arguments.repo,
@@ -133,14 +133,14 @@ def _watch(arguments: argparse.Namespace) -> int:
 
 
 def _retrain_schedule(arguments: argparse.Namespace) -> "Schedule":
-    from train.challenger import RETRAIN_SCHEDULE  # noqa: PLC0415
+    from train.loop.challenger import RETRAIN_SCHEDULE  # noqa: PLC0415
 
     given = {name: getattr(arguments, name) for name in ("epochs", "batch_size", "rate", "seed")}
     return replace(RETRAIN_SCHEDULE, **{name: value for name, value in given.items() if value is not None})
 
 
 def _publish(arguments: argparse.Namespace) -> int:
-    from train.publish import publish  # noqa: PLC0415
+    from train.loop.publish import publish  # noqa: PLC0415
 
     published = publish(arguments.folder, open_repository(arguments), private=arguments.private)
     crown(arguments.folder, published=f"{arguments.repo}@{published.tag}")
@@ -150,7 +150,7 @@ def _publish(arguments: argparse.Namespace) -> int:
 
 
 def _promote(arguments: argparse.Namespace) -> int:
-    from train.promote import promote  # noqa: PLC0415
+    from train.loop.promote import promote  # noqa: PLC0415
 
     new, old = promote(arguments.folder, arguments.to)
     crown(arguments.folder)
@@ -168,7 +168,7 @@ def _scores(metadata: "Metadata") -> str:
 
 
 def _rollback(arguments: argparse.Namespace) -> int:
-    from train.rollback import rollback  # noqa: PLC0415
+    from train.loop.rollback import rollback  # noqa: PLC0415
 
     done = rollback(open_repository(arguments), to=arguments.to, reason=arguments.reason, now=datetime.now(UTC))
     if done.revoked is None:

@@ -15,7 +15,7 @@ from train.commands.arguments import (
 )
 
 if TYPE_CHECKING:
-    from train.rule import RuleOptions
+    from train.ood.rejection import RuleOptions
 
 
 def add_prepare(parser: argparse.ArgumentParser) -> None:
@@ -113,7 +113,7 @@ def add_drift(parser: argparse.ArgumentParser) -> None:
 
 
 def _prepare(arguments: argparse.Namespace) -> int:
-    from train.prepare import prepare  # noqa: PLC0415
+    from train.data.prepare import prepare  # noqa: PLC0415
 
     done = prepare(
         arguments.data,
@@ -128,9 +128,9 @@ def _prepare(arguments: argparse.Namespace) -> int:
 
 
 def _fit(arguments: argparse.Namespace) -> int:
-    from train.finetune import Schedule  # noqa: PLC0415
     from train.fit import FitOptions, fit  # noqa: PLC0415 - torch is slow to import, and may be missing
-    from train.mlflow_tracking import MlflowTracker  # noqa: PLC0415
+    from train.network.finetune import Schedule  # noqa: PLC0415
+    from train.tracking.mlflow import MlflowTracker  # noqa: PLC0415
 
     tracker = None if arguments.no_tracking else MlflowTracker(load_settings().mlflow_tracking_uri)
     folder = fit(
@@ -165,7 +165,7 @@ def _fit(arguments: argparse.Namespace) -> int:
 
 
 def _rule_options(arguments: argparse.Namespace) -> "RuleOptions":
-    from train.rule import RuleOptions  # noqa: PLC0415
+    from train.ood.rejection import RuleOptions  # noqa: PLC0415
 
     options = RuleOptions(outliers=arguments.outliers, init=arguments.init, seed=arguments.seed)
     near = getattr(arguments, "near", None)
@@ -180,7 +180,7 @@ def _soup(arguments: argparse.Namespace) -> int:
 
 
 def _neither(arguments: argparse.Namespace) -> int:
-    from train.add_rule import add_rule  # noqa: PLC0415 - torch is slow to import, and may be missing
+    from train.model_folder.add_rule import add_rule  # noqa: PLC0415 - torch is slow to import, and may be missing
 
     options = _rule_options(arguments)
     metrics = add_rule(arguments.model, arguments.data, options, revision=arguments.revision, out=arguments.out)
@@ -189,7 +189,7 @@ def _neither(arguments: argparse.Namespace) -> int:
 
 
 def _drift(arguments: argparse.Namespace) -> int:
-    from train.add_reference import add_reference  # noqa: PLC0415 - torch is slow to import, and may be missing
+    from train.model_folder.add_reference import add_reference  # noqa: PLC0415 - torch is slow to import, and may be missing
 
     reference = add_reference(arguments.model, arguments.data, revision=arguments.revision, everything=arguments.other)
     print(f"{arguments.model}: {', '.join(reference.properties)} of {reference.n} pictures")

@@ -1,0 +1,1 @@
+"""Training data: sources, examples, splits, corrected labels."""

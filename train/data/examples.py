@@ -1,0 +1,161 @@
+"""Decoded examples: what training needs of every picture, in memory once."""
+
+import hashlib
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from tqdm import tqdm
+
+from catdog.errors import DataError, ImageError
+from catdog.images.decode import decode_image
+from catdog.images.phash import Hashes, pack, phash
+from train.data.source import Row, Source
+
+_T = TypeVar("_T")
+_THREADS = min(4, os.cpu_count() or 1)
+_SHOWN_REASONS = 10
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """The readable pictures of a source, n in all."""
+
+    source: Source
+    rows: npt.NDArray[np.int64]
+    """Shape (n,): the row of each in the source."""
+    labels: npt.NDArray[np.int64]
+    """Shape (n,): indices into the source's labels."""
+    hashes: Hashes
+    """Shape (n, 4): perceptual hashes."""
+    digests: tuple[str, ...]
+    """SHA-256 of each picture's bytes."""
+    squares: npt.NDArray[np.uint8]
+    """Shape (n, 3, side, side): each picture squeezed to a square; side 0 if no pixels were asked for."""
+    aspects: npt.NDArray[np.float32]
+    """Shape (n,): width divided by height before that."""
+    skipped: Counter[str]
+    """How many rows were left out, by reason."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def digest(self) -> str:
+        """One SHA-256 for all pictures with their labels, whatever their order."""
+        names = self.source.labels
+        lines = sorted(f"{digest} {names[label]}\n" for digest, label in zip(self.digests, self.labels, strict=True))
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Example:
+    row: Row
+    phash: str
+    digest: str
+    square: npt.NDArray[np.uint8]
+    aspect: float
+
+
+def read_examples(source: Source, *, side: int = 0) -> Examples:
+    """Decode every picture of a source, with the decoder that serves; unreadable ones are skipped and counted.
+
+    Args:
+        source: An open data set.
+        side: The side of the squares kept in memory; 0 keeps none.
+
+    Raises:
+        DataError: no picture is readable, or a label is left with none.
+    """
+    squares = np.zeros((len(source) if side else 0, 3, side, side), dtype=np.uint8)
+    found: list[_Example] = []
+    skipped: Counter[str] = Counter()
+    for result in map_rows(source, lambda row, image: _example(row, image, side)):
+        if isinstance(result, str):
+            skipped[result] += 1
+            continue
+        if side:
+            squares[len(found)] = result.square
+        found.append(_without_pixels(result))
+    _report(skipped, len(source))
+    return Examples(
+        source=source,
+        rows=np.array([example.row.index for example in found], dtype=np.int64),
+        labels=np.array([example.row.label for example in found], dtype=np.int64),
+        hashes=pack([example.phash for example in found]),
+        digests=tuple(example.digest for example in found),
+        squares=squares[: len(found)],
+        aspects=np.array([example.aspect for example in found], dtype=np.float32),
+        skipped=skipped,
+    )
+
+
+def require_every_label(examples: Examples) -> None:
+    """Refuse to train where a label has no picture.
+
+    Raises:
+        DataError: it names the labels.
+    """
+    if not len(examples):
+        raise DataError(f"{examples.source.name} has no readable picture with a label. Nothing can be trained.")
+    counts = np.bincount(examples.labels, minlength=len(examples.source.labels))
+    empty = [label for label, count in zip(examples.source.labels, counts, strict=True) if not count]
+    if empty:
+        raise DataError(f"No readable picture has the label {', '.join(empty)}. Add some, or remove the label.")
+
+
+def map_rows(
+    source: Source, function: Callable[[Row, Image.Image], _T], indices: Sequence[int] | None = None
+) -> Iterator[_T | str]:
+    """Decode rows on a few threads and yield `function(row, image)` in order, or why a row was left out."""
+
+    def work(row: Row) -> _T | str:
+        if row.label is None:
+            return "no label"
+        if row.data is None:
+            return "no picture"
+        try:
+            return function(row, decode_image(row.data))
+        except ImageError as error:
+            return str(error)
+
+    total = len(source) if indices is None else len(indices)
+    with (
+        ThreadPoolExecutor(_THREADS) as pool,
+        tqdm(total=total, desc="decoding", unit="img", leave=False, disable=None) as bar,
+    ):
+        for rows in source.batches(indices):
+            # Waited for before the caller goes on: a network's threads spin, and would starve the decoding ones.
+            results = list(pool.map(work, rows))
+            bar.update(len(rows))
+            yield from results
+
+
+def _example(row: Row, image: Image.Image, side: int) -> _Example:
+    square = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0)) if side else None
+    return _Example(
+        row=Row(row.index, None, row.label),
+        phash=phash(image),
+        digest=hashlib.sha256(row.data or b"").hexdigest(),
+        square=np.zeros((3, 0, 0), dtype=np.uint8) if square is None else square.transpose(2, 0, 1),
+        aspect=image.width / image.height,
+    )
+
+
+def _without_pixels(example: _Example) -> _Example:
+    return _Example(example.row, example.phash, example.digest, np.zeros((3, 0, 0), dtype=np.uint8), example.aspect)
+
+
+def _report(skipped: Counter[str], total: int) -> None:
+    if skipped:
+        _log.warning("%d of %d rows are skipped:", skipped.total(), total)
+    for reason, count in skipped.most_common(_SHOWN_REASONS):
+        _log.warning("  %6d  %s", count, reason)

@@ -1,0 +1,1 @@
+"""From accepted corrections to a published revision."""

@@ -1,0 +1,1 @@
+"""Write, amend and describe a model folder."""

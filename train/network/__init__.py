@@ -1,0 +1,1 @@
+"""Networks: creation, training, inference and export."""

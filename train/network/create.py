@@ -1,0 +1,123 @@
+"""The timm network: made, filled with starting weights, and read from a model folder."""
+
+import train.network.torchvision_operators  # noqa: F401 - must come before timm and torchvision
+
+# isort: split
+import os
+from pathlib import Path
+
+import timm
+import timm.data
+import torch
+from huggingface_hub.errors import HFValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from catdog.errors import HubError, ModelError, SettingsError
+from catdog.model.metadata import Preprocessing
+
+RANDOM = "random"
+"""The `--init` that starts from nothing."""
+
+
+def create_network(architecture: str, *, labels: int, init: str) -> nn.Module:
+    """Make a timm network with a fresh head for `labels` outputs.
+
+    Args:
+        architecture: timm's name; ignored where `init` is a Hub name, which says it itself.
+        labels: Number of outputs.
+        init: A safetensors file with timm's parameter names (a head that does not fit is left out), `timm/NAME` or
+            another Hub repository in timm's format, or `random`.
+
+    Raises:
+        SettingsError: timm has no such architecture, or the file is missing.
+        ModelError: the file's weights do not fit the architecture.
+        HubError: the Hub does not have, or give, the weights.
+    """
+    if init == RANDOM:
+        return _create(architecture, labels)
+    if init.endswith(".safetensors") or os.path.isfile(init):  # noqa: PTH113 - fails for no name
+        network = _create(architecture, labels)
+        _load_weights(network, Path(init))
+        return network
+    return _fetch(init, labels)
+
+
+def preprocessing(network: nn.Module, *, input_size: int, crop_pct: float) -> Preprocessing:
+    """What the network's own configuration says, at another size: aspect kept, the centre cut out."""
+    config = timm.data.resolve_model_data_config(network)  # type: ignore[attr-defined, no-untyped-call]
+    return Preprocessing(
+        input_size=input_size,
+        mean=config["mean"],
+        std=config["std"],
+        interpolation=config["interpolation"],
+        crop_pct=crop_pct,
+        crop_mode="center",
+    )
+
+
+def classifier(network: nn.Module) -> nn.Linear:
+    """The last layer.
+
+    Raises:
+        SettingsError: the architecture does not end in one linear layer.
+    """
+    head = network.get_classifier()  # type: ignore[operator] # every timm network has it
+    if not isinstance(head, nn.Linear):
+        raise SettingsError("--arch: the network must end in one linear layer. Use one of timm's MobileNetV3.")
+    return head
+
+
+def fold_temperature(network: nn.Module, temperature: float) -> None:
+    """Divide the last layer by the temperature, so that every consumer shows calibrated probabilities."""
+    head = classifier(network)
+    with torch.no_grad():
+        head.weight.div_(temperature)
+        head.bias.div_(temperature)
+
+
+def _fetch(name: str, labels: int) -> nn.Module:
+    """A network from the Hub; a bare name is one of timm's own."""
+    unknown = SettingsError(f"--init {name} is no file, no model of timm's, and no Hub repository such as timm/NAME.")
+    if "/" not in name and not timm.is_model(name):
+        raise unknown
+    try:
+        network: nn.Module = timm.create_model(
+            f"hf_hub:{name}" if "/" in name else name, pretrained=True, num_classes=labels
+        )
+    except HFValidationError:
+        raise unknown from None
+    except (RuntimeError, OSError) as error:
+        reason = str(error).strip().split("\n")[0].rstrip(".")
+        raise HubError(
+            f"The weights {name} could not be fetched: {reason}. Check the name, the network and HF_TOKEN, or name a "
+            "safetensors file."
+        ) from None
+    return network
+
+
+def _create(architecture: str, labels: int) -> nn.Module:
+    try:
+        network: nn.Module = timm.create_model(architecture, num_classes=labels)
+    except RuntimeError as error:
+        raise SettingsError(f"--arch {architecture}: {error}. Name one of timm's MobileNetV3.") from None
+    return network
+
+
+def _load_weights(network: nn.Module, path: Path) -> None:
+    if not path.is_file():
+        raise SettingsError(f"--init {path}: there is no such file. Name a safetensors file, or timm/NAME on the Hub.")
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"--init {path} is no readable safetensors file: {error}. Fetch it again.") from None
+    own = network.state_dict()
+    head = {name for name in own if own[name] is classifier(network).weight or name.startswith("classifier.")}
+    fitting = {name: tensor for name, tensor in weights.items() if name not in head or tensor.shape == own[name].shape}
+    try:
+        missing, unexpected = network.load_state_dict(fitting, strict=False)
+    except RuntimeError as error:
+        raise ModelError(f"--init {path} does not fit the architecture: {error}. Set --arch to its own.") from None
+    if unexpected or set(missing) - head:
+        raise ModelError(f"--init {path} does not fit the architecture: other layers. Set --arch to its own.")

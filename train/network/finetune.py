@@ -1,0 +1,301 @@
+"""Fine-tuning of the whole network, on one device or several."""
+
+import train.network.torchvision_operators  # noqa: F401 - must come before timm and torchvision
+
+# isort: split
+import copy
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from accelerate import Accelerator, DataLoaderConfiguration
+from timm.utils.model_ema import ModelEmaV3
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from catdog.errors import DataError, SettingsError
+from catdog.model.metadata import Preprocessing
+from catdog.model.model import softmax
+from train import metrics
+from train.metrics import Labels
+from train.network.augment import Augmentation, augment, mix
+from train.network.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from train.network.create import classifier
+from train.network.inference import standardize
+
+_log = logging.getLogger(__name__)
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast."""
+
+    epochs: int = 5
+    batch_size: int = 64
+    """Per device."""
+    accumulate: int = 1
+    """Batches per step of the optimiser."""
+    train_size: int = 192
+    """Side of the training crops. Smaller than the served size: crops enlarge, so objects then look equally large
+    (Touvron et al. 2019, arXiv:1906.06423)."""
+    rate: float = 2e-4
+    """Peak learning rate of the head. Starting from ImageNet, larger ones forget more than a few epochs win back."""
+    body_factor: float = 0.75
+    """The body's rate relative to the head's."""
+    weight_decay: float = 0.02
+    warmup: float = 0.05
+    """Share of all steps."""
+    average_decay: float = 0.995
+    """Of the moving average of the weights, per step."""
+    smoothing: float = 0.0
+    """Of the labels."""
+    seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """Which pictures in memory to train on; see `Examples`."""
+
+    squares: npt.NDArray[np.uint8]
+    aspects: npt.NDArray[np.float32]
+    labels: Labels
+    members: Labels
+    """Their indices."""
+
+    def batch(self, indices: list[int]) -> Batch:
+        """Squares (n, 3, side, side), aspects (n,) and labels (n,)."""
+        return (
+            torch.from_numpy(self.squares[indices]),
+            torch.from_numpy(self.aspects[indices]),
+            torch.from_numpy(self.labels[indices]),
+        )
+
+
+def create_accelerator(*, precision: str = "no", accumulate: int = 1) -> Accelerator:
+    """The devices of this run: one, or what `accelerate launch` set up.
+
+    Raises:
+        SettingsError: the devices cannot compute with this precision.
+    """
+    try:
+        return Accelerator(
+            cpu=not torch.accelerator.is_available(),  # else several processes without a GPU would each train alone
+            mixed_precision=precision,
+            gradient_accumulation_steps=accumulate,
+            dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),
+        )
+    except ValueError as error:
+        raise SettingsError(f"--precision {precision} does not work here: {error}. Choose another.") from None
+
+
+def require_one_batch(pictures: int, schedule: Schedule, accelerator: Accelerator) -> None:
+    """Make sure that there is something to train with: a batch for each process; what is left over is not used.
+
+    Raises:
+        DataError: there are fewer pictures.
+    """
+    batch = schedule.batch_size * accelerator.num_processes
+    if pictures < batch:
+        raise DataError(
+            f"There are {pictures} training pictures, fewer than one batch of {batch}. Set a smaller --batch-size."
+        )
+
+
+def finetune(  # noqa: PLR0913 - each is one thing
+    network: nn.Module,
+    training: TrainingSet,
+    validate: Callable[[nn.Module], tuple[npt.NDArray[np.float32], Labels]],
+    spec: Preprocessing,
+    schedule: Schedule,
+    *,
+    accelerator: Accelerator,
+    folder: Path,
+    options: str,
+    on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+) -> list[dict[str, float]]:
+    """Train the whole network; it ends with the averaged weights of the epoch with the lowest validation log loss.
+
+    Args:
+        network: Its last layer should fit its features already.
+        training: What to learn from.
+        validate: Gives a network's validation logits (n, labels) and the true labels (n,).
+        spec: Gives mean and standard deviation of the input.
+        schedule: How long and how fast.
+        accelerator: From `create_accelerator`.
+        folder: For checkpoints; a run found there goes on.
+        options: What the run was asked to do; see `Checkpoint`.
+        on_epoch: Called with each new entry of the history, by the main process.
+
+    Returns:
+        One entry an epoch: epoch, train_loss, accuracy, auc, log_loss, seconds.
+
+    Raises:
+        DataError: the loss became infinite, or there are fewer pictures than one batch.
+        SettingsError: the checkpoint is another run's.
+    """
+    require_one_batch(len(training.members), schedule, accelerator)
+    run = _Run(network, training, spec, schedule, accelerator)
+    best, history = copy.deepcopy(network.state_dict()), list[dict[str, float]]()
+    if (checkpoint := load_checkpoint(folder, options)) is not None:
+        best, history = checkpoint.best, checkpoint.history
+        run.restore(checkpoint)
+        _log.info("going on after epoch %d", checkpoint.epoch)
+    with tqdm(
+        total=schedule.epochs * len(run.loader), initial=len(history) * len(run.loader), desc="fine-tuning",
+        unit="batch", disable=not accelerator.is_main_process,
+    ) as bar:  # fmt: skip
+        for epoch in range(len(history), schedule.epochs):
+            started = time.monotonic()
+            loss = run.train_epoch(epoch, bar)
+            entry = {"epoch": float(epoch + 1), "train_loss": loss, **_validation(validate, run.average.module)}
+            if not history or entry["log_loss"] < min(each["log_loss"] for each in history):
+                best = copy.deepcopy(run.average.module.state_dict())
+            history.append({**entry, "seconds": round(time.monotonic() - started, 1)})
+            if accelerator.is_main_process:
+                bar.write(_line(history[-1]), file=sys.stderr)
+                save_checkpoint(folder, run.checkpoint(options, best, history))
+                if on_epoch is not None:
+                    on_epoch(history[-1])
+    network.load_state_dict(best)
+    return history
+
+
+class _Run:
+    """The moving parts of one fine-tuning."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        training: TrainingSet,
+        spec: Preprocessing,
+        schedule: Schedule,
+        accelerator: Accelerator,
+    ) -> None:
+        self.schedule = schedule
+        self.accelerator = accelerator
+        self.spec = spec
+        self.steps = 0
+        self.classes = classifier(network).out_features
+        self.average = ModelEmaV3(network, decay=schedule.average_decay, use_warmup=True, device=accelerator.device)
+        loader = DataLoader(
+            training.members.tolist(),
+            batch_size=schedule.batch_size, shuffle=True, drop_last=True, collate_fn=training.batch,
+        )  # fmt: skip
+        self.network, self.optimizer, self.loader = accelerator.prepare(
+            network, torch.optim.AdamW(_parameter_groups(network, schedule)), loader
+        )
+
+    def train_epoch(self, epoch: int, bar: "tqdm[None]") -> float:
+        """One pass over the training pictures; returns the mean loss."""
+        # Seeded by epoch, so that a resumed run draws what an uninterrupted one would have drawn.
+        torch.manual_seed(1_000_003 * self.schedule.seed + 1009 * epoch + self.accelerator.process_index)
+        self.loader.set_epoch(epoch)
+        self.network.train()
+        total = 0.0
+        for index, batch in enumerate(self.loader):
+            self._set_rate((epoch + index / len(self.loader)) / self.schedule.epochs)
+            loss, accuracy = self._step(batch)
+            total += loss
+            bar.set_postfix_str(f"epoch {epoch + 1}, loss {total / (index + 1):.4f}, accuracy {accuracy:.3f}")
+            bar.update()
+        return total / len(self.loader)
+
+    def _step(self, batch: Batch) -> tuple[float, float]:
+        """One batch; returns its loss, and the accuracy before mixing blurs what is right."""
+        squares, aspects, labels = batch
+        how = self.schedule.augmentation
+        pixels = augment(squares, aspects, side=self.schedule.train_size, how=how)
+        pixels, shares = mix(standardize(pixels, self.spec), labels, classes=self.classes, how=how)
+        with self.accelerator.accumulate(self.network):
+            with self.accelerator.autocast():
+                logits = self.network(pixels)
+                loss = functional.cross_entropy(logits, shares, label_smoothing=self.schedule.smoothing)
+            self.accelerator.backward(loss)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+        if self.accelerator.sync_gradients:
+            self.steps += 1
+            self.average.update(self.accelerator.unwrap_model(self.network), step=self.steps)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise DataError("The loss became infinite. Set a smaller --rate.")
+        return value, float((logits.argmax(dim=1) == shares.argmax(dim=1)).float().mean())
+
+    def _set_rate(self, progress: float) -> None:
+        """Linear warm-up, then a cosine to zero; `progress` is the share of the run that is done."""
+        warmup = self.schedule.warmup
+        factor = progress / warmup if progress < warmup else _cosine((progress - warmup) / (1 - warmup))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak_rate"] * factor
+
+    def checkpoint(self, options: str, best: dict[str, torch.Tensor], history: list[dict[str, float]]) -> Checkpoint:
+        """Everything that `restore` needs."""
+        return Checkpoint(
+            epoch=len(history),
+            steps=self.steps,
+            options=options,
+            network=self.accelerator.unwrap_model(self.network).state_dict(),
+            average=self.average.module.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            best=best,
+            history=history,
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on where a checkpoint was made."""
+        self.steps = checkpoint.steps
+        self.accelerator.unwrap_model(self.network).load_state_dict(checkpoint.network)
+        self.average.module.load_state_dict(checkpoint.average)
+        self.optimizer.load_state_dict(checkpoint.optimizer)
+
+
+def _parameter_groups(network: nn.Module, schedule: Schedule) -> list[dict[str, Any]]:
+    """Head and body, each with and without weight decay: biases and normalisation layers have none."""
+    head = {id(parameter) for parameter in classifier(network).parameters()}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in filter(lambda each: each.requires_grad, network.parameters()):
+        groups.setdefault((id(parameter) in head, parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "peak_rate": schedule.rate * (1.0 if in_head else schedule.body_factor),
+            "weight_decay": schedule.weight_decay if decayed else 0.0,
+        }
+        for (in_head, decayed), parameters in groups.items()
+    ]
+
+
+def _validation(
+    validate: Callable[[nn.Module], tuple[npt.NDArray[np.float32], Labels]], network: nn.Module
+) -> dict[str, float]:
+    network.eval()
+    logits, labels = validate(network)
+    probabilities = softmax(logits)
+    return {
+        "accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
+        "auc": metrics.auc(probabilities, labels) or math.nan,
+        "log_loss": metrics.log_loss(probabilities, labels),
+    }
+
+
+def _cosine(progress: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _line(entry: dict[str, float]) -> str:
+    return (
+        f"epoch {entry['epoch']:.0f}: train loss {entry['train_loss']:.4f}; validation accuracy "
+        f"{entry['accuracy']:.4f}, AUC {entry['auc']:.4f}, log loss {entry['log_loss']:.4f} ({entry['seconds']:.0f} s)"
+    )

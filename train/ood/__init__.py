@@ -1,0 +1,1 @@
+"""Out-of-distribution rejection: the rule behind the verdict "neither"."""
