@@ -23,7 +23,7 @@ def main(argv: Sequence[str]) -> int:
     loaded = load_model(settings)
     journal = Journal.open(settings.data_dir)
 
-    from web.build import create_app  # noqa: PLC0415 - Gradio takes seconds to import; what may fail comes first
+    from web.app import create_app  # noqa: PLC0415 - Gradio takes seconds to import; what may fail comes first
 
     behind_proxies = settings.trusted_proxies > 0 or bool(settings.space_id)
     serve(create_app(settings, loaded, journal), listener, behind_proxies=behind_proxies)

@@ -26,7 +26,7 @@ from playwright.sync_api import Page, sync_playwright
 from catdog.settings import EMBEDDED_MODEL
 from tests.web.conftest import running
 from tests.web.test_page import FLAGS, find_chromium
-from web.examples import draw_cat, draw_dog
+from web.page.examples import draw_cat, draw_dog
 
 SIDE = 1600
 WARM_UP = 4

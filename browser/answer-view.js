@@ -1,4 +1,4 @@
-// The card with the answer: web/answer_view.py in the browser.
+// The card with the answer: web/page/html.py in the browser.
 
 import { formatPercent, kindOf, sureness } from "./texts.js";
 

@@ -3,7 +3,7 @@
 const LONGER_SIDE = 512;
 const STRONGEST_ALPHA = 200; // of 255: the photo must stay visible
 const UNSEEN = "rgb(0 0 0 / 55%)";
-// As in web/heat.py: dark violet to bright yellow, readable with any colour vision and on light and dark photos.
+// As in web/service/heatmap.py: dark violet to bright yellow, readable with any colour vision and on light and dark photos.
 const RAMP = [[48, 10, 90], [150, 30, 110], [235, 100, 50], [255, 230, 90]];
 
 /**

@@ -1,4 +1,4 @@
-// The page's sentences. Those that the app has too are written by the build from web/texts.py.
+// The page's sentences. Those that the app has too are written by the build from web/i18n/texts.py.
 
 /**
  * @typedef {object} Texts

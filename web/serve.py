@@ -9,8 +9,8 @@ from fastapi import FastAPI
 
 from catdog.allocator import return_memory_at_once, trim
 from catdog.errors import SettingsError
-from web.connections import Connections
-from web.slow_clients import PunctualProtocol
+from web.middleware.connection_count import Connections
+from web.middleware.connections import PunctualProtocol
 
 log = logging.getLogger(__name__)
 

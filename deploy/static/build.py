@@ -17,8 +17,8 @@ from catdog.settings import PROJECT_ROOT
 from deploy.static.model import StaticModel
 from deploy.static.runtime import RUNTIME_FILES
 from deploy.static.texts import page_texts
-from web.icon import icon_png
-from web.texts import ENGLISH, LANGUAGES
+from web.i18n.texts import ENGLISH, LANGUAGES
+from web.page.icon import icon_png
 
 BROWSER = PROJECT_ROOT / "browser"
 LIST_FILE = "files.js"

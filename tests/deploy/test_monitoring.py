@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 from tests.deploy.test_files import checked
 from tests.toy import encoded, picture
 from tests.web.conftest import Server
-from web import drift_gauges
+from web.metrics.metrics import drift_gauges
 
 MONITORING = ROOT / "deploy" / "monitoring"
 GRAFANA = MONITORING / "grafana"

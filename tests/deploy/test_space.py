@@ -75,7 +75,7 @@ def test_the_shipped_files_are_what_the_app_needs_and_no_more(
         "app.py",
         "requirements.txt",
         "README.md",
-        "web/page.js",
+        "web/page/static/page.js",
         "catdog/settings.py",
         "model/onnx/model.onnx",
     } <= shipped

@@ -24,7 +24,7 @@ from deploy.static.space import publish_static
 from deploy.static.texts import page_texts
 from devhub.server import Running
 from tests.toy import toy_model
-from web.texts import ENGLISH, GERMAN, LANGUAGES
+from web.i18n.texts import ENGLISH, GERMAN, LANGUAGES
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import re
 
 import httpx
 
-from web.admin import COOKIE
+from web.admin.routes import COOKIE
 
 TOKEN = "a token that nobody guesses"
 

@@ -8,8 +8,8 @@ import pytest
 
 from catdog.model.model import Model
 from tests.toy import toy_model
-from web.about import about_html
-from web.texts import ENGLISH, GERMAN
+from web.i18n.texts import ENGLISH, GERMAN
+from web.page.about import about_html
 
 
 def about(folder: Path, scores: Mapping[str, Any], texts: Any = ENGLISH, *, neither_above: float | None = None) -> str:

@@ -17,9 +17,9 @@ from tests.toy import COLOURS, textured
 from tests.web.admin import TOKEN, csrf, log_in
 from tests.web.conftest import Server, running, wait_for
 from tests.web.test_page import FLAGS, TIMEOUT_MS, find_chromium
-from web.admin import COOKIE
-from web.admin_sessions import Sessions
-from web.admin_view import Query
+from web.admin.routes import COOKIE
+from web.admin.sessions import Sessions
+from web.admin.view import Query
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'"
 

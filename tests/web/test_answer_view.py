@@ -4,8 +4,8 @@ import pytest
 
 from catdog.model.metadata import NEITHER, UNSURE
 from catdog.model.model import Prediction
-from web.answer_view import answer_html, message_html
-from web.texts import ENGLISH, format_percent
+from web.i18n.texts import ENGLISH, format_percent
+from web.page.html import answer_html, message_html
 
 PETS = Prediction(
     labels=("cat", "dog"),

@@ -9,7 +9,7 @@ import pytest
 from starlette.datastructures import MutableHeaders
 from starlette.types import Receive, Scope, Send
 
-from web.asset_cache import AssetCache
+from web.gradio_guard.assets import AssetCache
 
 
 @pytest.fixture

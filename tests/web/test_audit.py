@@ -20,15 +20,15 @@ from feedback.review.order import Filter, build_queue
 from feedback.row import Source
 from tests.toy import encoded, picture, textured
 from tests.web.conftest import running
-from web.audit import AuditSample
-from web.build import create_service
-from web.metrics import Metrics
-from web.page_events import PageEvents, PageParts
-from web.page_state import Memory
-from web.rate_limit import FEEDBACK, RateLimiter
-from web.service import Answer, Service
-from web.texts import ENGLISH
-from web.uploads import Uploads
+from web.app import create_service
+from web.i18n.texts import ENGLISH
+from web.metrics.metrics import Metrics
+from web.middleware.rate_limit import FEEDBACK, RateLimiter
+from web.page.events import PageEvents, PageParts
+from web.page.state import Memory
+from web.page.uploads import Uploads
+from web.service.sample import AuditSample
+from web.service.service import Answer, Service
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 from tests.toy import encoded, picture
 from tests.web.admin import TOKEN, log_in
 from tests.web.conftest import running
-from web.dashboard import drift
-from web.history import STEPS, History
-from web.plots import lying, stacked
+from web.admin.dashboard import drift
+from web.admin.plots import lying, stacked
+from web.metrics.history import STEPS, History
 
 
 @pytest.fixture

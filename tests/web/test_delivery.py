@@ -22,7 +22,7 @@ from tests.feedback.rows import some_row
 from tests.toy import encoded, picture
 from tests.web.admin import TOKEN, csrf, log_in
 from tests.web.conftest import DEADLINE_S, Server, running, wait_for
-from web.build import create_app
+from web.app import create_app
 
 REPO = "me/feedback"
 
@@ -68,7 +68,7 @@ def test_what_waits_is_sent_before_the_end_waits_for_a_page_that_is_still_being_
     hub: Running, tmp_path: Path, toy_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     is_built = threading.Event()
-    monkeypatch.setattr("web.mount.mount_page", lambda *_, **__: is_built.wait())
+    monkeypatch.setattr("web.gradio_guard.mount.mount_page", lambda *_, **__: is_built.wait())
     api = HfApi(endpoint=hub.url, token=hub.token)
     journal = Journal.open(tmp_path)
     configured = Settings(data_dir=tmp_path, feedback_repo=REPO, hf_endpoint=hub.url, hf_token=hub.token)

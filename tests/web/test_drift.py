@@ -16,10 +16,10 @@ from catdog.settings import Settings
 from feedback.journal.journal import Journal
 from feedback.row import Source
 from tests.toy import encoded, picture, toy_model
-from web.build import create_service
-from web.dashboard import drift_words
-from web.metrics import Metrics
-from web.service import Service
+from web.admin.dashboard import drift_words
+from web.app import create_service
+from web.metrics.metrics import Metrics
+from web.service.service import Service
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Which pictures there are to try."""
 
-from web.examples import Examples
+from web.page.examples import Examples
 
 
 def test_an_example_of_a_label_is_there_if_the_model_has_the_label() -> None:

@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from catdog.errors import SettingsError
 from catdog.settings import load_settings
-from web.feedback_cors import FeedbackCors, is_correction_from
+from web.middleware.cors import FeedbackCors, is_correction_from
 
 KNOWN, UNKNOWN = "https://me-page.static.hf.space", "https://elsewhere.example"
 

@@ -16,8 +16,8 @@ import pytest
 from catdog import PROJECT_URL, __version__
 from catdog.errors import CatdogError, ImageTooLargeError, UrlFailedError, UrlRefusedError
 from tests.conftest import missing_tool
-from web.addresses import IPAddress
-from web.fetch import ImageFetcher, resolve_host
+from web.middleware.clients import IPAddress
+from web.service.fetch import ImageFetcher, resolve_host
 
 REFUSED = "This address cannot be reached from here, or may not be. Check it, or save the picture and send the file."
 

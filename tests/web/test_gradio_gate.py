@@ -11,7 +11,7 @@ from gradio_client.exceptions import AppError
 from tests.conftest import ROOT
 from tests.toy import encoded, picture
 from tests.web.conftest import Server
-from web.gradio_memory import UNFETCHED
+from web.gradio_guard.memory import UNFETCHED
 
 
 @pytest.mark.parametrize(

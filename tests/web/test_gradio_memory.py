@@ -12,7 +12,7 @@ from gradio.routes import file_upload_statuses
 from benchmarks.hostile import send_by_page
 from tests.toy import encoded, picture
 from tests.web.conftest import Server
-from web.gradio_memory import UNFETCHED, Unfetched, bound_memory
+from web.gradio_guard.memory import UNFETCHED, Unfetched, bound_memory
 
 MANY = 1500
 

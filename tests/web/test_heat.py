@@ -14,9 +14,9 @@ from catdog.settings import Settings
 from feedback.journal.journal import Journal
 from feedback.row import Source
 from tests.toy import encoded, picture
-from web.build import create_service
-from web.heat import as_data_url, overlay
-from web.metrics import Metrics
+from web.app import create_service
+from web.metrics.metrics import Metrics
+from web.service.heatmap import as_data_url, overlay
 
 WHOLE = Preprocessing(
     input_size=32, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bilinear", crop_pct=1.0, crop_mode="squash"

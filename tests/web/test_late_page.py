@@ -18,7 +18,7 @@ from fastapi import FastAPI
 
 from tests.conftest import ROOT
 from tests.web.conftest import Server, wait_for
-from web.late_page import LatePage
+from web.gradio_guard.lazy import LatePage
 
 
 def hello() -> FastAPI:
@@ -113,6 +113,6 @@ def test_a_page_that_cannot_be_built_ends_the_process() -> None:
 
 
 def test_the_server_listens_without_gradio() -> None:
-    code = "import sys, app, web.build, web.examples; web.examples.Examples(); print('gradio' in sys.modules)"
+    code = "import sys, app, web.app, web.page.examples; web.page.examples.Examples(); print('gradio' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -12,8 +12,8 @@ import pytest
 from catdog.errors import RateLimitedError, SettingsError
 from tests.toy import encoded, picture
 from tests.web.conftest import DEADLINE_S, Server, running, wait_for
-from web.body_limit import MOST_AT_ONCE
-from web.rate_limit import RateLimiter
+from web.middleware.body_limit import MOST_AT_ONCE
+from web.middleware.rate_limit import RateLimiter
 
 RED = encoded(picture("red"))
 

@@ -16,10 +16,10 @@ from catdog.model.model import Model
 from catdog.settings import Settings
 from feedback.journal.journal import JOURNAL_FILE, Journal
 from tests.toy import encoded, picture
-from web.build import create_service
-from web.metrics import STAGES, Metrics
-from web.problems import Problems
-from web.rest import RestApi
+from web.api.routes import RestApi
+from web.app import create_service
+from web.errors import Problems
+from web.metrics.metrics import STAGES, Metrics
 
 RED = encoded(picture("red"))
 Values = dict[tuple[str, ...], float]

@@ -8,7 +8,7 @@ from playwright.sync_api import Route, sync_playwright
 
 from tests.web.conftest import Server
 from tests.web.test_page import FLAGS, TIMEOUT_MS, find_chromium
-from web.page_assets import SCRIPTS
+from web.page.assets import SCRIPTS
 
 pytestmark = pytest.mark.browser
 PRELOAD = re.compile(r'<link rel="modulepreload" href="\./assets/([^"]+)">')
@@ -38,5 +38,5 @@ def test_the_scripts_are_those_that_the_page_asks_for_by_itself(server: Server) 
     first = set(re.findall(r'src="\./assets/([^"]+)"', html))  # what the HTML itself asks for needs no telling
     loaded = [path.name for path in paths if path.parent.name == "assets" and path.suffix == ".js"]
     assert first
-    assert sorted(SCRIPTS) == sorted(set(loaded) - first), "write the right side's names into web/page_assets.py"
+    assert sorted(SCRIPTS) == sorted(set(loaded) - first), "write the right side's names into web/page/assets.py"
     assert tuple(told) == SCRIPTS

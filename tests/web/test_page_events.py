@@ -14,13 +14,13 @@ from catdog.settings import Settings
 from feedback.journal.journal import Journal
 from feedback.row import FeedbackRow, Source
 from tests.toy import encoded, picture
-from web.build import create_service
-from web.metrics import Metrics
-from web.page_events import PageEvents, PageParts
-from web.page_state import Memory
-from web.rate_limit import FEEDBACK, RateLimiter
-from web.texts import ENGLISH
-from web.uploads import Uploads, needs_preview, source_of
+from web.app import create_service
+from web.i18n.texts import ENGLISH
+from web.metrics.metrics import Metrics
+from web.middleware.rate_limit import FEEDBACK, RateLimiter
+from web.page.events import PageEvents, PageParts
+from web.page.state import Memory
+from web.page.uploads import Uploads, needs_preview, source_of
 
 NOBODY = gr.Request()
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.web.conftest import wait_for
-from web.pixel_budget import PixelBudget
+from web.service.memory_budget import PixelBudget
 
 
 @dataclass(frozen=True)

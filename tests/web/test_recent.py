@@ -1,4 +1,4 @@
-from web.recent import Recent
+from web.service.predictions import Recent
 
 
 class Clock:

@@ -15,10 +15,10 @@ from feedback.journal.journal import Journal
 from feedback.keys import KEYS_FOLDER
 from feedback.row import Source
 from tests.toy import encoded, picture, toy_model
-from web.build import create_service
-from web.metrics import Metrics
-from web.service import Service
-from web.workers import Workers
+from web.app import create_service
+from web.metrics.metrics import Metrics
+from web.service.service import Service
+from web.service.workers import Workers
 
 RED = encoded(picture("red"))
 

@@ -12,12 +12,12 @@ from fastapi import FastAPI, Request, Response
 from starlette.types import ASGIApp
 
 from tests.web.conftest import wait_for
-from web.body_limit import BodyLimit
-from web.client_gone import unless_gone
-from web.connections import Connections
-from web.metrics import Metrics
-from web.problems import Problems
-from web.slow_clients import PunctualProtocol
+from web.api.disconnect import unless_gone
+from web.errors import Problems
+from web.metrics.metrics import Metrics
+from web.middleware.body_limit import BodyLimit
+from web.middleware.connection_count import Connections
+from web.middleware.connections import PunctualProtocol
 
 GRACE_S = 0.3
 POST = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from tests.web.conftest import Server
-from web.spooled import IN_MEMORY_BYTES, spooled_body, spooled_form
+from web.middleware.spooled import IN_MEMORY_BYTES, spooled_body, spooled_form
 
 FORM = "multipart/form-data; boundary=b"
 

@@ -7,10 +7,10 @@ import pytest
 
 from catdog.errors import HubError, UnreadableImageError
 from catdog.model.metadata import NEITHER
-from web.i18n import create_i18n
-from web.page_head import head_html
-from web.page_retention import Retention, consent
-from web.texts import ENGLISH, GERMAN, LANGUAGES, Texts, choose_language
+from web.i18n.gradio import create_i18n
+from web.i18n.texts import ENGLISH, GERMAN, LANGUAGES, Texts, choose_language
+from web.page.head import head_html
+from web.page.retention import Retention, consent
 
 
 @pytest.mark.parametrize("texts", LANGUAGES, ids=lambda texts: texts.language)

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from web.web_page import not_a_picture, suggested_picture
+from web.service.web_page import not_a_picture, suggested_picture
 
 PAGE = "https://pets.example/a/page.html"
 

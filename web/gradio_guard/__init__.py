@@ -1,0 +1,1 @@
+"""What makes Gradio safe, small and fast enough to mount."""

@@ -1,0 +1,69 @@
+"""Mounting the page on the app, with the doors closed that Gradio leaves open."""
+
+from collections.abc import Sequence
+
+import gradio as gr
+from fastapi import FastAPI
+from starlette.routing import BaseRoute, Mount
+
+from web.errors import Problems
+from web.gradio_guard.allowlist import GradioGate
+from web.gradio_guard.assets import AssetCache
+from web.gradio_guard.memory import bound_memory
+from web.i18n.gradio import create_i18n
+from web.page.events import PageParts
+from web.page.head import PageHead
+from web.page.layout import STYLE, build_page
+from web.page.theme import create_theme
+
+
+def mount_page(
+    app: FastAPI, parts: PageParts, *, routes: Sequence[BaseRoute], problems: Problems, max_bytes: int
+) -> None:
+    """Mount the page at the root. Routes that are added to the app afterwards are not reached.
+
+    Args:
+        app: The app.
+        parts: What the page needs.
+        routes: The routes beside the page.
+        problems: Words refusals.
+        max_bytes: The largest file that the browser may send.
+    """
+    if parts.mcp:
+        from web.mcp.tools import add_mcp_tools  # noqa: PLC0415 - most installations do without
+
+        routes = [*routes, *add_mcp_tools(app, parts, problems)]
+    demo = build_page(parts)
+    gr.mount_gradio_app(
+        app,
+        demo,
+        path="/",
+        show_error=False,
+        max_file_size=max_bytes,
+        footer_links=["api"],
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,  # with it, Gradio would fetch addresses and call itself by whatever host a request names
+        theme=create_theme(),
+        css_paths=[STYLE],
+        i18n=create_i18n(),
+    )
+    demo.has_launched = True  # else Gradio lets events name any file on this disk
+    mount = app.router.routes[-1]
+    assert isinstance(mount, Mount)
+    page = PageHead(mount.app, labels=lambda: parts.service.live.model.labels)
+    gate = GradioGate(
+        page,
+        routes=routes,
+        uploads=parts.uploads,
+        problems=problems,
+        events={number: len(event.inputs) for number, event in demo.fns.items()},
+        functions={
+            name.removeprefix("/"): [each["parameter_name"] for each in function["parameters"]]
+            for name, function in demo.get_api_info()["named_endpoints"].items()
+        },
+        unfetched=bound_memory(demo),
+    )
+    mount.app = AssetCache(gate)

@@ -1,0 +1,1 @@
+"""The page's texts, a language per file."""

@@ -1,0 +1,122 @@
+"""The service as tools for agents, over the Model Context Protocol: Gradio's MCP server with functions of our own.
+
+It serves one page-less Gradio app whose two functions take text alone: a picture comes as an address, which our own
+fetcher gets, or within a `data:` address. So nothing here opens a path or fetches on Gradio's behalf, and a call is
+answered in place (`queue=False`) instead of by a second request to whatever host the first one named.
+"""
+
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+from gradio.events import api
+from starlette.routing import Route
+from starlette.types import Lifespan
+
+from catdog.errors import CatdogError, UnreadableImageError
+from feedback.row import Source
+from web.api.schemas import PredictionAnswer
+from web.errors import Problems
+from web.mcp.endpoint import McpDoor
+from web.page.events import PageParts, correct_by_id
+from web.service.service import Answer
+
+PATH = "/gradio_api/mcp"
+_DATA = "data:"
+
+
+class McpTools:
+    """What the tools do. Their docstrings are what an agent reads of them."""
+
+    def __init__(self, parts: PageParts) -> None:
+        self._parts = parts
+        self._service = parts.service
+
+    async def classify(self, image: str) -> dict[str, Any]:
+        """Say what a photo shows, with the probability of each label the model knows.
+
+        `verdict` is the answer: a label, `neither` (nothing the model knows) or `unsure`. Keep `request_id` for
+        wrong_label.
+
+        Args:
+            image: Public address of a picture, with https://; or one up to 180 kB as data:image/jpeg;base64,...
+        """
+        try:
+            answer = await self._answer(image)
+        except CatdogError as error:
+            self._parts.metrics.failed(error.code)
+            raise gr.Error(str(error), print_exception=False) from None
+        return PredictionAnswer.of(answer).model_dump()
+
+    async def wrong_label(  # noqa: D417 - Gradio fills in the request
+        self, request_id: str, label: str, request: gr.Request
+    ) -> dict[str, Any]:
+        """Tell what a photo really shows, only when a person has said so: it is kept to train the next model.
+
+        The returned `receipt` takes it back (DELETE /feedback).
+
+        Args:
+            request_id: From the answer of classify, at most 30 minutes ago.
+            label: What the photo shows: one of the model's labels, `neither` or `unsure`.
+        """
+        return await correct_by_id(self._parts, request_id, label, request)
+
+    async def _answer(self, image: str) -> Answer:
+        if not image.startswith(_DATA):
+            return await self._service.classify_url(image)
+        data = _decoded(image)
+        return await self._service.classify(lambda: data, Source.API)
+
+
+def add_mcp_tools(app: FastAPI, parts: PageParts, problems: Problems) -> list[Route]:
+    """Let an app answer agents too; it must have its lifespan still before it.
+
+    Args:
+        app: The app.
+        parts: What the tools need.
+        problems: Words refusals.
+
+    Returns:
+        The routes that this added.
+    """
+    from gradio.mcp import GradioMCPServer  # noqa: PLC0415 - it is there only with Gradio's extra
+
+    tools = McpTools(parts)
+    with gr.Blocks(title=parts.texts.title(parts.service.live.model.labels), analytics_enabled=False) as blocks:
+        for tool in (tools.classify, tools.wrong_label):
+            api(tool, api_name=tool.__name__, queue=False)
+    server = GradioMCPServer(blocks)
+    server.root_path = ""
+    door = McpDoor(server.handle_streamable_http, problems)
+    routes = [Route(path, door, methods=["POST"]) for path in (PATH, f"{PATH}/")]
+    app.router.routes.extend(routes)
+    app.router.lifespan_context = _within(server.lifespan, app.router.lifespan_context)
+    return routes
+
+
+def _within(outer: Lifespan[Any], inner: Lifespan[Any]) -> Lifespan[Any]:
+    @asynccontextmanager
+    async def both(app: Any) -> AsyncIterator[None]:
+        async with outer(app), inner(app):
+            yield
+
+    return both
+
+
+def _decoded(address: str) -> bytes:
+    """The bytes within a `data:` address (RFC 2397).
+
+    Raises:
+        UnreadableImageError: they are not in base64.
+    """
+    head, _, text = address.partition(",")
+    refusal = UnreadableImageError("The data: address is not in base64. Send data:image/jpeg;base64,…")
+    if not head.endswith(";base64"):
+        raise refusal
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise refusal from None

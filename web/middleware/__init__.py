@@ -1,0 +1,1 @@
+"""ASGI middleware: limits, cross-site checks and headers."""

@@ -1,0 +1,1 @@
+"""Predictions and corrections behind every front end."""

@@ -1,0 +1,443 @@
+"""What page and API both do: classify a picture, and keep what a person says about the answer."""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from tempfile import SpooledTemporaryFile
+
+from PIL import Image
+
+from catdog.allocator import trim
+from catdog.errors import (
+    BusyError,
+    CatdogError,
+    FeedbackError,
+    ModelError,
+    UnknownRequestError,
+    UnreadableImageError,
+    UrlNotImageError,
+)
+from catdog.hub.models import LoadedModel
+from catdog.images.decode import DECODED_SIDE, ImageLimits, Photo, decoded_side, open_image, to_jpeg
+from catdog.model.drift import DriftMonitor
+from catdog.model.metadata import UNSURE
+from catdog.model.model import Model, Prediction, Seen
+from feedback.hub.delivery import Delivery
+from feedback.hub.sync import SyncState
+from feedback.journal.journal import Journal, Pending
+from feedback.row import AUDIT, RowStatus, Source, new_row
+from feedback.stats import Stats
+from web.metrics.metrics import Metrics
+from web.service.fetch import ImageFetcher
+from web.service.heatmap import overlay
+from web.service.memory_budget import PixelBudget
+from web.service.predictions import Recent
+from web.service.sample import AuditSample
+from web.service.web_page import not_a_picture
+from web.service.workers import Load, Places, Workers
+
+log = logging.getLogger(__name__)
+
+KEPT_AS_SENT_BYTES = 200_000
+"""Larger pictures are remembered as a JPEG of 512 pixels."""
+
+_LARGE_PIXELS = 4_000_000
+"""Decoding more leaves memory behind that is worth giving back."""
+
+_FETCHED_IN_MEMORY_BYTES = 1_000_000  # what is larger waits on the disk, as uploads do
+_STATS_KEPT_S = 60.0
+_KEPT_QUALITY = 95  # a stored row compresses once more
+
+Reader = Callable[[], bytes]
+"""Reads the picture; called in a worker thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model says about one picture."""
+
+    request_id: str
+    prediction: Prediction
+    latency_ms: float
+    """From the picture in hand to the answer, waiting included."""
+    preview: bytes | None = None
+    """The picture as an upright JPEG of at most 512 pixels, where it was asked for."""
+    audit_receipt: str | None = None
+    """The secret that deletes the copy in the audit sample, if there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A prediction that may still be corrected."""
+
+    prediction: Prediction
+    picture: bytes
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A picture that is about to be decoded."""
+
+    photo: Photo
+    as_sent: bytes
+    """Its file; empty if that is large."""
+
+    @property
+    def pixels(self) -> int:
+        """See `Photo.pixels`."""
+        return self.photo.pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why the model said so."""
+
+    label: str
+    """The most probable one."""
+    layer: Image.Image
+    """A transparent picture of the photo's shape, brightest where most speaks for the label; see `web.service.heatmap`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a person said, kept."""
+
+    id: str
+    receipt: str | None
+    """The secret that takes it back, handed out once."""
+    created: bool
+    """False if the same answer was there before."""
+    request_id: str
+    status: RowStatus
+    """Whether it is saved already, or received and on its way."""
+
+
+class Service:
+    """Classifies and corrects. Its methods never hold up the event loop."""
+
+    def __init__(  # noqa: PLR0913 - the parts come in from outside
+        self,
+        live: LoadedModel | None,
+        *,
+        journal: Journal,
+        delivery: Delivery,
+        recent: Recent[Remembered],
+        metrics: Metrics,
+        fetcher: ImageFetcher,
+        fetches: Places,
+        limits: ImageLimits,
+        hash_client: Callable[[str], str],
+        answers_per_day: int,
+        audit: AuditSample,
+        pictures: Workers,
+        disk: Workers,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            live: The model to begin with; None answers `no_model` until `swap` brings one.
+            journal: Where answers are kept.
+            delivery: What becomes of them then.
+            recent: Predictions that may still be corrected.
+            metrics: What is counted.
+            fetcher: Gets images by URL.
+            fetches: How many of them at a time.
+            limits: How large one image may be.
+            hash_client: From a client's address to the hint that is stored.
+            answers_per_day: How many of one client are kept within 24 hours: one alone must not shape the next model.
+            audit: Which pictures are kept to learn how often the model is right.
+            pictures: Threads for decoding and inference.
+            disk: Threads for the journal.
+        """
+        self._live: LoadedModel | None = None
+        self.live_since = datetime.now(UTC)
+        self.drift: DriftMonitor | None = None
+        """Compares the pictures with those that the live model was judged by; frames of a camera, which are all alike,
+        are left out."""
+        self._journal = journal
+        self._delivery = delivery
+        self._recent = recent
+        self._metrics = metrics
+        self._fetcher = fetcher
+        self._fetches = fetches
+        self._limits = limits
+        self._decoding = PixelBudget(limits.max_decoded_pixels)
+        self._hash_client = hash_client
+        self._answers_per_day = answers_per_day
+        self._audit = audit
+        self._pictures = pictures
+        self._disk = disk
+        self._stats: Stats | None = None
+        self._stats_at = 0.0
+        if live:
+            self.swap(live)
+
+    @property
+    def live(self) -> LoadedModel:
+        """The model that answers now. Read it once per request: it may be another one a moment later.
+
+        Raises:
+            ModelError: there is none yet.
+        """
+        if self._live is None:
+            raise ModelError("No model is ready yet. Try again in a minute.")
+        return self._live
+
+    def swap(self, loaded: LoadedModel) -> None:
+        """Let another model answer from the next request on; those in flight finish on theirs."""
+        model = loaded.model
+        self.drift = DriftMonitor(model.metadata, model.revision)
+        self._live, self.live_since = loaded, datetime.now(UTC)
+        self._metrics.model_is_live(
+            model_id=model.model_id, revision=model.revision, origin=loaded.origin, drift=self.drift
+        )
+
+    @property
+    def audits(self) -> bool:
+        """Whether a share of the pictures is kept for the audit sample, if their senders agree."""
+        return self._audit.is_open
+
+    async def classify(self, read: Reader, source: Source, *, preview: bool = False, consents: bool = False) -> Answer:
+        """Classify one picture and remember the answer for a correction.
+
+        With the sender's consent it may be kept for the audit sample; see `feedback.review.audit`.
+
+        Raises:
+            ImageError: the picture cannot be read or is too large.
+            ModelError: no model is live.
+            BusyError: too much work is waiting.
+        """
+        answer = await self._pictures.run(partial(self._classify, read, source, preview, time.perf_counter()))
+        if consents and self._audit.chooses():
+            return replace(answer, audit_receipt=await self._keep_for_audit(answer.request_id))
+        return answer
+
+    async def classify_frame(self, data: bytes) -> Prediction:
+        """Classify one frame of a camera; nothing of it is kept.
+
+        Raises:
+            ImageError, ModelError, BusyError: see `classify`.
+        """
+        return await self._pictures.run(partial(self._glance, data, time.perf_counter()))
+
+    async def explain(self, request_id: str) -> Explanation:
+        """Draw which places of a picture speak for the answer that was given.
+
+        Raises:
+            UnknownRequestError: this server does not remember the prediction, or another model made it.
+            ModelError: the model does not explain.
+            BusyError: too much work is waiting.
+        """
+        remembered = self._recent.get(request_id)
+        if remembered is None:
+            raise UnknownRequestError("This photo is no longer here. Choose it again, then ask why.")
+        return await self._pictures.run(partial(self._explain, remembered))
+
+    async def classify_url(self, url: str, *, preview: bool = False, consents: bool = False) -> Answer:
+        """Fetch a picture and classify it.
+
+        Raises:
+            UrlError, ImageTooLargeError: nothing usable is at this address; see `ImageFetcher.fetch`.
+            ModelError, BusyError: see `classify`.
+        """
+        async with self._fetches.place():
+            with SpooledTemporaryFile(max_size=_FETCHED_IN_MEMORY_BYTES) as file:
+                with self._metrics.stage("fetch"):
+                    await self._fetcher.fetch(url, file)
+                file.seek(0)
+                try:
+                    return await self.classify(file.read, Source.URL, preview=preview, consents=consents)
+                except UnreadableImageError:
+                    file.seek(0)
+                    raise UrlNotImageError(not_a_picture(file.read(), url)) from None
+
+    async def correct(self, request_id: str, label: str, *, client: str, key: str | None = None) -> Correction:
+        """Keep what a person says about a prediction. Saying the same again changes nothing; another label replaces.
+
+        Args:
+            request_id: Of the prediction.
+            label: A label of the model that made it, `neither` or `unsure`. The predicted one confirms.
+            client: The client's address; only a hash of it is kept.
+            key: An idempotency key: with one that was used before, nothing is added.
+
+        Raises:
+            UnknownRequestError: this server does not remember the prediction.
+            UnknownLabelError: the label is none of those.
+            RateLimitedError: the client has had its share of the day.
+            FeedbackError: it could not be kept.
+        """
+        remembered = self._recent.get(request_id)
+        if remembered is None:
+            raise UnknownRequestError("This prediction is no longer remembered. Send the picture again with its label.")
+        try:
+            return await self._disk.run(partial(self._keep, request_id, remembered, label, client, key))
+        except CatdogError as error:
+            self._metrics.not_kept(error.code)
+            raise
+
+    async def correct_picture(
+        self, read: Reader, label: str, *, source: Source, client: str, key: str | None = None
+    ) -> Correction:
+        """Keep what a person says about a picture, which is classified for this.
+
+        Raises:
+            CatdogError: see `classify` and `correct`.
+        """
+        answer = await self.classify(read, source)
+        return await self.correct(answer.request_id, label, client=client, key=key)
+
+    async def feedback_status(self, row_id: str) -> RowStatus | None:
+        """Where a row is; None if there is none."""
+        return await self._disk.run(partial(self._delivery.status, row_id))
+
+    async def stats(self) -> Stats:
+        """What people have said; counted at most once a minute, for that reads every row."""
+        now = time.monotonic()
+        if self._stats is None or now - self._stats_at >= _STATS_KEPT_S:
+            self._stats, self._stats_at = await self._disk.run(self._journal.stats), now
+        return self._stats
+
+    def loads(self) -> dict[str, Load]:
+        """How busy each queue is."""
+        return {"pictures": self._pictures.load(), "disk": self._disk.load(), "fetches": self._fetches.load()}
+
+    async def pending(self) -> Pending:
+        """How much feedback only this machine has."""
+        return await self._disk.run(self._journal.pending)
+
+    @property
+    def confirms_late(self) -> bool:
+        """Whether a correction is only received at first, and saved some seconds later."""
+        return self._delivery.confirms_late
+
+    def sync_state(self) -> SyncState | None:
+        """How sending feedback to the Hub goes; None where none is sent."""
+        return self._delivery.state()
+
+    async def take_back(self, receipt: str) -> bool:
+        """Delete an answer; False if there never was one with this receipt."""
+        return await self._disk.run(partial(self._journal.delete, receipt))
+
+    def _classify(self, read: Reader, source: Source, preview: bool, started: float) -> Answer:
+        model = self.live.model
+        self._metrics.took("wait", time.perf_counter() - started)
+        with self._decoded(read, side=_side(model)) as (image, as_sent):
+            seen = self._look(model, image)
+            prediction, seconds = seen.prediction, time.perf_counter() - started
+            jpeg = to_jpeg(image, quality=_KEPT_QUALITY) if preview or not as_sent else b""
+        if self.drift:
+            self.drift.observe(seen)
+        request_id = uuid.uuid4().hex
+        self._remember(request_id, Remembered(prediction, as_sent or jpeg, source))
+        self._metrics.predicted(prediction, source=source, seconds=seconds)
+        _log_prediction(request_id, prediction, source, 1000 * seconds)
+        return Answer(request_id, prediction, 1000 * seconds, jpeg if preview else None)
+
+    def _look(self, model: Model, image: Image.Image) -> Seen:
+        with self._metrics.stage("predict"):
+            return model.look(image)
+
+    def _glance(self, data: bytes, started: float) -> Prediction:
+        model = self.live.model
+        self._metrics.took("wait", time.perf_counter() - started)
+        with self._decoded(lambda: data, side=_side(model)) as (image, _):
+            prediction = self._look(model, image).prediction
+        self._metrics.predicted(prediction, source=Source.WEBCAM, seconds=time.perf_counter() - started)
+        return prediction
+
+    def _explain(self, remembered: Remembered) -> Explanation:
+        model, prediction = self.live.model, remembered.prediction
+        if prediction.model_revision != model.revision:
+            raise UnknownRequestError("Another model answers by now. Choose the photo again, then ask why.")
+        with self._decoded(lambda: remembered.picture) as (image, _):
+            heat = model.explain(image)[model.labels.index(prediction.label)]
+            return Explanation(prediction.label, overlay(heat, image.size, model.metadata.preprocessing))
+
+    @contextmanager
+    def _decoded(self, read: Reader, *, side: int = DECODED_SIDE) -> Iterator[tuple[Image.Image, bytes]]:
+        """Decode a picture when there is room for it in memory; with its file, or nothing if that is large."""
+        started = time.perf_counter()
+        with ExitStack() as after, self._decoding.hold(partial(self._open, read, side)) as opened:
+            if opened.pixels > _LARGE_PIXELS:
+                after.callback(trim)
+            image = opened.photo.decode()
+            self._metrics.took("decode", time.perf_counter() - started)
+            yield image, opened.as_sent
+
+    def _open(self, read: Reader, side: int) -> _Opened:
+        """Read a picture's file; a large one is held once, by its decoder."""
+        data = read()
+        return _Opened(
+            open_image(data, limits=self._limits, side=side), data if len(data) <= KEPT_AS_SENT_BYTES else b""
+        )
+
+    def _remember(self, request_id: str, remembered: Remembered) -> None:
+        self._recent.put(request_id, remembered, size=len(remembered.picture))
+
+    def _keep(self, request_id: str, remembered: Remembered, label: str, client: str, key: str | None) -> Correction:
+        with self._decoded(lambda: remembered.picture) as (image, _):
+            row = new_row(
+                prediction=remembered.prediction,
+                picture=image,
+                corrected_label=label,
+                request_id=request_id,
+                source=remembered.source,
+                client=self._hash_client(client),
+            )
+        with self._metrics.stage("save"):
+            saved = self._journal.append(row, idempotency_key=key, per_day=self._answers_per_day)
+        if saved.created:
+            self._metrics.corrected(confirmation=row.is_confirmation)
+            told = {"request_id": request_id, "row_id": saved.id, "label": label}
+            log.info("%s: %s is kept as row %s", request_id, label, saved.id, extra=told)
+        status = self._delivery.acknowledge(saved.id)
+        return Correction(saved.id, saved.receipt, saved.created, request_id, status)
+
+    async def _keep_for_audit(self, request_id: str) -> str | None:
+        """Add a picture to the audit sample; returns its receipt. The answer must not fail for it."""
+        remembered = self._recent.get(request_id)
+        if remembered is None:
+            return None
+        try:
+            return await self._disk.run(partial(self._audit_row, remembered))
+        except (FeedbackError, BusyError) as error:
+            log.warning("A picture of the audit sample was not kept: %s", error)
+            return None
+
+    def _audit_row(self, remembered: Remembered) -> str | None:
+        """A row of nobody's, with a request of its own: no answer of a person takes its place."""
+        with self._decoded(lambda: remembered.picture) as (image, _):
+            row = new_row(
+                prediction=remembered.prediction,
+                picture=image,
+                corrected_label=UNSURE,
+                request_id=uuid.uuid4().hex,
+                source=remembered.source,
+                client="",
+                extra={AUDIT: True},
+            )
+        return self._journal.append(row).receipt
+
+
+def _side(model: Model) -> int:
+    return decoded_side(model.metadata.preprocessing)
+
+
+def _log_prediction(request_id: str, prediction: Prediction, source: Source, latency_ms: float) -> None:
+    """Neither the picture nor who sent it."""
+    told = {
+        "request_id": request_id,
+        "label": prediction.label,
+        "verdict": prediction.verdict,
+        "confidence": round(prediction.confidence, 4),
+        "latency_ms": round(latency_ms, 2),
+        "source": source.value,
+        "model_revision": prediction.model_revision,
+    }
+    log.info("%s: %s %.3f, %.1f ms", request_id, prediction.label, prediction.confidence, latency_ms, extra=told)
