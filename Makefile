@@ -34,13 +34,13 @@ check: $(VENV)/.dev  ## lint, format and types
 	$(BIN)/mypy
 
 soak: $(VENV)/.dev  ## 100,000 mixed requests to the running app: nothing may grow, fail or be left
-	$(BIN)/python -m benchmarks.soak
+	$(BIN)/python -m benchmarks.endurance.soak
 
 torture: $(VENV)/.dev  ## try to lose feedback: 1,000 faults, 10,000 rows
-	$(BIN)/python -m benchmarks.torture
+	$(BIN)/python -m benchmarks.endurance.torture
 
 bench: $(VENV)/.dev  ## speed and size beside the peers, into benchmarks/RESULTS.md; one of them: make bench BENCH=serving
-	$(BIN)/python -m benchmarks.bench $(BENCH)
+	$(BIN)/python -m benchmarks $(BENCH)
 
 loop: $(VENV)/.dev  ## the whole loop against a hub on this machine, narrated
 	$(BIN)/python -m benchmarks.loop $(LOOP)

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from benchmarks.bench import main
-from benchmarks.bench_load import load
-from benchmarks.bench_pictures import USUAL_BYTES, USUAL_SIZE, photos, usual
-from benchmarks.bench_report import Section, ratios, spread, table, write
+from benchmarks import main
+from benchmarks.harness.load import load
+from benchmarks.harness.pictures import USUAL_BYTES, USUAL_SIZE, photos, usual
+from benchmarks.harness.report import Section, ratios, spread, table, write
 from catdog.images.decode import decode_image
 from tests.toy import encoded, picture, toy_model
 from tests.web.conftest import Server, running
@@ -68,7 +68,7 @@ def test_an_unknown_benchmark_is_wrong_usage(capsys: pytest.CaptureFixture[str])
 
 
 def test_another_label_than_the_references_is_a_failure() -> None:
-    serving = pytest.importorskip("benchmarks.serving", reason="needs the packages of the peers")
+    serving = pytest.importorskip("benchmarks.speed.serving", reason="needs the packages of the peers")
     right = [{"label": "cat", "probabilities": {"cat": 0.9, "dog": 0.1}}]
     same = {(0, '{"label": "cat", "probabilities": {"cat": 0.899, "dog": 0.101}}')}
     other = {(0, '{"label": "dog", "probabilities": {"cat": 0.4, "dog": 0.6}}')}

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.loop.narrator import BrokenClaimError, Narrator
-from benchmarks.loop.pictures import SHAPES, Counts, generated, real_photos, write_folder
-from benchmarks.loop.processes import Shell
 from catdog.errors import DataError
 from catdog.images.decode import decode_image as decoded
 from catdog.images.phash import group_near_duplicates, pack, phash
+from demo.narrator import BrokenClaimError, Narrator
+from demo.pictures import SHAPES, Counts, generated, real_photos, write_folder
+from demo.processes import Shell
 from tests.conftest import ROOT
 
 TINY = Counts(data=3, stream=2, fresh=1, ordinary=1)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.loop.pictures import Photo
-from benchmarks.loop_value import CORRECTIONS, RANDOM, WRONG, Point, as_table, first, plot, said
+from demo.loop_value import CORRECTIONS, RANDOM, WRONG, Point, as_table, first, plot, said
+from demo.pictures import Photo
 from tests.feedback.rows import PREDICTION
 
 PHOTOS = [Photo(f"{number}.jpg", b"", "cat" if number % 3 else "dog") for number in range(600)]

@@ -10,7 +10,7 @@ def test_nothing_acknowledged_is_lost_or_repeated_whatever_fails() -> None:
     command = [
         sys.executable,
         "-m",
-        "benchmarks.torture",
+        "benchmarks.endurance.torture",
         "--faults",
         "12",
         "--rows",

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from benchmarks.app_process import State
-from benchmarks.hostile import send_by_page, send_to_api
-from benchmarks.soak import flood, problems
+from benchmarks.endurance.hostile import send_by_page, send_to_api
+from benchmarks.endurance.soak import flood, problems
+from benchmarks.harness.app_process import State
 from tests.toy import encoded, picture
 from tests.web.conftest import Server
 

@@ -9,7 +9,7 @@ import pytest
 from fastapi import FastAPI
 from gradio.routes import file_upload_statuses
 
-from benchmarks.hostile import send_by_page
+from benchmarks.endurance.hostile import send_by_page
 from tests.toy import encoded, picture
 from tests.web.conftest import Server
 from web.gradio_guard.memory import UNFETCHED, Unfetched, bound_memory

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.app_process import State
-from benchmarks.soak import problems
+from benchmarks.endurance.soak import problems
+from benchmarks.harness.app_process import State
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.bench_load import Load
-from benchmarks.bench_pictures import from_phone, photos, usual, written
-from benchmarks.bench_plot import Panel
-from benchmarks.bench_report import Section, circumstances, ratios, spread, table
-from benchmarks.bench_servers import Command, Server, all_started, handwritten, litserve, ours
+from benchmarks.harness.load import Load
+from benchmarks.harness.pictures import from_phone, photos, usual, written
+from benchmarks.harness.plot import Panel
+from benchmarks.harness.report import Section, circumstances, ratios, spread, table
+from benchmarks.harness.servers import Command, Server, all_started, handwritten, litserve, ours
 from benchmarks.peers.plain_classifier import PlainClassifier
 from catdog.images.decode import decode_image
 from catdog.model.model import Model
@@ -31,7 +31,7 @@ _OURS = "catdog"
 _CLOSE = 0.01
 """How far a probability may be from the reference; the ONNX file keeps its weights as 16-bit numbers."""
 _CLOSE_REDUCED = 0.2
-"""The same for photos that are decoded at a reduced scale; `benchmarks.decode` measures what that does to accuracy."""
+"""The same for photos that are decoded at a reduced scale; `benchmarks.speed.decode` measures what that does to accuracy."""
 
 
 @dataclass(frozen=True, slots=True)

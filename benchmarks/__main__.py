@@ -1,6 +1,6 @@
 """`make bench`: everything that is measured beside its peers, in one run; the results go into `RESULTS.md`.
 
-    python -m benchmarks.bench [--quick] [--no-write] [NAME ...]
+    python -m benchmarks [--quick] [--no-write] [NAME ...]
 
 Exits with 1 where an answer is not what it should be.
 """
@@ -12,13 +12,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.bench_report import Section, write
+from benchmarks.harness.report import Section, write
 
 NAMES = ("serving", "startup", "folder", "decode", "journal", "page_weight")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(NAMES)}; all if none")
     parser.add_argument("--quick", action="store_true", help="only to see that it runs; nothing is written")
     parser.add_argument("--no-write", action="store_true", help="leave RESULTS.md as it is")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.bench_plot import Panel, draw
+from benchmarks.harness.plot import Panel, draw
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 _PACKAGES = ("onnxruntime", "pillow", "gradio", "fastapi", "uvicorn", "torch", "timm", "transformers", "litserve")

@@ -1,6 +1,6 @@
 """Many hostile pictures at once against the running app: how much memory, and does `/health` answer meanwhile?
 
-`python -m benchmarks.hostile` starts `python app.py`, sends 50 pictures at once, each the most that its format may make
+`python -m benchmarks.endurance.hostile` starts `python app.py`, sends 50 pictures at once, each the most that its format may make
 the server decode, as files to the API and through the page's events, three times; then one HEIC of 48 million pixels.
 It prints the peak of resident memory (VmHWM, which the kernel counts) and the slowest `/health`, and fails where a
 goal is missed.
@@ -29,7 +29,7 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from benchmarks.app_process import NO_LIMITS, App, State, running_app
+from benchmarks.harness.app_process import NO_LIMITS, App, State, running_app
 
 if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized
@@ -210,7 +210,7 @@ def each_kind(app: App) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.hostile", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.endurance.hostile", description=__doc__)
     parser.add_argument("--at-once", type=int, default=50, help="pictures at a time")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--each", action="store_true", help="only every picture alone, for its share of memory")

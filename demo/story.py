@@ -10,11 +10,11 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.loop.narrator import Narrator
-from benchmarks.loop.people import Program, Visitor
-from benchmarks.loop.pictures import Material, Photo, write_folder
-from benchmarks.loop.processes import Server, Shell, wait_for
 from catdog.errors import CatdogError
+from demo.narrator import Narrator
+from demo.people import Program, Visitor
+from demo.pictures import Material, Photo, write_folder
+from demo.processes import Server, Shell, wait_for
 
 MODEL = "me/loop"
 FEEDBACK = "me/loop-feedback"

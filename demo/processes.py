@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.loop.narrator import BrokenClaimError, Narrator
+from demo.narrator import BrokenClaimError, Narrator
 
 ROOT = Path(__file__).resolve().parents[2]
 _POLL_S = 0.2

@@ -1,4 +1,4 @@
-"""Mixed requests against the running app for a long time: does it stay as it was? `python -m benchmarks.soak`.
+"""Mixed requests against the running app for a long time: does it stay as it was? `python -m benchmarks.endurance.soak`.
 
 Good, bad, slow and cancelled requests go to `python app.py`, started as a user starts it, to the API and as the page
 sends them. After a warm-up resident memory may grow by 5 %; open files, sockets and threads may not grow; no answer may
@@ -23,7 +23,7 @@ from typing import Any
 import uvloop
 from PIL import Image
 
-from benchmarks.app_process import NO_LIMITS, State, cpu_s, running_app
+from benchmarks.harness.app_process import NO_LIMITS, State, cpu_s, running_app
 
 BOUNDARY = "soak"
 MOST_GROWTH = 1.05
@@ -244,7 +244,7 @@ def problems(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.endurance.soak", description=__doc__)
     parser.add_argument("--requests", type=int, default=100_000, help="a tenth of them to warm up, and 2,500 at least")
     parser.add_argument("--clients", type=int, default=16, help="how many at a time")
     parser.add_argument("--model", default="", help="model folder; the embedded one if not given")

@@ -1,6 +1,6 @@
 """The static page in a real browser: size, speed, and whether it says what the server says.
 
-    python -m benchmarks.static_page --pictures train.parquet [MORE.parquet ...] [--count 500] [--isolated]
+    python -m benchmarks.speed.static_page --pictures train.parquet [MORE.parquet ...] [--count 500] [--isolated]
 
 The pictures come from the `image` column of Parquet files, as many from each. Prints one line of JSON.
 """

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.loop_value`: what feedback earns, by how much of it there is and how much of it is wrong.
+"""`python -m demo.loop_value`: what feedback earns, by how much of it there is and how much of it is wrong.
 
 A model learns from photos by day alone: a linear head on an ImageNet network, which errs often enough for 400 test
 pictures to tell two models apart. Visitors show it photos at night and answer, some of them wrongly; the
@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.loop.pictures import Counts, Material, Photo, real_photos, write_folder
-from benchmarks.loop.processes import ROOT
 from catdog.cli import run
 from catdog.errors import GateRefusedError
 from catdog.images.decode import decode_image
 from catdog.model.model import Model, Prediction
 from catdog.model.preprocessing import preprocess
 from catdog.settings import load_settings
+from demo.pictures import Counts, Material, Photo, real_photos, write_folder
+from demo.processes import ROOT
 from feedback.decision import ReviewedRow, accept
 from feedback.hub.parquet import export
 from feedback.row import Source, new_row
@@ -84,7 +84,7 @@ class Judge:
 
 def main(argv: Sequence[str]) -> int:
     """Measure all points that are not there yet, and draw them."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.loop_value", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m demo.loop_value", description=__doc__)
     add = parser.add_argument
     add("--photos", default=str(SHARED / "data" / "cats_vs_dogs"), help="a folder or a Hub data set (%(default)s)")
     add("--init", default=str(SHARED / "weights" / "tf_mobilenetv3_small_100.in1k.safetensors"),

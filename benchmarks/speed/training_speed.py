@@ -1,4 +1,4 @@
-"""How fast is fine-tuning? `python -m benchmarks.training_speed --data DIR`, on a machine that does nothing else.
+"""How fast is fine-tuning? `python -m benchmarks.speed.training_speed --data DIR`, on a machine that does nothing else.
 
 Our loop against a loop of timm's own parts: `create_loader` with its transforms and worker processes, its AdamW, and
 the plain training step. Same network, picture size, batch and pictures, on the same cores, in turns, so that what

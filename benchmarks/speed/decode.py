@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 from tqdm import tqdm
 
-from benchmarks.bench_pictures import Photo, from_phone, photos
-from benchmarks.bench_report import Section, circumstances, spread, table
+from benchmarks.harness.pictures import Photo, from_phone, photos
+from benchmarks.harness.report import Section, circumstances, spread, table
 from catdog.images.decode import decode_image, decoded_side
 from catdog.model.model import Model
 

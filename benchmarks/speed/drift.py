@@ -1,6 +1,6 @@
 """Drift on real photos: how often unchanged ones raise it, what raises it and how far, and what watching costs.
 
-    python -m benchmarks.drift --model DIR --data DIR [--other NAME=DIR ...]
+    python -m benchmarks.speed.drift --model DIR --data DIR [--other NAME=DIR ...]
 
 Windows are drawn from the test pictures of the data of the model, which neither it nor its reference has seen.
 """

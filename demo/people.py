@@ -10,9 +10,9 @@ import httpx
 from playwright.sync_api import Error as BrowserError
 from playwright.sync_api import Page, Playwright, sync_playwright
 
-from benchmarks.loop.narrator import BrokenClaimError
-from benchmarks.loop.pictures import Photo
 from catdog.errors import SettingsError
+from demo.narrator import BrokenClaimError
+from demo.pictures import Photo
 
 _TIMEOUT_S = 60.0
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

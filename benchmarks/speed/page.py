@@ -1,6 +1,6 @@
 """The page in a real browser: how fast it answers, how much it loads, whether anything jumps.
 
-    python -m benchmarks.page [--photos FOLDER] [--count 40] [--url http://localhost:7860]
+    python -m benchmarks.speed.page [--photos FOLDER] [--count 40] [--url http://localhost:7860]
 
 Without `--url` the app is started with the embedded model. Numbers are those of this machine at this moment: run it on
 one that does nothing else. All times are taken in the browser, from choosing a file or clicking to the first frame

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from benchmarks.bench_pictures import ROOT, photos, usual
-from benchmarks.bench_report import Section, circumstances, ratios, spread, table
-from benchmarks.bench_servers import Command, handwritten, litserve, ours, start
+from benchmarks.harness.pictures import ROOT, photos, usual
+from benchmarks.harness.report import Section, circumstances, ratios, spread, table
+from benchmarks.harness.servers import Command, handwritten, litserve, ours, start
 
 NAME = "startup"
 _ROUNDS = 3

@@ -1,4 +1,4 @@
-"""Tries to lose feedback: `python -m benchmarks.torture --faults 1000 --rows 10000`.
+"""Tries to lose feedback: `python -m benchmarks.endurance.torture --faults 1000 --rows 10000`.
 
 Two processes write rows into one journal and send them to a hub on this machine, while one fault after the other
 happens: SIGKILL at a random moment, a full disk, an I/O error, every fault of the hub, the hub itself killed. In

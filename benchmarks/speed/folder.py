@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.bench_pictures import ROOT, photos, usual, written
-from benchmarks.bench_report import Section, circumstances, ratios, spread, table
+from benchmarks.harness.pictures import ROOT, photos, usual, written
+from benchmarks.harness.report import Section, circumstances, ratios, spread, table
 from catdog.images.decode import decode_image
 from catdog.model.model import Model
 from catdog.model.preprocessing import preprocess

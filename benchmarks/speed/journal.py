@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.bench_pictures import jpeg, photos, usual, written
-from benchmarks.bench_plot import Panel
-from benchmarks.bench_report import Section, circumstances, spread, table
-from benchmarks.bench_servers import ours, start
+from benchmarks.harness.pictures import jpeg, photos, usual, written
+from benchmarks.harness.plot import Panel
+from benchmarks.harness.report import Section, circumstances, spread, table
+from benchmarks.harness.servers import ours, start
 from catdog.images.decode import decode_image
 from catdog.model.model import Model
 from feedback.journal.journal import JOURNAL_FILE, Journal

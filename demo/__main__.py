@@ -7,13 +7,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.loop.narrator import Narrator
-from benchmarks.loop.pictures import PHOTOS, SHAPES, generated, real_photos
-from benchmarks.loop.processes import ROOT
-from benchmarks.loop.story import Plan, Story
 from catdog.cli import run
 from catdog.errors import SettingsError
 from catdog.settings import EMBEDDED_MODEL
+from demo.narrator import Narrator
+from demo.pictures import PHOTOS, SHAPES, generated, real_photos
+from demo.processes import ROOT
+from demo.story import Plan, Story
 
 _SHARED = ROOT.parent / "shared"
 _PHOTOS = _SHARED / "data" / "cats_vs_dogs"

@@ -16,8 +16,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.bench_load import Load, request_of
-from benchmarks.bench_pictures import ROOT
+from benchmarks.harness.load import Load, request_of
+from benchmarks.harness.pictures import ROOT
 
 _START_S, _STOP_S = 400.0, 20.0
 _MANY = "100000000/minute"
@@ -50,7 +50,7 @@ class Server:
         """Send pictures from a process of its own."""
         options = {"--port": self.port, "--clients": clients, "--seconds": seconds, "--path": path, "--label": label}
         told = [str(part) for option in options.items() for part in option]
-        command = [sys.executable, "-m", "benchmarks.bench_load", *told, *map(str, pictures)]
+        command = [sys.executable, "-m", "benchmarks.harness.load", *told, *map(str, pictures)]
         before = self._cpu_s()
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         return Load(**{**json.loads(done.stdout), "server_cpu_s": self._cpu_s() - before})

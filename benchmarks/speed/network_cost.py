@@ -1,4 +1,4 @@
-"""What the rule for "neither" costs: `python -m benchmarks.network_cost`, on a machine that does nothing else.
+"""What the rule for "neither" costs: `python -m benchmarks.speed.network_cost`, on a machine that does nothing else.
 
 The embedded network with the rule against the plain classifier of the same file, in turns, one picture at a time on one
 thread; CPU time of that thread, so that other work disturbs little.
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from benchmarks.bench_report import spread
+from benchmarks.harness.report import spread
 from catdog.model.metadata import ONNX_FILE, load_metadata
 from catdog.model.network import INPUT
 from catdog.model.onnx_graph import cut

@@ -1,4 +1,4 @@
-"""The page in a real browser: click to answer and weight, by `benchmarks.page`, and the time until it can be used.
+"""The page in a real browser: click to answer and weight, by `benchmarks.speed.page`, and the time until it can be used.
 
 The time is compared with a Gradio page that holds a picture and a label, each opened in turns with an empty cache.
 """
@@ -10,9 +10,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from benchmarks.bench_pictures import ROOT, photos, usual, written
-from benchmarks.bench_report import Section, circumstances, ratios, spread, table
-from benchmarks.bench_servers import Command, Server, free_port, ours, start
+from benchmarks.harness.pictures import ROOT, photos, usual, written
+from benchmarks.harness.report import Section, circumstances, ratios, spread, table
+from benchmarks.harness.servers import Command, Server, free_port, ours, start
 from tests.web.test_page import FLAGS, find_chromium
 
 NAME = "page_weight"
@@ -75,9 +75,9 @@ def _open(chromium: Browser, server: Server) -> tuple[float, float]:
 
 
 def _used(folder: Path, count: int) -> list[str]:
-    """What `benchmarks.page` says, a line each."""
-    command = [sys.executable, "-m", "benchmarks.page", "--photos", str(folder), "--count", str(count)]
+    """What `benchmarks.speed.page` says, a line each."""
+    command = [sys.executable, "-m", "benchmarks.speed.page", "--photos", str(folder), "--count", str(count)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"benchmarks.page failed:\n{done.stderr[-2000:]}")
+        raise SystemExit(f"benchmarks.speed.page failed:\n{done.stderr[-2000:]}")
     return [f"- {line}" for line in done.stdout.splitlines()]

@@ -1,0 +1,1 @@
+"""Long runs and attacks: nothing may be lost, leak or fail."""

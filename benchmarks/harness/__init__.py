@@ -1,0 +1,1 @@
+"""What every benchmark needs: servers, load, pictures, tables and plots."""

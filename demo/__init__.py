@@ -1,0 +1,1 @@
+"""The whole loop on one machine, narrated, and a measurement of what it earns."""
