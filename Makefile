@@ -43,7 +43,7 @@ bench: $(VENV)/.dev  ## speed and size beside the peers, into benchmarks/RESULTS
 	$(BIN)/python -m benchmarks $(BENCH)
 
 loop: $(VENV)/.dev  ## the whole loop against a hub on this machine, narrated
-	$(BIN)/python -m benchmarks.loop $(LOOP)
+	$(BIN)/python -m demo $(LOOP)
 
 pipeline: $(VENV)/.dev  ## data to model folder, by the stages of dvc.yaml that have changed
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dvc repro

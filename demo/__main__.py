@@ -1,4 +1,4 @@
-"""`python -m benchmarks.loop`: the whole loop on this machine, narrated; exit code 0 only if every claim held."""
+"""`python -m demo`: the whole loop on this machine, narrated; exit code 0 only if every claim held."""
 
 import argparse
 import signal
@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.loop", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     add = parser.add_argument
     add("--photos", metavar="DATA", help="real photos: a folder or a Hub data set, with two labels or more; "
         "../shared/data/cats_vs_dogs if it is there")  # fmt: skip

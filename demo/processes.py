@@ -13,7 +13,7 @@ from pathlib import Path
 
 from demo.narrator import BrokenClaimError, Narrator
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 _POLL_S = 0.2
 _STOP_S = 60.0
 _TOLD_LINES = 12

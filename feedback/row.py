@@ -25,7 +25,7 @@ NEITHER_SCORE = "neither_score"
 """In `extra`: the model's own score for "none of the labels", if it has one."""
 
 AUDIT = "audit"
-"""In `extra`: true for a picture of the audit sample, about which nobody has said anything; see `feedback.review.audit`."""
+"""In `extra`: true for a picture of the random sample, which nobody has corrected; see `feedback.review.audit`."""
 
 
 class Source(StrEnum):
@@ -108,7 +108,7 @@ def new_row(  # noqa: PLR0913 - the columns that cannot be derived, all by name
 
     Args:
         prediction: What the model said.
-        picture: What it said it about: an upright RGB image of any size, as `catdog.images.decode.decode_image` returns it.
+        picture: An upright RGB image of any size, as `catdog.images.decode.decode_image` returns it.
         corrected_label: What the person says it is.
         request_id: The id of the prediction.
         source: How the picture came.

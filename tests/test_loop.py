@@ -18,7 +18,7 @@ TINY = Counts(data=3, stream=2, fresh=1, ordinary=1)
 
 
 def story(*options: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "benchmarks.loop", *map(str, options)]
+    command = [sys.executable, "-m", "demo", *map(str, options)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 

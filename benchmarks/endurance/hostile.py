@@ -1,7 +1,8 @@
 """Many hostile pictures at once against the running app: how much memory, and does `/health` answer meanwhile?
 
-`python -m benchmarks.endurance.hostile` starts `python app.py`, sends 50 pictures at once, each the most that its format may make
-the server decode, as files to the API and through the page's events, three times; then one HEIC of 48 million pixels.
+`python -m benchmarks.endurance.hostile` starts `python app.py`, sends 50 pictures at once, each the most that its
+format may make the server decode, as files to the API and through the page's events, three times; then one HEIC of 48
+million pixels.
 It prints the peak of resident memory (VmHWM, which the kernel counts) and the slowest `/health`, and fails where a
 goal is missed.
 """

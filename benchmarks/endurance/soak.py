@@ -1,4 +1,4 @@
-"""Mixed requests against the running app for a long time: does it stay as it was? `python -m benchmarks.endurance.soak`.
+"""Mixed requests against the running app for a long time: `python -m benchmarks.endurance.soak`.
 
 Good, bad, slow and cancelled requests go to `python app.py`, started as a user starts it, to the API and as the page
 sends them. After a warm-up resident memory may grow by 5 %; open files, sockets and threads may not grow; no answer may

@@ -45,7 +45,7 @@ from feedback.journal.journal import Journal
 from feedback.journal.outbox import Outbox
 from feedback.row import FeedbackRow, Source
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 FAULTS_A_BLOCK = 50
 ROWS_AN_EPISODE = 40
 EPISODE_S = 0.4

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 NO_LIMITS = {
     "CATDOG_RATE_LIMIT": "100000000/minute",
     "CATDOG_FEEDBACK_LIMIT": "100000000/minute",

@@ -1,4 +1,4 @@
-"""Load from a process of its own: `python -m benchmarks.harness.load --port ... --clients ... --seconds ... PICTURE...`.
+"""Load from its own process: `python -m benchmarks.harness.load --port ... --clients ... --seconds ... PICTURE...`.
 
 Each client keeps one connection and sends the pictures in turn, the next one as soon as an answer is there. Prints one
 line of JSON: the latencies, every picture's answers, and the CPU time that sending took.

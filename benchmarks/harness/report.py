@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.harness.plot import Panel, draw
 
-RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
+RESULTS = Path(__file__).resolve().parents[1] / "RESULTS.md"
 _PACKAGES = ("onnxruntime", "pillow", "gradio", "fastapi", "uvicorn", "torch", "timm", "transformers", "litserve")
 
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: click to answer and weight, by `benchmarks.speed.page`, and the time until it can be used.
+"""The page in a real browser: click to answer, weight (by `benchmarks.speed.page`), and time until it can be used.
 
 The time is compared with a Gradio page that holds a picture and a label, each opened in turns with an empty cache.
 """

@@ -31,7 +31,7 @@ _OURS = "catdog"
 _CLOSE = 0.01
 """How far a probability may be from the reference; the ONNX file keeps its weights as 16-bit numbers."""
 _CLOSE_REDUCED = 0.2
-"""The same for photos that are decoded at a reduced scale; `benchmarks.speed.decode` measures what that does to accuracy."""
+"""The same for photos that are decoded at a reduced scale; see `benchmarks.speed.decode` for accuracy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ class Model:
 
         Returns:
             Shape (labels, h, w): what each place adds to the label's logit. It covers the square that the network
-            sees, see `catdog.model.preprocessing.crop_box`; h and w are the feature map's, about 1/32 of that square's side.
+            sees, see `catdog.model.preprocessing.crop_box`; h and w are the feature map's, about 1/32 of its side.
 
         Raises:
             ModelError: the network has no heat map.

@@ -22,7 +22,7 @@ from web.page.icon import icon_png
 
 BROWSER = PROJECT_ROOT / "browser"
 LIST_FILE = "files.js"
-_LOOK = PROJECT_ROOT / "web" / "page.css"
+_LOOK = PROJECT_ROOT / "web" / "page" / "static" / "page.css"
 _OWN_TEXTS = "texts.json"
 _UNLISTED = frozenset({LIST_FILE, "sw.js", "README.md"})
 """What browsers keep in a way of their own, and what no page asks for."""

@@ -22,7 +22,7 @@ from web.metrics.metrics import Metrics
 from web.page.about import corrections_learned
 from web.service.service import Service
 
-TEMPLATE = "admin_dashboard.html"
+TEMPLATE = "dashboard.html"
 _FAILED = "no answer"
 
 

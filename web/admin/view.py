@@ -20,8 +20,8 @@ from web.i18n.texts import format_percent
 ANY = "any"
 PAGE_ROWS = 48
 _FOLDER = Path(__file__).parent
-STYLE = _FOLDER / "admin.css"
-SCRIPT = _FOLDER / "admin.js"
+STYLE = _FOLDER / "static" / "admin.css"
+SCRIPT = _FOLDER / "static" / "admin.js"
 _NOTABLE = 0.5
 _SURE = 0.8
 _DIGIT_KEYS = 9
@@ -88,7 +88,7 @@ class AdminView:
     def __init__(self, title: str) -> None:
         self._title = title
         self.templates = Environment(
-            loader=FileSystemLoader(_FOLDER),
+            loader=FileSystemLoader(_FOLDER / "templates"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -102,7 +102,7 @@ class AdminView:
             base: The address of the pages, without a slash at its end.
             problem: What is to be told first.
         """
-        template = self.templates.get_template("admin_login.html")
+        template = self.templates.get_template("login.html")
         return template.render(base=base, title=self._title, problem=problem)
 
     def queue(  # noqa: PLR0913 - what a page shows

@@ -17,7 +17,7 @@ from web.i18n.texts import Texts
 from web.page.events import PageEvents, PageParts, page_texts
 from web.page.html import message_html
 
-STYLE = Path(__file__).with_name("page.css")
+STYLE = Path(__file__).with_name("static") / "page.css"
 
 _QUEUED_EVENTS = 64
 _EVENTS_AT_ONCE = 16

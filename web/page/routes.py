@@ -18,8 +18,8 @@ from web.page.examples import Examples
 from web.page.icon import favicon_svg, preview_png
 from web.service.service import Service
 
-_FOLDER = Path(__file__).parent
-SCRIPTS = ("page", "page_camera", "page_connection", "page_gallery", "page_photo")
+_STATIC = Path(__file__).with_name("static")
+SCRIPTS = ("page", "camera", "connection", "gallery", "photo")
 _CACHED = {"Cache-Control": "public, max-age=3600"}
 _REVALIDATED = {"Cache-Control": "no-cache"}
 
@@ -43,7 +43,7 @@ class PageApi:
         router.get("/example/{name}")(_example(self._examples.picture))
         router.get("/thumbnail/{name}")(_example(self._examples.thumbnail))
         for name in SCRIPTS:
-            router.get(f"/{name}.js")(_script(_FOLDER / f"{name}.js"))
+            router.get(f"/{name}.js")(_script(_STATIC / f"{name}.js"))
         return router
 
     async def _frame(self, request: Request) -> JSONResponse:

@@ -101,7 +101,7 @@ class Explanation:
     label: str
     """The most probable one."""
     layer: Image.Image
-    """A transparent picture of the photo's shape, brightest where most speaks for the label; see `web.service.heatmap`."""
+    """A transparent picture of the photo's shape, brighter where it counts more; see `web.service.heatmap`."""
 
 
 @dataclass(frozen=True, slots=True)

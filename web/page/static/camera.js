@@ -1,5 +1,5 @@
 // The camera: aim, see what the model says while aiming, take the photo.
-import { element, frameOf, show, tell, texts } from "./page_photo.js";
+import { element, frameOf, show, tell, texts } from "./photo.js";
 
 const LIVE_SIDE = 320;
 const LIVE_QUALITY = 0.7;

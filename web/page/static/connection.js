@@ -1,5 +1,5 @@
 // When the server refuses an event or is gone: a sentence, where Gradio would show nothing, or load the page anew.
-import { problemOf, tell, texts } from "./page_photo.js";
+import { problemOf, tell, texts } from "./photo.js";
 
 const EVENT = "/gradio_api/run/predict";
 const NEW_ANSWER = ["photo", "url"]; // what asks for one

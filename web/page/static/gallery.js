@@ -1,5 +1,5 @@
 // Several photos at once: a list with what the model says of each, sorted by confidence, correctable in place, and as CSV.
-import { bringIntoView, clear, element, problemOf, tell, texts } from "./page_photo.js";
+import { bringIntoView, clear, element, problemOf, tell, texts } from "./photo.js";
 
 const MOST = 50;
 const AT_ONCE = 2; // the server has as many cores as it has; more would wait there

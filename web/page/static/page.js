@@ -1,8 +1,8 @@
 // What the page does beside Gradio: drops and pastes anywhere, several files at once, camera, examples.
-import "./page_connection.js";
-import { openCamera } from "./page_camera.js";
-import { classifyAll } from "./page_gallery.js";
-import { bringIntoView, show, tell, texts } from "./page_photo.js";
+import "./connection.js";
+import { openCamera } from "./camera.js";
+import { classifyAll } from "./gallery.js";
+import { bringIntoView, show, tell, texts } from "./photo.js";
 
 const LIVE_REGIONS = ["answer", "thanks"];
 
