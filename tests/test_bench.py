@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from benchmarks import main
+from benchmarks.__main__ import main
 from benchmarks.harness.load import load
 from benchmarks.harness.pictures import USUAL_BYTES, USUAL_SIZE, photos, usual
 from benchmarks.harness.report import Section, ratios, spread, table, write

@@ -25,7 +25,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from catdog.settings import EMBEDDED_MODEL
 from tests.web.conftest import running
-from tests.web.test_page import FLAGS, find_chromium
+from tests.web.page.test_layout import FLAGS, find_chromium
 from web.page.examples import draw_cat, draw_dog
 
 SIDE = 1600

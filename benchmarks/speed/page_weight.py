@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, sync_playwright
 from benchmarks.harness.pictures import ROOT, photos, usual, written
 from benchmarks.harness.report import Section, circumstances, ratios, spread, table
 from benchmarks.harness.servers import Command, Server, free_port, ours, start
-from tests.web.test_page import FLAGS, find_chromium
+from tests.web.page.test_layout import FLAGS, find_chromium
 
 NAME = "page_weight"
 _ROUNDS, _PHOTOS = 40, 40

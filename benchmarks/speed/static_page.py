@@ -25,7 +25,7 @@ from deploy.static.build import BROWSER, Built, build_static
 from deploy.static.model import find_static_model
 from deploy.static.runtime import find_runtime
 from tests.browser.site import ISOLATED, serve
-from tests.web.test_page import FLAGS, find_chromium
+from tests.web.page.test_layout import FLAGS, find_chromium
 
 START = """async () => {
   const { Engine } = await import("./engine.js");

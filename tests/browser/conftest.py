@@ -13,7 +13,7 @@ from deploy.static.build import BROWSER, build_static
 from deploy.static.model import load_static_model
 from tests.conftest import missing_tool
 from tests.toy import encoded, picture, toy_model
-from tests.web.test_page import FLAGS, TIMEOUT_MS, find_chromium
+from tests.web.page.test_layout import FLAGS, TIMEOUT_MS, find_chromium
 
 
 @pytest.fixture(scope="session")

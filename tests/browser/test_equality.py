@@ -17,7 +17,7 @@ from tests.browser.site import serve
 from tests.browser.vectors import FILE, vectors
 from tests.conftest import ROOT
 from tests.toy import encoded
-from tests.web.test_page import TIMEOUT_MS
+from tests.web.page.test_layout import TIMEOUT_MS
 
 CLASSIFY = """async (pictures) => {
   const { Engine } = await import("./engine.js");

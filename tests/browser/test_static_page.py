@@ -17,7 +17,7 @@ from feedback.journal.journal import Journal
 from tests.browser.site import ISOLATED, serve
 from tests.toy import encoded, picture, toy_model
 from tests.web.conftest import Server, running, wait_for
-from tests.web.test_page import DROP, TIMEOUT_MS
+from tests.web.page.test_layout import DROP, TIMEOUT_MS
 
 pytestmark = pytest.mark.browser
 

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
-from tests.deploy.test_files import checked
+from tests.deploy.test_image import checked
 from tests.toy import encoded, picture
 from tests.web.conftest import Server
-from web.metrics.metrics import drift_gauges
+from web.metrics import drift_gauges
 
 MONITORING = ROOT / "deploy" / "monitoring"
 GRAFANA = MONITORING / "grafana"

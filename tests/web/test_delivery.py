@@ -20,7 +20,7 @@ from feedback.journal.journal import Journal
 from tests.feedback.hub_rows import hub_records
 from tests.feedback.rows import some_row
 from tests.toy import encoded, picture
-from tests.web.admin import TOKEN, csrf, log_in
+from tests.web.admin_client import TOKEN, csrf, log_in
 from tests.web.conftest import DEADLINE_S, Server, running, wait_for
 from web.app import create_app
 

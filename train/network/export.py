@@ -23,8 +23,8 @@ from torch.nn import functional
 from catdog.cli import DISK_FULL
 from catdog.errors import DataError, SettingsError
 from catdog.model.metadata import ONNX_FILE, FileHash, Preprocessing, hash_file
-from train.network.backbone import TRUNK, branch_maps, has_trunk, trunk_maps
 from train.network import heatmap
+from train.network.backbone import TRUNK, branch_maps, has_trunk, trunk_maps
 
 PIXELS = "pixel_values"
 """The name of an ONNX file's input."""

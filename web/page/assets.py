@@ -35,4 +35,4 @@ SCRIPTS = (
 """The browser is told of all at once (`rel="modulepreload"`), where it would learn of most from those before them.
 
 Names hold a hash of what is in the file: they belong to the version of Gradio that `pyproject.toml` pins, and
-`tests/web/test_page_assets.py` says what to write here for another one."""
+`tests/web/page/test_assets.py` says what to write here for another one."""

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Route, sync_playwright
 
 from tests.web.conftest import Server
-from tests.web.test_page import FLAGS, TIMEOUT_MS, find_chromium
+from tests.web.page.test_layout import FLAGS, TIMEOUT_MS, find_chromium
 from web.page.assets import SCRIPTS
 
 pytestmark = pytest.mark.browser

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.toy import encoded, picture
-from tests.web.admin import TOKEN, log_in
+from tests.web.admin_client import TOKEN, log_in
 from tests.web.conftest import running
 from web.admin.dashboard import drift
 from web.admin.plots import lying, stacked

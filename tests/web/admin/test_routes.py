@@ -14,9 +14,9 @@ from feedback.journal.journal import Journal
 from feedback.row import FeedbackRow, Source
 from tests.feedback.rows import some_row
 from tests.toy import COLOURS, textured
-from tests.web.admin import TOKEN, csrf, log_in
+from tests.web.admin_client import TOKEN, csrf, log_in
 from tests.web.conftest import Server, running, wait_for
-from tests.web.test_page import FLAGS, TIMEOUT_MS, find_chromium
+from tests.web.page.test_layout import FLAGS, TIMEOUT_MS, find_chromium
 from web.admin.routes import COOKIE
 from web.admin.sessions import Sessions
 from web.admin.view import Query

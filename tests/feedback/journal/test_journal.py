@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from catdog.errors import FeedbackError, KeyReusedError, SettingsError
-from feedback.journal.journal import JOURNAL_FILE, Journal, database
+from feedback.journal import database
+from feedback.journal.journal import JOURNAL_FILE, Journal
 from tests.conftest import ROOT
 from tests.feedback.rows import some_row
 

@@ -7,7 +7,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from tests.toy import encoded, picture
 from tests.web.conftest import Server
-from tests.web.test_page import FLAGS, TIMEOUT_MS, find_chromium
+from tests.web.page.test_layout import FLAGS, TIMEOUT_MS, find_chromium
 
 pytestmark = pytest.mark.browser
 NOTE = "window.broken = []; addEventListener('securitypolicyviolation', (e) => window.broken.push([e.violatedDirective, e.blockedURI]))"

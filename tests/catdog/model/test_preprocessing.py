@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from catdog.model import preprocessing
 from catdog.model.metadata import Preprocessing
-from catdog.model.model import preprocessing
 from catdog.model.preprocessing import crop_box, preprocess
 from tests.browser.vectors import by_pillow
 from tests.toy import picture

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from catdog.errors import ModelError, SettingsError
+from catdog.hub import models as catdog_hub
 from catdog.hub.models import load_model
-from catdog.hub.models import models as catdog_hub
 from catdog.model.metadata import METADATA_FILE, ONNX_FILE
 from catdog.settings import Settings
 from devhub.faults import Fault

@@ -1,0 +1,1 @@
+"""Speed, size, endurance and attacks, measured beside real alternatives."""
