@@ -14,13 +14,14 @@ from feedback.row import RowStatus, Source
 from web.api.schemas import FeedbackAnswer, PredictionAnswer
 from web.i18n.texts import Texts, choose_language
 from web.metrics.metrics import Metrics
-from web.middleware.rate_limit import FEEDBACK, RateLimiter
+from web.middleware.rate_limit import RateLimiter
 from web.page.about import about_html
 from web.page.examples import Examples
 from web.page.html import answer_html, examples_html, footer_html, header_html, heat_html, message_html, ways_html
 from web.page.retention import Retention, consent
 from web.page.state import Memory, Updates, answer_updates, said_updates
 from web.page.uploads import Uploads, needs_preview, source_of
+from web.route_table import Cost
 from web.service.heatmap import as_data_url
 from web.service.service import Answer, Correction, Reader, Service
 
@@ -53,7 +54,7 @@ async def correct_by_id(parts: PageParts, request_id: Any, label: Any, request: 
         raise gr.Error("The values do not fit. Send request_id and label as texts.", print_exception=False)
     client = parts.client_of(request)
     try:
-        parts.limiter.check(FEEDBACK, client)
+        parts.limiter.check(Cost.FEEDBACK, client)
         correction = await parts.service.correct(request_id, label, client=client)
     except CatdogError as error:
         raise gr.Error(str(error), print_exception=False) from None
@@ -84,7 +85,9 @@ class PageEvents:
             return _waiting(texts)
         source = source_of(file)
         preview = needs_preview(file)
-        answer = self._service.classify(self._reader(file), source, preview=preview, consents=consents is True)
+        answer = self._service.classify(
+            self._reader(file), source, client=self._client(request), preview=preview, consents=consents is True
+        )
         return await self._show(answer, source, texts)
 
     async def on_url(self, url: Any, consents: Any, request: gr.Request | None = None) -> Updates:
@@ -92,7 +95,7 @@ class PageEvents:
         texts = self._texts_of(request)
         if not isinstance(url, str) or not url.strip():
             return [gr.skip()] * len(_waiting(texts))
-        answer = self._service.classify_url(url, preview=True, consents=consents is True)
+        answer = self._service.classify_url(url, client=self._client(request), preview=True, consents=consents is True)
         return await self._show(answer, Source.URL, texts)
 
     async def on_why(self, memory: Any, request: gr.Request | None = None) -> Updates:
@@ -105,7 +108,7 @@ class PageEvents:
         if known.explained:
             return ["", replace(known, explained=False).sent()]
         try:
-            explanation = await self._service.explain(known.request_id)
+            explanation = await self._service.explain(known.request_id, client=self._client(request))
         except CatdogError as error:
             return [message_html(texts.problem(error), kind="problem"), known.sent()]
         heat = heat_html(as_data_url(explanation.layer), explanation.label, texts)
@@ -204,7 +207,7 @@ class PageEvents:
 
     async def _correct(self, known: Memory, file: Any, label: str, client: str) -> Correction:
         """Correct a prediction; one that is forgotten by now is made again from the picture on the page."""
-        self._parts.limiter.check(FEEDBACK, client)
+        self._parts.limiter.check(Cost.FEEDBACK, client)
         try:
             return await self._service.correct(known.request_id, label, client=client)
         except UnknownRequestError:
@@ -223,6 +226,9 @@ class PageEvents:
         if label == known.verdict:
             return texts.thanks_right
         return texts.thanks_wrong.format(label=texts.choice(label, self._service.live.model.labels))
+
+    def _client(self, request: gr.Request | None) -> str:
+        return self._parts.client_of(request) if request else ""
 
     def _texts_of(self, request: gr.Request | None) -> Texts:
         """The visitor's language."""

@@ -4,18 +4,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from catdog.errors import UnknownRequestError
 from catdog.model.metadata import possible_verdicts
 from catdog.model.model import Prediction
 from feedback.row import Source
+from web.api.body import spooled_body
 from web.i18n.texts import Texts, choose_language
-from web.middleware.spooled import spooled_body
 from web.page.about import CALIBRATION_PLOT
 from web.page.examples import Examples
 from web.page.icon import favicon_svg, preview_png
+from web.route_table import Body, Cost, Routes
 from web.service.service import Service
 
 _STATIC = Path(__file__).with_name("static")
@@ -27,34 +28,35 @@ _REVALIDATED = {"Cache-Control": "no-cache"}
 class PageApi:
     """Routes below `/page`. They are the page's, may change with it, and are not in the API's document."""
 
-    def __init__(self, service: Service, examples: Examples) -> None:
+    def __init__(self, service: Service, examples: Examples, *, client_of: Callable[[Request], str]) -> None:
+        self._client_of = client_of
         self._service = service
         self._examples = examples
 
-    def router(self) -> APIRouter:
-        """The routes."""
-        router = APIRouter(prefix="/page", include_in_schema=False)
-        router.post("/frame")(self._frame)
-        router.post("/photo")(self._photo)
-        router.get("/texts.json")(self._texts)
-        router.get("/icon.svg")(_picture(favicon_svg, "image/svg+xml"))
-        router.get("/preview.png")(_picture(lambda: preview_png(self._service.live.model.labels), "image/png"))
-        router.get("/calibration.png")(self._calibration)
-        router.get("/example/{name}")(_example(self._examples.picture))
-        router.get("/thumbnail/{name}")(_example(self._examples.thumbnail))
+    def routes(self) -> Routes:
+        """All of them."""
+        routes = Routes(prefix="/page", include_in_schema=False)
+        routes.add("POST", "/frame", self._frame, cost=Cost.PREDICTION, body=Body.FRAME)
+        routes.add("POST", "/photo", self._photo, cost=Cost.PREDICTION, body=Body.PICTURE)
+        routes.add("GET", "/texts.json", self._texts)
+        routes.add("GET", "/icon.svg", _picture(favicon_svg, "image/svg+xml"))
+        routes.add("GET", "/preview.png", _picture(lambda: preview_png(self._service.live.model.labels), "image/png"))
+        routes.add("GET", "/calibration.png", self._calibration)
+        routes.add("GET", "/example/{name}", _example(self._examples.picture))
+        routes.add("GET", "/thumbnail/{name}", _example(self._examples.thumbnail))
         for name in SCRIPTS:
-            router.get(f"/{name}.js")(_script(_STATIC / f"{name}.js"))
-        return router
+            routes.add("GET", f"/{name}.js", _script(_STATIC / f"{name}.js"))
+        return routes
 
     async def _frame(self, request: Request) -> JSONResponse:
         """Classify a frame of the camera, which is the body; nothing is kept."""
-        prediction = await self._service.classify_frame(await request.body())
+        prediction = await self._service.classify_frame(await request.body(), client=self._client_of(request))
         return JSONResponse(_told(prediction, _texts_of(request)))
 
     async def _photo(self, request: Request) -> JSONResponse:
         """Classify one of several photos, which is the body; it may be corrected by its `request_id`."""
         async with spooled_body(request) as file:
-            answer = await self._service.classify(file.read, Source.UPLOAD)
+            answer = await self._service.classify(file.read, Source.UPLOAD, client=self._client_of(request))
         return JSONResponse({"request_id": answer.request_id, **_told(answer.prediction, _texts_of(request))})
 
     def _texts(self, request: Request) -> JSONResponse:
