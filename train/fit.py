@@ -21,8 +21,8 @@ from train.interruption import clear_interruption
 from train.model_folder.write import Origin, write_model_folder
 from train.network.checkpoint import CHECKPOINT_FILE
 from train.network.create import RANDOM, create_network, preprocessing
-from train.network.export import clear_disk_errors
 from train.network.distill import Distillation, Lessons, Pictures, Teacher, create_student
+from train.network.export import clear_disk_errors
 from train.network.finetune import Schedule, TrainingSet, create_accelerator, finetune, require_one_batch
 from train.network.inference import pixel_batches, pooled_features, run
 from train.network.probe import fit_head

@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional
 from torchvision.transforms import v2
 
+_ZOOM = (0.85, 1.0)  # of the sides of a fixed view
 _AT_ONCE = 8  # pictures; few enough to stay in the processor's cache from one operation to the next
 
 
@@ -52,13 +53,14 @@ def augment(
         aspects: Shape (n,): width by height before that.
         side: Height and width of the result.
         how: The limits.
-        theta: Shape (n, 2, 3): fixed views instead of random ones, see `draw_views`; half of them are flipped.
+        theta: Shape (n, 2, 3): fixed views instead of random ones, see `draw_views`; each is
+            varied so little that what was said of it still holds.
 
     Returns:
         float32 (n, 3, side, side) in [0, 1], channels last in memory.
     """
     n, device = len(squares), squares.device
-    theta = _affine(aspects, how) if theta is None else _flipped(theta)
+    theta = _affine(aspects, how) if theta is None else _varied(theta)
     colours, coarse = _colours(n, how, device), _coarse(n, how, device)
     result = torch.empty(n, 3, side, side, device=device, memory_format=torch.channels_last)
     for start in range(0, n, _AT_ONCE):
@@ -113,12 +115,16 @@ def _affine(aspects: torch.Tensor, how: Augmentation, generator: torch.Generator
     return theta
 
 
-def _flipped(theta: torch.Tensor) -> torch.Tensor:
-    """Half of the views, mirrored."""
-    sign = torch.where(torch.rand(len(theta), device=theta.device) < 0.5, -1.0, 1.0)  # noqa: PLR2004
-    mirrored = theta.clone()
-    mirrored[:, :, 0] *= sign[:, None]
-    return mirrored
+def _varied(theta: torch.Tensor) -> torch.Tensor:
+    """Views that are nearly the same: half of them mirrored, all cut a little smaller."""
+    n, device = len(theta), theta.device
+    zoom = _uniform(n, *_ZOOM, device)
+    shift = torch.stack([_uniform(n, -1, 1, device), _uniform(n, -1, 1, device)], dim=1) * (1 - zoom)[:, None]
+    varied = theta.clone()
+    varied[:, :, 2] += (theta[:, :, :2] @ shift[:, :, None])[:, :, 0]
+    varied[:, :, :2] *= zoom[:, None, None]
+    varied[:, :, 0] *= torch.where(torch.rand(n, device=device) < 0.5, -1.0, 1.0)[:, None]  # noqa: PLR2004
+    return varied
 
 
 @dataclass(frozen=True, slots=True)

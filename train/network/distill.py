@@ -28,7 +28,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from catdog.errors import DataError, SettingsError
-from catdog.model.metadata import Preprocessing
+from catdog.model.metadata import Preprocessing, hash_file
 from train.network.augment import Augmentation, draw_views, resample
 from train.network.create import classifier, create_network, output_count, preprocessing
 from train.network.export import PIXELS, export_onnx
@@ -151,6 +151,13 @@ class Teacher:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
+    @property
+    def identity(self) -> list[str | int]:
+        """What its features depend on, beside the pictures."""
+        weights = Path(self.how.teacher)
+        digest = hash_file(weights) if weights.is_file() else self.how.teacher
+        return [digest, self.how.architecture, self.how.side]
+
     def features(self, pixels: torch.Tensor) -> Features:
         """Shape (n, width), from (n, 3, side, side) in [0, 1]."""
         ready = standardize(pixels, self.spec).contiguous(memory_format=torch.contiguous_format)
@@ -193,7 +200,7 @@ class Lessons:
         self._seed = seed
         self._epochs = epochs
         self._wanted = min(epochs, teacher.how.views)
-        self._key = json.dumps([key, seed, asdict(how), asdict(teacher.how)])
+        self._key = json.dumps([key, seed, asdict(how), teacher.identity])
         self._background = ThreadPoolExecutor(1, thread_name_prefix="teacher")
         self._next: dict[int, Future[npt.NDArray[np.float16]]] = {}
         self._linear: Linear | None = None
