@@ -183,7 +183,7 @@ def finetune(  # noqa: PLR0913 - each is one thing
 class _Run:
     """The moving parts of one fine-tuning."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each is one thing
         self,
         network: nn.Module,
         training: TrainingSet,
