@@ -1,10 +1,10 @@
 """What is installed: the wheel in a clean environment, and the Space's requirements as its builder resolves them."""
 
 import shutil
-import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import httpx
 import pytest
@@ -29,7 +29,7 @@ def test_requirements_resolve_as_the_space_builder_installs_them(tmp_path: Path)
     assert done.returncode == 0, done.stderr
 
 
-def skip_without_index(done: "subprocess.CompletedProcess[str]") -> None:
+def skip_without_index(done: CompletedProcess[str]) -> None:
     if "Could not find a version" in done.stderr and "from versions: none" in done.stderr:
         pytest.skip("no package index can be reached")
 
