@@ -181,7 +181,8 @@ def seen_splits(hashes: Hashes, manifest: Manifest, certain: Hashes | None = Non
     found = np.full(len(hashes), len(SPLITS))
     for row, known in same_pictures(hashes, pack(list(manifest)), certain):
         found[row] = min(found[row], ranks[known])
-    return np.array([*SPLITS, ""], dtype="<U10")[found]
+    names: npt.NDArray[np.str_] = np.array([*SPLITS, ""], dtype="<U10")[found]
+    return names
 
 
 def warn_of_other_data(

@@ -150,8 +150,9 @@ def _settle(group: Sequence[_Readable], labels: Sequence[str], left_out: dict[st
         left_out["outvoted"] += [vote.row.id for vote in voting if vote not in winners]
         winners.sort(key=lambda vote: vote.row.id)
         newest_row = winners[-1]
-        ids, print_ = tuple(vote.row.id for vote in winners), newest_row.fingerprint
-        return Correction(newest_row.row.image, label, ids, print_.phash, print_.certain)
+        newest = newest_row.fingerprint
+        row_ids = tuple(vote.row.id for vote in winners)
+        return Correction(newest_row.row.image, label, row_ids, newest.phash, newest.certain)
     return None
 
 

@@ -211,7 +211,8 @@ class Lessons:
     def distrusted(self) -> npt.NDArray[np.int64]:
         """Which of all pictures have a label that the teacher rules out."""
         self._start()
-        return self._pictures.members[(self._trusted == 0).numpy()]
+        members: npt.NDArray[np.int64] = self._pictures.members[(self._trusted == 0).numpy()]
+        return members
 
     def lesson(self, epoch: int) -> Lesson:
         """What `epoch`, counted from 0, learns from; waits for the teacher."""
