@@ -132,7 +132,7 @@ class RouteTable:
             RuntimeError: one has none; the message names it.
         """
         for route in _flattened(routes):
-            for method in route.methods:
+            for method in route.methods or ():
                 if method != "HEAD" and not self._has(method, route.path):
                     raise RuntimeError(f"{method} {route.path} is not in the route table. Add it with Routes.add.")
 
