@@ -71,7 +71,7 @@ def create_syncer(journal: Journal, settings: Settings) -> Syncer:
     """
     return Syncer(
         Outbox(journal),
-        FeedbackDataset.open(settings),
+        FeedbackDataset.of(settings),
         data_dir=settings.data_dir,
         every_s=settings.sync_seconds,
         retain=timedelta(days=settings.retain_days),
