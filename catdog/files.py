@@ -39,14 +39,14 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 def create_once(path: Path, data: bytes, *, mode: int = 0o600) -> bytes:
     """Create a file, unless another process was first, and return its content.
 
-    Works on file systems without hard links (exFAT, SMB, some container mounts): a lock beside the file decides who
+    Works on file systems without hard links (exFAT, SMB, some container mounts): a lock beside its folder decides who
     writes it.
 
     Raises:
         OSError: the folder can't be written to, or the disk is full.
     """
     if not path.exists():
-        with FileLock(path.with_name(f".{path.name}.lock"), mode=0o600):
+        with FileLock(path.parent.with_name(f".{path.parent.name}.lock"), mode=0o600):
             if not path.exists():
                 write_atomically(path, data, mode=mode)
     return path.read_bytes()

@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from catdog.errors import FeedbackError
+from catdog.settings import Settings
+from feedback.hub.delivery import create_delivery
+from feedback.journal.journal import Journal
 from feedback.keys import KEYS_FOLDER, ClientKeys
+from tests.web.conftest import wait_for
 
 MAY = datetime(2025, 5, 20, tzinfo=UTC)
 JUNE = datetime(2025, 6, 1, tzinfo=UTC)
@@ -97,3 +101,12 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     (tmp_path / KEYS_FOLDER).write_text("")
     with pytest.raises(FeedbackError, match="keys"):
         ClientKeys(tmp_path).client_hash("a", now=MAY)
+
+
+def test_expired_keys_are_destroyed_without_any_feedback(tmp_path: Path) -> None:
+    ClientKeys(tmp_path).client_hash("a", now=MAY)
+    with Journal.open(tmp_path) as journal:
+        delivery = create_delivery(journal, Settings(data_dir=tmp_path))
+        delivery.start()
+        wait_for(lambda: not key_files(tmp_path), "the key's end")
+        delivery.stop()
