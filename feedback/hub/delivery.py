@@ -1,4 +1,4 @@
-"""What happens to a correction after the journal has it: when it counts as saved, and how sending it to the Hub goes."""
+"""What happens to a correction once the journal has it: when it counts as saved, and how syncing goes."""
 
 import logging
 import threading

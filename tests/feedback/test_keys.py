@@ -47,13 +47,6 @@ def test_threads_that_come_first_together_agree_on_the_key(tmp_path: Path) -> No
     assert key_files(tmp_path) == ["2025-05.key"]
 
 
-def test_who_comes_a_moment_later_takes_the_key_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = ClientKeys(tmp_path).client_hash("a", now=MAY)
-    monkeypatch.setattr(Path, "exists", lambda _: False)  # as it was when this process looked
-    assert ClientKeys(tmp_path).client_hash("a", now=MAY) == first
-    assert key_files(tmp_path) == ["2025-05.key"]
-
-
 def test_two_installations_hash_differently_unless_they_share_a_secret(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     assert ClientKeys(first).client_hash("a", now=MAY) != ClientKeys(second).client_hash("a", now=MAY)
