@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -54,12 +54,13 @@ def create_once(path: Path, data: bytes, *, mode: int = 0o600) -> bytes:
 
 def sync_to_disk(path: Path) -> None:
     """Flush a file or a folder to the disk; a no-op for folders where the system can't do that (Windows)."""
-    with suppress(PermissionError if path.is_dir() else ()):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

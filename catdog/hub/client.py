@@ -90,7 +90,9 @@ class HubClient:
         get_session().timeout = httpx2.Timeout(_RESPONSE_S, connect=_CONNECT_S)  # by default it may wait forever
         try:
             yield
-        except (CatdogError, *passes):
+        except CatdogError:
+            raise
+        except passes:
             raise
         except errors.HFValidationError:
             raise SettingsError(f"Could not {action}: no repository can have this name. Write USER/NAME.") from None
