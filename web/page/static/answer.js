@@ -124,12 +124,12 @@ function follow() {
   });
 }
 
-/** "Wrong label": open the choices, or close them. */
+/** "Wrong label": open the choices. */
 export function openChoices() {
   const [choices, wrong] = [document.getElementById("choices"), document.getElementById("wrong")];
-  choices.hidden = !choices.hidden;
-  wrong.setAttribute("aria-expanded", String(!choices.hidden));
-  if (!choices.hidden) choices.querySelector("input").focus({ preventScroll: true });
+  choices.hidden = false;
+  wrong.setAttribute("aria-expanded", "true");
+  (choices.querySelector(":checked") ?? choices.querySelector("input")).focus({ preventScroll: true });
   follow();
 }
 

@@ -146,7 +146,8 @@ const ready = new Promise((done) => {
 ready.then(async () => {
   const early = document.querySelector("#first input");
   document.documentElement.classList.add("ready");
-  document.getElementById("first").inert = true;
+  document.getElementById("first").remove();
+  early.addEventListener("change", () => take([...early.files])); // its dialog may be open still
   if (early.files.length) take([...early.files]);
   try {
     await showMine();
