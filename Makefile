@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock loop soak torture pipeline promote mlflow bench
+.PHONY: help shape tree run test check format lock loop soak torture pipeline promote mlflow bench
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -38,6 +38,12 @@ soak: $(VENV)/.dev  ## 100,000 mixed requests to the running app: nothing may gr
 
 torture: $(VENV)/.dev  ## try to lose feedback: 1,000 faults, 10,000 rows
 	$(BIN)/python -m benchmarks.endurance.torture
+
+shape: $(VENV)/.dev  ## the layout in numbers; fails where it outgrows its limits
+	$(BIN)/python -m scripts.shape
+
+tree: $(VENV)/.dev  ## renew docs/settings.md and docs/tree.md from the code
+	$(BIN)/python -m scripts.docs
 
 bench: $(VENV)/.dev  ## speed and size beside the peers, into benchmarks/RESULTS.md; one of them: make bench BENCH=serving
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from catdog.model.metadata import NEITHER, UNSURE
+from catdog.model.metadata import NEITHER
 from catdog.model.model import Model, Prediction
 from web.i18n import LANGUAGES, Texts
 from web.service.predictions import MAX_AGE_S
@@ -36,7 +36,7 @@ class Retention:
 def answer_html(prediction: Prediction, texts: Texts, *, request_id: str = "") -> str:
     """The card that shows one prediction: the verdict in words, and a bar per label."""
     verdict = prediction.verdict
-    kind = verdict if verdict in (NEITHER, UNSURE) else "label"
+    kind = verdict.kind
     headline = escape(texts.verdict(verdict, prediction.labels))
     sureness = escape(texts.sureness(verdict, prediction.label, prediction.confidence))
     pairs = sorted(zip(prediction.probabilities, prediction.labels, strict=True), reverse=True)
@@ -49,7 +49,7 @@ def answer_html(prediction: Prediction, texts: Texts, *, request_id: str = "") -
 
 def ask_html(prediction: Prediction, texts: Texts, *, explains: bool) -> str:
     """What a person may say about an answer; where the model is unsure, it asks at once what the photo shows."""
-    unsure = prediction.verdict == UNSURE
+    unsure = not prediction.verdict.is_confirmable
     question = "" if unsure else f'<p id="question">{escape(texts.question)}</p>'
     why = _button("why", texts.why, 'aria-pressed="false"') if explains else ""
     pair = (
@@ -73,8 +73,8 @@ def ask_html(prediction: Prediction, texts: Texts, *, explains: bool) -> str:
 
 def choices(prediction: Prediction, texts: Texts) -> list[tuple[str, str]]:
     """What it may be instead, by value and in words: every label but the one shown, then none, then no answer."""
-    answers = (*prediction.labels, NEITHER, UNSURE)
-    return [(a, texts.choice(a, prediction.labels)) for a in answers if a != prediction.verdict or a == UNSURE]
+    answers = prediction.verdict.corrections(prediction.labels)
+    return [(answer, texts.choice(answer, prediction.labels)) for answer in answers]
 
 
 def message_html(text: str, *, kind: str) -> str:

@@ -483,7 +483,7 @@ def test_a_bad_file_gets_a_sentence_and_the_next_photo_works(page: Page, data: b
 
 def test_a_file_that_is_too_large_gets_a_sentence(page: Page) -> None:
     choose(page, bytes(2_000_001))
-    expect(page.locator("#answer .problem")).to_contain_text("more than 2 MB")
+    expect(page.locator("#answer .problem")).to_contain_text("at most 2 MB")
 
 
 @pytest.mark.parametrize(
