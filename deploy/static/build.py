@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
+import web.page
 from catdog import __version__
 from catdog.errors import CatdogError, SettingsError
 from catdog.model.metadata import METADATA_FILE
@@ -21,7 +22,7 @@ from web.i18n import ENGLISH, LANGUAGES
 
 BROWSER = PROJECT_ROOT / "browser"
 LIST_FILE = "files.js"
-_STATIC = PROJECT_ROOT / "web" / "page" / "static"
+_STATIC = Path(web.page.__file__).with_name("static")
 _LOOK = _STATIC / "page.css"
 _OWN_TEXTS = "texts.json"
 _UNLISTED = frozenset({LIST_FILE, "sw.js", "README.md"})
