@@ -31,16 +31,15 @@ from web.api.openapi import add_schemas
 from web.api.routes import RestApi
 from web.errors import ErrorResponses
 from web.gradio_guard.lazy import LazyPage
-from web.i18n.texts import ENGLISH
+from web.i18n import ENGLISH
 from web.metrics.metrics import Metrics
 from web.middleware import middleware
 from web.middleware.clients import client_of
 from web.middleware.rate_limit import RateLimiter
 from web.page.examples import Examples
-from web.page.retention import Retention
+from web.page.html import Retention
 from web.page.routes import PageApi
-from web.page.upload_folder import UploadFolder
-from web.page.uploads import Uploads
+from web.page.uploads import UploadFolder, Uploads
 from web.route_table import Cost, Routes, RouteTable
 from web.service.fair_queue import FairQueue, FairWorkers
 from web.service.fetch import ImageFetcher
@@ -57,6 +56,10 @@ log = logging.getLogger(__name__)
 _DESCRIPTION = (
     "Classifies photos and collects corrections. "
     "Errors have the fields `error` (a code), `detail` (a sentence) and `request_id`."
+)
+_TEST_MODE = "Test mode: pictures are fetched from private addresses, too. Never run a public server like this."
+_FEEDBACK_IS_LOST = (
+    "Corrections are lost when this Space restarts. Set CATDOG_FEEDBACK_REPO, or mount a volume as the data folder."
 )
 _WAITING_PICTURES = 64
 _FETCHES_AT_ONCE = 16
@@ -131,7 +134,6 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
             client_of=client,
             uploads=uploads,
             warnings=warnings,
-            texts=ENGLISH,
             examples=examples,
             retention=Retention(
                 hub_days=settings.retain_days if settings.feedback_repo else None, audits=service.audits
@@ -238,8 +240,8 @@ def create_fetcher(settings: Settings) -> ImageFetcher:
 
 def _warnings(settings: Settings) -> tuple[str, ...]:
     """Warnings for visitors and maintainers, on the page and in `/health`."""
-    test_mode = (ENGLISH.test_mode,) if settings.test_allow_private_urls else ()
-    lost = (ENGLISH.feedback_is_lost,) if settings.loses_feedback else ()
+    test_mode = (_TEST_MODE,) if settings.test_allow_private_urls else ()
+    lost = (_FEEDBACK_IS_LOST,) if settings.loses_feedback else ()
     return (*test_mode, *lost)
 
 
