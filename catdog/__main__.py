@@ -39,8 +39,8 @@ def main(argv: Sequence[str]) -> int:
     )
     add = predict.add_argument
     add("paths", nargs="+", metavar="PATH",
-        help="a picture (`-`: from standard input), a Parquet file, a folder to search for both, or a data set on the Hub: "
-        "hf://datasets/USER/NAME")  # fmt: skip
+        help="a picture (`-`: from standard input), a Parquet file, a folder to search for both, or a data set on "
+        "the Hub: hf://datasets/USER/NAME")  # fmt: skip
     add("--model", metavar="MODEL", help="a model folder or a Hub repository (default: CATDOG_MODEL)")
     add("--format", choices=FORMATS, help="what to write to stdout (default: table)")
     add("--out", type=Path, metavar="DIR", help="write Parquet files into this folder instead")

@@ -102,7 +102,7 @@ def why_left_out(path: Path) -> str:
 
 
 def left_out_sentence(reasons: Counter[str]) -> str:
-    """`3 files are left out: .txt isn't read (2), a named pipe (1).`"""
+    """One sentence: `3 files are left out: .txt isn't read (2), a named pipe (1)` and a full stop."""
     files = "1 file is" if reasons.total() == 1 else f"{reasons.total()} files are"
     listed = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common())
     return f"{files} left out: {listed}."

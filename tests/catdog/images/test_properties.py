@@ -188,6 +188,6 @@ def test_a_picture_that_takes_too_long_costs_only_itself() -> None:
 def test_a_damaged_picture_is_explained_by_the_process_that_decodes_it() -> None:
     data = encoded(noise(), "AVIF")
     with DecodingPool(processes=1) as pool:
-        with pytest.raises(UnreadableImageError, match="can't be read|damaged"):
+        with pytest.raises(UnreadableImageError, match=r"can't be read|damaged"):
             pool.decode(open_image(data[: len(data) // 2]))
         assert pool.decode(open_image(data)).size == (320, 320)
