@@ -75,7 +75,7 @@ class PillowFile:
         self._format = file.format or ""
         self._is_multi_scan = is_multi_scan
         self._declared = file.size
-        self._window = tuple(file.tile[0][1]) if self._format == "GIF" and file.tile else None
+        self._window = file.tile[0][1] if self._format == GIF.pillow and file.tile else None
         _scale_transparency(file)
 
     @property
@@ -102,7 +102,7 @@ class PillowFile:
         """About how much memory decoding takes."""
         each = _OTHERS_BYTES.get(self._format) or _MODE_BYTES.get(self._file.mode, BYTES_PER_PIXEL)
         coefficients = math.prod(self._declared) * max(_COLOURS, len(self._file.getbands())) * self._is_multi_scan
-        return math.prod(self._file.size) * each + coefficients * _COEFFICIENT_BYTES
+        return round(math.prod(self._file.size) * each) + coefficients * _COEFFICIENT_BYTES
 
     def load(self) -> None:
         """Decode."""
