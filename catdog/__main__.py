@@ -2,20 +2,23 @@
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
 
+from catdog import __version__
 from catdog.batch.classify import Result, classify_pictures
-from catdog.batch.collection import Collection, Part
+from catdog.batch.collection import STDIN, Collection, Part, Picture
 from catdog.batch.report import FORMATS, write_results
 from catdog.cli import run
 from catdog.errors import ImageError, SettingsError
 from catdog.hub.files import HubFiles
 from catdog.hub.models import LoadedModel, load_model
+from catdog.images.formats import left_out_sentence
 from catdog.settings import Settings, load_settings
 
 _ENGINES = ("threads", "ray")
@@ -23,7 +26,8 @@ _ENGINES = ("threads", "ray")
 
 def main(argv: Sequence[str]) -> int:
     """Parse the command line and run what it names."""
-    parser = argparse.ArgumentParser(prog="python -m catdog", description="Ask the model what is in pictures.")
+    parser = argparse.ArgumentParser(prog="python -m catdog", description="Classify pictures with the model.")
+    parser.add_argument("--version", action="version", version=f"catdog {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     predict = commands.add_parser(
         "predict",
@@ -35,8 +39,9 @@ def main(argv: Sequence[str]) -> int:
     )
     add = predict.add_argument
     add("paths", nargs="+", metavar="PATH",
-        help="a picture, a Parquet file, a folder to search for both, or a data set on the Hub: "
-        "hf://datasets/USER/NAME")  # fmt: skip
+        help="a picture (`-`: from standard input), a Parquet file, a folder to search for both, or a data set on "
+        "the Hub: hf://datasets/USER/NAME")  # fmt: skip
+    add("--model", metavar="MODEL", help="a model folder or a Hub repository (default: CATDOG_MODEL)")
     add("--format", choices=FORMATS, help="what to write to stdout (default: table)")
     add("--out", type=Path, metavar="DIR", help="write Parquet files into this folder instead")
     add("--engine", choices=_ENGINES, default="threads",
@@ -65,8 +70,10 @@ class _Count:
     before: int = 0
     """Parts that were answered by an earlier run."""
 
-    def tell(self) -> int:
-        """Say it on stderr; returns the exit code."""
+    def report(self, left_out: Counter[str]) -> int:
+        """Print it to stderr, with what was left out of folders; returns the exit code."""
+        if left_out:
+            print(left_out_sentence(left_out), file=sys.stderr)
         earlier = f", {self.before} parts were there already" if self.before else ""
         print(f"{self.classified} classified, {self.failed} failed{earlier}", file=sys.stderr)
         return 0 if self.classified or self.before else 1
@@ -78,17 +85,24 @@ def _predict(arguments: argparse.Namespace) -> int:
     if arguments.out is not None and arguments.format:
         raise SettingsError("--out writes Parquet files, and --format is for stdout. Give one of them.")
     settings = load_settings()
+    if arguments.model:
+        settings = settings.model_copy(update={"model": arguments.model})
     loaded = load_model(settings)
     collection = Collection(HubFiles(settings))
     parts = collection.parts(arguments.paths, size=arguments.part_size)
     if arguments.out is not None:
         return _fill(arguments, settings, loaded, collection, list(parts))
     count = _Count()
-    pictures = chain.from_iterable(map(collection.read, parts))
+    pictures = map(_from_stdin, chain.from_iterable(map(collection.read, parts)))
     results = classify_pictures(loaded.model, pictures, limits=settings.image_limits)
     labels = loaded.model.labels
     write_results(_counted(results, count), labels, format_=arguments.format or "table", out=sys.stdout)
-    return count.tell()
+    return count.report(collection.left_out)
+
+
+def _from_stdin(picture: Picture) -> Picture:
+    """The picture named `-` is read when its turn comes."""
+    return replace(picture, row=None, data=sys.stdin.buffer.read()) if picture.path == STDIN else picture
 
 
 def _fill(
@@ -112,7 +126,7 @@ def _fill(
             count.classified += classified
             count.failed += failed
             bar.update()
-    return count.tell()
+    return count.report(collection.left_out)
 
 
 def _answers(

@@ -47,7 +47,7 @@ def classify_pictures(
     def decode(picture: Picture) -> Image.Image:
         if picture.problem:
             raise UnreadableImageError(_printable(picture.problem))
-        if picture.row is None:
+        if picture.row is None and picture.data is None:
             return read_image(Path(picture.path), limits=limits, side=side)
         return decode_image(picture.data or b"", limits=limits, side=side)
 

@@ -4,6 +4,7 @@ The same arguments give the same parts, so that work can be shared among process
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,14 +13,15 @@ from typing import TYPE_CHECKING
 
 from catdog.errors import DataError
 from catdog.hub.files import HUB_SCHEME, HubFiles
+from catdog.images.formats import is_picture, why_left_out
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".avif", ".gif", ".bmp", ".heic", ".heif"})
 PARQUET = ".parquet"
-_FOUND = SUFFIXES | {PARQUET}
+STDIN = "-"
+"""The path that stands for standard input."""
 _IMAGE_COLUMN = "image"
 _ROWS_AT_ONCE = 64
 
@@ -62,6 +64,8 @@ class Collection:
 
     def __init__(self, hub: HubFiles) -> None:
         self._hub = hub
+        self.left_out: Counter[str] = Counter()
+        """Files of folders that are no pictures, by reason."""
 
     def parts(self, arguments: Iterable[str], *, size: int) -> Iterator[Part]:
         """Everything that the arguments name, in their order, sorted within a folder.
@@ -123,9 +127,19 @@ class Collection:
             if argument.startswith(HUB_SCHEME):
                 yield from ((path, True) for path in self._hub.list(argument) if path.lower().endswith(PARQUET))
             elif os.path.isdir(argument):  # noqa: PTH112 - fails for no name, however long
-                yield from ((path, True) for path in _walk(argument))
+                yield from ((path, True) for path in self._walk(argument))
             else:
                 yield argument, False
+
+    def _walk(self, folder: str) -> Iterator[str]:
+        """Pictures and Parquet in a folder and below; the rest is counted."""
+        for at, subfolders, names in os.walk(folder):
+            subfolders.sort()
+            for path in (Path(at, name) for name in sorted(names)):
+                if is_picture(path) or (path.suffix.lower() == PARQUET and path.is_file()):
+                    yield str(path)
+                else:
+                    self.left_out[why_left_out(path)] += 1
 
     def _table_parts(self, path: str, size: int, *, found: bool) -> Iterator[Part]:
         try:
@@ -172,12 +186,6 @@ def parquet_errors(path: str) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}. Leave it out, or mend it.") from None
-
-
-def _walk(folder: str) -> Iterator[str]:
-    for at, subfolders, names in os.walk(folder):
-        subfolders.sort()
-        yield from (str(Path(at, name)) for name in sorted(names) if Path(name).suffix.lower() in _FOUND)
 
 
 def _image_column(schema: "pa.Schema", path: str) -> str:

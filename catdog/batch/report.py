@@ -29,9 +29,14 @@ def _write_table(results: Iterable[Result], labels: tuple[str, ...], out: IO[str
     for result in results:
         match result.outcome:
             case Prediction() as prediction:
-                out.write(f"{prediction.verdict:<{width}}  {prediction.confidence:6.1%}  {result.name}\n")
+                out.write(f"{prediction.verdict:<{width}}  {_percent(prediction.confidence):>7}  {result.name}\n")
             case error:
-                out.write(f"{'-':<{width}}  {'-':>6}  {result.name}: {error}\n")
+                out.write(f"{'-':<{width}}  {'-':>7}  {result.name}: {error}\n")
+
+
+def _percent(confidence: float) -> str:
+    """A confidence as `99.9%`; only certainty is `100.0%`."""
+    return "> 99.9%" if round(confidence, 3) >= 1 > confidence else f"{confidence:.1%}"
 
 
 def _write_json(results: Iterable[Result], _labels: tuple[str, ...], out: IO[str]) -> None:

@@ -11,13 +11,16 @@ from typing import Protocol
 
 from PIL import Image, ImageFile
 
+from catdog.images.colour import cicp_profile
+from catdog.images.formats import AVIF, FORMATS, GIF, HEIC, WEBP
+
 BYTES_PER_PIXEL = 4
 """What Pillow takes for one of an RGB picture."""
 
-# Measured: bytes that a decoder holds for each pixel, with what Pillow holds of its result.
-_OTHERS_BYTES = {"WEBP": 17, "AVIF": 12}
-_HEIC_BYTES = 4.7
+_OTHERS_BYTES = {each.pillow: each.bytes_per_pixel for each in (WEBP, AVIF, GIF)}
+_NAMES = {each.pillow: each.name for each in FORMATS}
 _MODE_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2}
+_SCALES = {"L;2": 85, "L;4": 17}
 _COEFFICIENT_BYTES = 2
 _COLOURS = 3  # a grey picture counts as much: each scan takes its time
 
@@ -56,6 +59,9 @@ class Opened(Protocol):
     def exif(self) -> bytes | None:
         """The EXIF that the decoder found."""
 
+    def profile(self) -> bytes | None:
+        """The ICC profile that the decoder found."""
+
     def release(self) -> None:
         """Give the memory back."""
 
@@ -69,11 +75,13 @@ class PillowFile:
         self._format = file.format or ""
         self._is_multi_scan = is_multi_scan
         self._declared = file.size
+        self._window = file.tile[0][1] if self._format == GIF.pillow and file.tile else None
+        _scale_transparency(file)
 
     @property
     def kind(self) -> str:
         """What people call it."""
-        return "progressive JPEG" if self._is_multi_scan else self._format
+        return "progressive JPEG" if self._is_multi_scan else _NAMES.get(self._format, self._format)
 
     @property
     def declared(self) -> tuple[int, int]:
@@ -94,7 +102,7 @@ class PillowFile:
         """About how much memory decoding takes."""
         each = _OTHERS_BYTES.get(self._format) or _MODE_BYTES.get(self._file.mode, BYTES_PER_PIXEL)
         coefficients = math.prod(self._declared) * max(_COLOURS, len(self._file.getbands())) * self._is_multi_scan
-        return math.prod(self._file.size) * each + coefficients * _COEFFICIENT_BYTES
+        return round(math.prod(self._file.size) * each) + coefficients * _COEFFICIENT_BYTES
 
     def load(self) -> None:
         """Decode."""
@@ -104,13 +112,29 @@ class PillowFile:
 
     def strip(self, top: int, bottom: int) -> Image.Image:
         """Some of the rows; all of them are no copy."""
+        if self._window and self._window != (0, 0, *self._file.size):
+            return self._windowed(top, bottom)
         if bottom - top == self._file.height:
             return self._file._new(self._file.im)  # noqa: SLF001 - what its methods return, without the file
         return self._file.crop((0, top, self._file.width, bottom))
 
+    def _windowed(self, top: int, bottom: int) -> Image.Image:
+        """Rows of a first frame that doesn't fill its canvas: the rest is transparent."""
+        left, upper, right, lower = self._window or (0, 0, 0, 0)
+        rows = Image.new("RGBA", (self._file.width, bottom - top))
+        first, last = max(upper, top), min(lower, bottom)
+        if first < last:
+            rows.paste(self._file.crop((left, first, right, last)).convert("RGBA"), (left, first - top))
+        return rows
+
     def exif(self) -> bytes | None:
         """The EXIF that the decoder found."""
         data: bytes | None = self._file.info.get("exif")
+        return data
+
+    def profile(self) -> bytes | None:
+        """The ICC profile that the decoder found."""
+        data: bytes | None = self._file.info.get("icc_profile")
         return data
 
     def release(self) -> None:
@@ -134,8 +158,9 @@ class HeicFile:
             raise ValueError("no picture") from None
         self._pixels = memoryview(b"")
         self._stride = 0
+        self._info = dict(self._image.info)
 
-    kind = "HEIC"
+    kind = HEIC.name
 
     @property
     def declared(self) -> tuple[int, int]:
@@ -152,7 +177,7 @@ class HeicFile:
 
     def bytes_held(self) -> int:
         """About how much memory decoding takes."""
-        return round(math.prod(self.size) * _HEIC_BYTES)
+        return round(math.prod(self.size) * HEIC.bytes_per_pixel)
 
     def load(self) -> None:
         """Decode."""
@@ -165,13 +190,32 @@ class HeicFile:
         return Image.frombytes(mode, (self.size[0], bottom - top), rows, "raw", mode, self._stride)
 
     def exif(self) -> bytes | None:
-        """None: libheif turns pictures upright."""
+        """None: libheif does what the container says, and `catdog.images.heif` reads the rest."""
         return None
+
+    def profile(self) -> bytes | None:
+        """The ICC profile, or one for the colours that the container names by number."""
+        if found := self._info.get("icc_profile"):
+            return bytes(found)
+        numbers = self._info.get("nclx_profile") or {}
+        return cicp_profile(numbers.get("color_primaries", 1), numbers.get("transfer_characteristics", 13))
 
     def release(self) -> None:
         """Give the memory back."""
         self._pixels = memoryview(b"")
         self._image = None
+
+
+def _scale_transparency(file: ImageFile.ImageFile) -> None:
+    """PNG names its transparent colour in the file's depth; Pillow scales the pixels to 8 bits, and not the colour."""
+    found = file.info.get("transparency")
+    if file.format != "PNG" or not file.tile or isinstance(found, bytes) or found is None:
+        return
+    raw = str(file.tile[0][3])
+    if isinstance(found, tuple) and raw.endswith(";16B"):
+        file.info["transparency"] = tuple(value >> 8 for value in found)
+    elif raw in _SCALES and file.mode == "L":
+        file.info["transparency"] = min(255, found * _SCALES[raw])
 
 
 @functools.cache
@@ -182,5 +226,6 @@ def _pillow_heif() -> ModuleType:
     pillow_heif.options.THUMBNAILS = False
     pillow_heif.options.DEPTH_IMAGES = False
     pillow_heif.options.AUX_IMAGES = False
+    pillow_heif.options.DECODE_THREADS = 1
     module: ModuleType = pillow_heif
     return module

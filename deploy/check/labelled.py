@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any
 
 from catdog.batch.collection import parquet_errors
 from catdog.errors import DataError, HubError, SettingsError
+from catdog.images.formats import is_picture, left_out_sentence, why_left_out
 
 log = logging.getLogger(__name__)
 
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp", ".heic", ".heif"})
 _LABEL_COLUMNS = ("label", "labels")
 _IMAGE = "image"
 
@@ -87,12 +88,14 @@ def _fetch(data: str, endpoint: str, token: str | None) -> Path:
 
 
 def _files(folder: Path) -> list[_Reference]:
-    return [
-        _Reference(path, path.relative_to(folder).as_posix(), path.parent.name)
-        for label in sorted(path for path in folder.iterdir() if path.is_dir())
-        for path in sorted(label.iterdir())
-        if path.suffix.lower() in _SUFFIXES
+    files = [
+        path for label in sorted(path for path in folder.iterdir() if path.is_dir()) for path in sorted(label.iterdir())
     ]
+    pictures = [path for path in files if is_picture(path)]
+    left_out = Counter(why_left_out(path) for path in set(files) - set(pictures))
+    if left_out:
+        log.warning("%s", left_out_sentence(left_out))
+    return [_Reference(path, path.relative_to(folder).as_posix(), path.parent.name) for path in pictures]
 
 
 def _read_files(found: Sequence[_Reference]) -> Iterator[Labelled]:

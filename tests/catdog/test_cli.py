@@ -47,7 +47,7 @@ def test_a_folder_becomes_a_table_with_progress_on_stderr(model: Path, photos: P
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["red", "-", "blue"]
-    assert "broken.jpg: This is no image" in lines[1]
+    assert "broken.jpg: This image can't be read" in lines[1]
     assert "2 classified, 1 failed" in done.stderr
 
 

@@ -24,6 +24,7 @@ from catdog.errors import (
 )
 from catdog.hub.models import LoadedModel
 from catdog.images.decode import DECODED_SIDE, ImageLimits, Photo, decoded_side, open_image, to_jpeg
+from catdog.images.pool import DecodingPool
 from catdog.model.drift import DriftMonitor
 from catdog.model.metadata import UNSURE
 from catdog.model.model import Model, Prediction, Seen
@@ -50,6 +51,7 @@ KEPT_AS_SENT_BYTES = 200_000
 _LARGE_PIXELS = 4_000_000
 """Decoding more leaves memory behind that is worth giving back."""
 
+_RESULT_PIXELS = 1_000_000  # of a picture that was decoded and reduced in another process
 _FETCHED_IN_MEMORY_BYTES = 1_000_000  # what is larger waits on the disk, as uploads do
 _STATS_KEPT_S = 60.0
 _PENDING_KEPT_S = 1.0
@@ -92,8 +94,8 @@ class _Opened:
 
     @property
     def pixels(self) -> int:
-        """See `Photo.pixels`."""
-        return self.photo.pixels
+        """What it will hold in this process; see `Photo.pixels`."""
+        return self.photo.pixels if self.photo.is_plain else min(self.photo.pixels, _RESULT_PIXELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,7 @@ class Service:
         self._fetches = fetches
         self._limits = limits
         self._decoding = PixelBudget(limits.max_decoded_pixels)
+        self._apart = DecodingPool()
         self._hash_client = hash_client
         self._corrections_per_day = corrections_per_day
         self._sample = sample
@@ -376,7 +379,7 @@ class Service:
         with ExitStack() as after, self._decoding.hold(partial(self._open, read, side)) as opened:
             if opened.pixels > _LARGE_PIXELS:
                 after.callback(trim)
-            image = opened.photo.decode()
+            image = self._apart.decode(opened.photo)
             self._metrics.took("decode", time.perf_counter() - started)
             yield image, opened.as_sent
 

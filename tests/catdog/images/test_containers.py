@@ -12,11 +12,13 @@ import pytest
 from PIL import Image
 
 from catdog.errors import ImageError, ImageTooLargeError, UnreadableImageError
-from catdog.images.containers import MAX_PIECES, MAX_SCANS, exif_orientation, is_heic, strip
-from catdog.images.decode import ImageLimits, decode_image, to_jpeg
+from catdog.images.containers import MAX_PIECES, MAX_SCANS, exif_orientation, strip
+from catdog.images.decode import ImageLimits, decode_image, open_image, to_jpeg
+from catdog.images.formats import AVIF, FORMATS, HEIC, detect
 from tests.toy import encoded, picture
 
 RED = picture("red")
+FORMAT_NAMES = {each.pillow: each.name for each in FORMATS}
 SLOWEST_S = 2.0
 MOST_BYTES = 60_000_000
 
@@ -120,20 +122,20 @@ def test_a_jpeg_of_very_many_scans_is_refused_before_its_pixels_are_decoded() ->
 
 @pytest.mark.parametrize("options", [{"progressive": True}, {"subsampling": 0, "progressive": True}])
 def test_a_jpeg_that_is_decoded_as_a_whole_counts_all_its_pixels(options: dict[str, object]) -> None:
-    limits = ImageLimits(max_decoded_pixels=3_000_000)
+    limits = ImageLimits(max_decoded_pixels=1_300_000)
     large = picture("red", (2100, 2000))
     assert decode_image(encoded(large), limits=limits).size == (1050, 1000)
-    with pytest.raises(ImageTooLargeError, match=r"a progressive JPEG may have 2\.\d+ million"):
+    with pytest.raises(ImageTooLargeError, match=r"a progressive JPEG may have 3\.\d+ million"):
         decode_image(encoded(large, **options), limits=limits)
 
 
 @pytest.mark.parametrize("format_", ["WEBP", "AVIF"])
 def test_a_picture_counts_with_all_that_its_decoder_holds(format_: str) -> None:
-    limits = ImageLimits(max_decoded_pixels=1_000_000)
+    limits = ImageLimits(max_decoded_pixels=550_000)
     assert decode_image(encoded(picture("red", (500, 500)), "PNG"), limits=limits).size == (500, 500)
     assert decode_image(encoded(picture("red", (500, 500)), format_), limits=limits).size == (500, 500)
     assert decode_image(encoded(picture("red", (900, 900)), "PNG"), limits=limits).size == (900, 900)
-    with pytest.raises(ImageTooLargeError, match=rf"a {format_} may have 0\.[34]\d+ million"):
+    with pytest.raises(ImageTooLargeError, match=rf"a {FORMAT_NAMES[format_]} may have 0\.[3-7]\d+ million"):
         decode_image(encoded(picture("red", (900, 900)), format_), limits=limits)
 
 
@@ -201,8 +203,52 @@ def test_an_encoder_that_writes_small_pieces_is_not_refused() -> None:
 
 
 def test_a_file_of_the_first_brand_of_both_is_avif_if_it_says_so() -> None:
-    assert is_heic(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
-    assert is_heic(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic")
-    assert not is_heic(b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif")
-    assert not is_heic(b"\0\0\0\x18ftypavif\0\0\0\0mif1heic")
-    assert not is_heic(b"\xff\xd8\xff")
+    assert detect(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic") is HEIC
+    assert detect(b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic") is HEIC
+    assert detect(b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif") is AVIF
+    assert detect(b"\0\0\0\x18ftypavif\0\0\0\0mif1heic") is AVIF
+    assert detect(b"\0\0\0\x18ftypqt  \0\0\0\0qt  ") is None
+
+
+def test_a_bitmap_declares_no_more_than_it_holds() -> None:
+    data = bytearray(encoded(RED, "BMP"))
+    compressed = bytes(data[:30]) + struct.pack("<I", 1) + bytes(data[34:])
+    with pytest.raises(UnreadableImageError, match="Compressed BMP"):
+        decode_image(compressed)
+    struct.pack_into("<ii", data, 18, 4_000, 4_000)
+    with pytest.raises(UnreadableImageError):
+        decode_image(bytes(data))
+
+
+def box(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(body), kind) + body
+
+
+def heic_grid(tiles: int, tile: int, size: int) -> bytes:
+    """The header of a HEIC grid that names one tile again and again."""
+    ispe = [box(b"ispe", struct.pack(">III", 0, side, side)) for side in (size, tile)]
+    ipma = box(b"ipma", struct.pack(">IIHBBHBB", 0, 2, 1, 1, 1, 2, 1, 2))
+    infe = [box(b"infe", struct.pack(">IHH4s", 2 << 24, item, 0, kind)) for item, kind in ((1, b"grid"), (2, b"hvc1"))]
+    dimg = box(b"dimg", struct.pack(">HH", 1, tiles) + struct.pack(">H", 2) * tiles)
+    meta = (
+        box(b"pitm", struct.pack(">IH", 0, 1)) + box(b"iinf", struct.pack(">IH", 0, 2) + b"".join(infe))
+        + box(b"iref", bytes(4) + dimg) + box(b"iprp", box(b"ipco", b"".join(ispe)) + ipma)
+    )  # fmt: skip
+    return box(b"ftyp", b"heic\0\0\0\0mif1heic") + box(b"meta", bytes(4) + meta)
+
+
+def test_tiles_of_a_grid_count_as_often_as_it_names_them() -> None:
+    with pytest.raises(ImageTooLargeError, match="million pixels to decode"):
+        open_image(heic_grid(961, 4096, 7000))
+    assert open_image(heic_grid(48, 512, 4032)).pixels > 12_000_000
+
+
+@pytest.mark.parametrize("format_", ["AVIF", "HEIF"])
+def test_a_coded_picture_that_is_larger_than_declared_is_refused(format_: str) -> None:
+    pillow_heif.register_heif_opener()
+    data = encoded(picture("red", (640, 480)), format_)
+    assert open_image(data).decode().size == (640, 480)
+    lie = data.replace(struct.pack(">II", 640, 480), struct.pack(">II", 64, 64))
+    assert lie != data
+    with pytest.raises(UnreadableImageError, match="size that its header declares"):
+        open_image(lie)

@@ -170,7 +170,7 @@ def test_formats_off_the_list_are_refused() -> None:
             decode_image(encoded(picture("red"), format_))
 
 
-@pytest.mark.parametrize("size", [(20_000, 20_000), (13_370, 13_370), (9_000, 8_000), (5_000, 4_000)])
+@pytest.mark.parametrize("size", [(20_000, 20_000), (13_370, 13_370), (9_000, 8_000)])
 def test_too_many_pixels_are_refused_from_the_header(size: tuple[int, int]) -> None:
     with pytest.raises(ImageTooLargeError, match="smaller copy"):
         decode_image(png_header(*size))
