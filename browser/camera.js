@@ -21,8 +21,9 @@ export class Camera {
     try {
       this.stream = await navigator.mediaDevices.getUserMedia(REAR);
     } catch (error) {
-      const refused = error instanceof DOMException && error.name === "NotAllowedError";
-      throw new Problem(refused ? "camera_refused" : "camera_missing");
+      const name = error instanceof DOMException ? error.name : "";
+      if (name === "NotReadableError" || name === "AbortError") throw new Problem("camera_in_use");
+      throw new Problem(name === "NotAllowedError" ? "camera_refused" : "camera_missing");
     }
     this.video.srcObject = this.stream;
     await this.video.play();

@@ -70,7 +70,7 @@ class Page {
       const answer = await this.engine.classify(picture);
       if (turn !== this.turn) return null;
       this.present(answer);
-      return { picture, answer, requestId: crypto.randomUUID().replaceAll("-", "") };
+      return { picture, answer, requestId: requestId() };
     } catch (problem) {
       if (turn === this.turn) this.complain(problem);
       return null;
@@ -241,6 +241,11 @@ function followColours() {
   };
   dark.addEventListener("change", follow);
   follow();
+}
+
+/** A name for a prediction; `crypto.randomUUID` is there only over https. */
+function requestId() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** @param {string} path */

@@ -83,7 +83,7 @@ def test_a_photo_is_answered_and_nothing_leaves_the_device(page: Page, address: 
     page.on("request", lambda request: requests.append((request.method, request.url, request.post_data_buffer)))
     choose(page, picture("red"))
     expect_verdict(page, "Red")
-    expect(page.locator("#answer .sureness")).to_have_text("> 99.9 % sure")
+    expect(page.locator("#answer .sureness")).to_have_text("> 99.9% sure")
     expect(page.locator("#answer .bars .name")).to_have_text(["Red", "Green", "Blue"])
     correct(page, "Green")
     expect(page.locator("#thanks")).to_contain_text("Nothing was sent")
@@ -119,14 +119,14 @@ def test_the_paste_button_works_too(page: Page) -> None:
 def test_a_picture_is_fetched_where_its_site_allows_that(page: Page, tmp_path: Path) -> None:
     (tmp_path / "blue.jpg").write_bytes(encoded(picture("blue")))
     (tmp_path / "page.html").write_text("<!doctype html>")
-    box = page.get_by_label("Address of a picture")
+    box = page.get_by_label("Image address")
     with serve(tmp_path, Access_Control_Allow_Origin="*") as elsewhere:
         box.fill(f"{elsewhere}/blue.jpg")
         box.press("Enter")
         expect_verdict(page, "Blue")
         box.fill(f"{elsewhere}/page.html")
         box.press("Enter")
-        expect(page.locator("#answer .problem")).to_contain_text("is no picture")
+        expect(page.locator("#answer .problem")).to_contain_text("no picture at this address")
     with serve(tmp_path) as elsewhere:
         box.fill(f"{elsewhere}/blue.jpg")
         box.press("Enter")
@@ -154,7 +154,7 @@ def test_the_camera_stops_when_asked(page: Page) -> None:
 
 def test_what_is_no_picture_is_said(page: Page) -> None:
     page.set_input_files("#file", {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"})
-    expect(page.locator("#answer .problem")).to_contain_text("cannot read that as a picture")
+    expect(page.locator("#answer .problem")).to_contain_text("can't read that picture")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_kept_corrections_are_exported_and_imported(page: Page, tmp_path: Path) 
     choose(page, picture("blue"))
     expect_verdict(page, "Blue")
     page.get_by_role("button", name="Right").click()
-    expect(page.locator("#kept-text")).to_have_text("2 corrections are kept on this device.")
+    expect(page.locator("#kept-text")).to_have_text("2 corrections are saved on this device.")
     with page.expect_download() as download:
         page.get_by_role("button", name="Export").click()
     path = tmp_path / "kept.jsonl"
@@ -212,10 +212,10 @@ def test_kept_corrections_are_exported_and_imported(page: Page, tmp_path: Path) 
 def test_a_correction_is_taken_back_and_all_are_deleted(page: Page) -> None:
     choose(page, picture("red"))
     correct(page, "Green")
-    page.get_by_role("button", name="Take it back").click()
+    page.get_by_role("button", name="Undo").click()
     expect(page.locator("#kept")).to_be_hidden()
     page.get_by_label("Blue").check()
-    expect(page.locator("#kept-text")).to_have_text("One correction is kept on this device.")
+    expect(page.locator("#kept-text")).to_have_text("One correction is saved on this device.")
     page.get_by_role("button", name="Delete them").click()
     expect(page.locator("#kept")).to_be_hidden()
 
@@ -301,10 +301,10 @@ def test_corrections_are_sent_to_the_app_and_those_that_it_refuses_are_kept(
     choose(page, picture("blue"))
     correct(page, "Red")
     expect(page.locator("#thanks")).to_contain_text("more than 1 corrections a day")
-    expect(page.locator("#kept-text")).to_have_text("One correction is kept on this device.")
+    expect(page.locator("#kept-text")).to_have_text("One correction is saved on this device.")
 
     choose(page, picture("red", (800, 600)))
     correct(page, "Green")
-    page.get_by_role("button", name="Take it back").click()
-    expect(page.locator("#thanks")).to_contain_text("Taken back")
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#thanks")).to_contain_text("Undone")
     context.close()

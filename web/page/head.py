@@ -101,7 +101,7 @@ def head_html(title: str, texts: Texts, base: str) -> str:
         # Gradio's own words, few as they are, follow the browser's first language: that is the page's now.
         f'<script>for(const [name,value] of [["language",{language}],["languages",[{language}]]])'
         "Object.defineProperty(navigator,name,{value,configurable:true})</script>"
-        f'<script type="module" src="./page/page.js"></script>{_STYLE}'
+        f'<script type="module" async src="./page/page.js"></script>{_STYLE}'
     )
 
 

@@ -38,7 +38,7 @@ def test_only_a_maintainer_sees_it_and_it_counts_what_happened(http: httpx.Clien
     assert "2, of which 1 without answer" in text
     assert "red → blue" in text
     assert "in 0 of 1 answers" in text
-    assert "Answered, today 100.0 % of 1 pictures" in re.sub(r" +", " ", text)
+    assert "Answered, today 100.0% of 1 pictures" in re.sub(r" +", " ", text)
     assert "off: corrections stay on this machine" in text
     assert page.text.count("<figure>") == 3
     assert "style=" not in page.text
@@ -56,7 +56,7 @@ def test_the_history_has_a_day_and_forgets_what_is_older() -> None:
     assert len(steps) == STEPS
     assert (steps[-1].verdicts, steps[-1].failures) == ({"unsure": 1}, 1)
     assert steps[-7].verdicts == {"red": 1}
-    assert drift(steps, {"verdicts": {"answered": 0.96}})["Answered, today"].startswith("50.0 % of 2 pictures")
+    assert drift(steps, {"verdicts": {"answered": 0.96}})["Answered, today"].startswith("50.0% of 2 pictures")
     assert (history.latencies()[1], history.latencies()[-1]) == (1, 1)
     now += timedelta(days=2)
     assert not any(step.verdicts for step in history.steps())
