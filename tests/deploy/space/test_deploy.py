@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from huggingface_hub import HfApi, SpaceCard
+from huggingface_hub import HfApi, SpaceCard, constants
 
 from catdog.cli import run
 from catdog.errors import ServiceError
@@ -224,3 +224,15 @@ def test_without_a_token_it_says_which_to_set(
     monkeypatch.delenv("HF_TOKEN")
     assert deploy(tmp_path) == 2
     assert "Set HF_TOKEN" in said(capsys)
+
+
+def test_a_dry_run_without_a_token_shows_what_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    assert deploy(tmp_path, "--dry-run") == 0
+    shown = said(capsys)
+    assert "send app.py" in shown
+    assert "set the variable CATDOG_MODEL" in shown
+    assert "not compared with the Space" in shown
