@@ -16,7 +16,7 @@ from catdog.errors import CatdogError, SettingsError
 from catdog.model.metadata import METADATA_FILE
 from catdog.settings import PROJECT_ROOT
 from deploy.static.model import StaticModel
-from deploy.static.runtime import RUNTIME_FILES
+from deploy.static.runtime import RUNTIME_FILES, page_content, page_name
 from deploy.static.texts import page_texts
 from web.i18n import ENGLISH, LANGUAGES
 
@@ -75,7 +75,9 @@ def build_static(model: StaticModel, runtime: Path, out: Path, *, feedback: str 
 
 
 def _fill(folder: Path, model: StaticModel, runtime: Path, page: dict[str, Any]) -> None:
-    _copy(runtime, folder / "ort", RUNTIME_FILES)
+    (folder / "ort").mkdir(parents=True)
+    for name in RUNTIME_FILES:
+        (folder / "ort" / page_name(name)).write_bytes(page_content(name, (runtime / name).read_bytes()))
     _copy(model.folder, folder, (model.network, METADATA_FILE))
     _copy(BROWSER, folder, [path.name for kind in ("*.js", "*.css", "*.html") for path in BROWSER.glob(kind)])
     shutil.copyfile(_LOOK, folder / "look.css")

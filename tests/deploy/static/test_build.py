@@ -59,7 +59,7 @@ def test_the_list_names_every_file_that_browsers_keep_with_its_hash(toy: Path, r
     hashes = listed(folder)
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert set(hashes) == there - {"files.js", "sw.js", "README.md"}
-    assert {"index.html", "page.js", "metadata.json", "onnx/model.onnx", "ort/ort.wasm.min.mjs"} <= set(hashes)
+    assert {"index.html", "page.js", "metadata.json", "onnx/model.onnx", "ort/ort.wasm.min.js"} <= set(hashes)
     for path, digest in hashes.items():
         assert base64.b64decode(digest) == hashlib.sha256((folder / path).read_bytes()).digest()
 
