@@ -81,6 +81,9 @@ def add_soup(parser: argparse.ArgumentParser) -> None:
     add("--model", required=True, action="append", type=Path, metavar="RUN", help="a model folder; name two or more")
     add("--data", required=True, help="the data that they were trained with")
     add("--revision", help="branch, tag or commit of the Hub data set")
+    add("--choose-share", action="store_true",
+        help="let validation choose how much the last one counts beside the mean of the others; by default all count "
+        "the same")  # fmt: skip
     add("--out", required=True, type=Path, metavar="RUN2", help="the model folder to make")
     parser.set_defaults(run=_soup)
 
@@ -195,7 +198,15 @@ def _rule_options(arguments: argparse.Namespace) -> "RuleOptions":
 def _soup(arguments: argparse.Namespace) -> int:
     from train.soup import soup  # noqa: PLC0415 - torch is slow to import, and may be missing
 
-    print(soup(arguments.model, arguments.data, revision=arguments.revision, out=arguments.out))
+    print(
+        soup(
+            arguments.model,
+            arguments.data,
+            revision=arguments.revision,
+            out=arguments.out,
+            choose_share=arguments.choose_share,
+        )
+    )
     return 0
 
 
