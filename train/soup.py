@@ -41,7 +41,7 @@ from train.network.inference import pixel_batches, run
 
 RECIPE = "soup"
 Floats = npt.NDArray[np.float32]
-_SHARES = (0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
+_SHARES = (0.0, 0.25, 0.4, 0.55, 0.7)
 _ASPECTS = (4 / 3, 3 / 4)
 _SQUARE = (0.98, 1.02)
 _log = logging.getLogger(__name__)
