@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from catdog.errors import SettingsError
 from catdog.settings import load_settings
 from train.commands.arguments import (
     above_zero,
@@ -53,10 +54,15 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
         "--size-steps", type=int, default=0, help="vary the crops' side by up to so many times 16 pixels to either side"
     )
     add("--average-decay", type=share, default=0.995, help="of the moving average of the weights, per step")
-    add("--teacher", metavar="WEIGHTS", help="learn from a larger frozen network too: a safetensors file, or timm/NAME")
+    add(
+        "--teacher",
+        metavar="WEIGHTS",
+        help="learn from a larger frozen network too: a safetensors file, timm/NAME on the Hub, or a finished run",
+    )
     add("--teacher-arch", default="tf_efficientnet_lite2", help="timm's name of the teacher, for --teacher FILE")
     add("--teacher-size", type=positive, default=192, help="side of what the teacher sees, in pixels")
     add("--views", type=positive, default=5, help="fixed views of each picture that the teacher judges")
+    add("--unlabelled", metavar="DATA", help="with --teacher: also learn what it says of pictures without labels")
     add("--precision", choices=["no", "fp16", "bf16"], default="no", help="mixed precision; pays on a GPU")
     add("--resume", action="store_true", help="go on with an interrupted run, if there is one")
     add("--no-tracking", action="store_true", help="keep no record in MLflow")
@@ -183,8 +189,16 @@ def _distillation(arguments: argparse.Namespace) -> "Distillation | None":
     from train.network.distill import Distillation  # noqa: PLC0415
 
     if not arguments.teacher:
+        if arguments.unlabelled:
+            raise SettingsError("--unlabelled needs --teacher: who else would say what the pictures show?")
         return None
-    return Distillation(arguments.teacher, arguments.teacher_arch, side=arguments.teacher_size, views=arguments.views)
+    return Distillation(
+        arguments.teacher,
+        arguments.teacher_arch,
+        side=arguments.teacher_size,
+        views=arguments.views,
+        unlabelled=arguments.unlabelled,
+    )
 
 
 def _rule_options(arguments: argparse.Namespace) -> "RuleOptions":
