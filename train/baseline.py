@@ -92,7 +92,7 @@ def baseline(options: BaselineOptions) -> dict[str, Any]:
     require_every_label(examples)
     splits = [read_manifest(folder / SPLITS_FILE) for folder in options.models.values()]
     data = divide(examples, seed=options.seed, manifest=splits[0] if splits else None)
-    test = _unseen(data, [seen_splits(examples.hashes, manifest) for manifest in splits])
+    test = _unseen(data, [seen_splits(examples.hashes, manifest, examples.certain) for manifest in splits])
     entries = [_pixels(data, test, read_s), _frozen(options, examples, test)]
     probe_s = entries[-1].fit_cpu_s or 0.0
     for name, folder in options.models.items():

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from catdog.errors import SettingsError
-from catdog.model.metadata import RESERVED_LABELS, Preprocessing
+from catdog.model.metadata import RESERVED_LABELS, Preprocessing, hash_file
 from train.data.examples import read_examples, require_every_label
 from train.data.overlay import read_overlay
 from train.data.source import open_source
@@ -21,6 +21,7 @@ from train.interruption import clear_interruption
 from train.model_folder.write import Origin, write_model_folder
 from train.network.checkpoint import CHECKPOINT_FILE
 from train.network.create import RANDOM, create_network, preprocessing
+from train.network.distill import Distillation, Lessons, Pictures, Teacher, create_student
 from train.network.export import clear_disk_errors
 from train.network.finetune import Schedule, TrainingSet, create_accelerator, finetune, require_one_batch
 from train.network.inference import pixel_batches, pooled_features, run
@@ -56,6 +57,8 @@ class FitOptions:
     schedule: Schedule = field(default_factory=Schedule)
     rule: RuleOptions | None = None
     """How to learn when to say "neither"; None is never."""
+    distillation: Distillation | None = None
+    """The teacher; None is none."""
 
     @property
     def work(self) -> Path:
@@ -153,8 +156,12 @@ def _train(  # noqa: PLR0913 - each is one thing
         settings["head"] = _fit_head(network, data, validation, spec, device=accelerator.device)
     if options.recipe == FINETUNE:
         settings["schedule"] = asdict(options.schedule)
+        student, lessons = network, None
+        if options.distillation is not None:
+            settings["distillation"] = _described(options.distillation)
+            student, lessons = _with_teacher(options, options.distillation, network, data)
         settings["history"] = finetune(
-            network,
+            student,
             TrainingSet(data.examples.squares, data.examples.aspects, data.training_labels, data.members("train")),
             lambda candidate: (run(candidate, validation, spec, device=accelerator.device), data.labels("validation")),
             spec,
@@ -163,8 +170,31 @@ def _train(  # noqa: PLR0913 - each is one thing
             folder=options.checkpoints,
             options=_identity(options, data),
             on_epoch=tracked.epoch,
+            lessons=lessons,
         )
+        if lessons is not None:
+            settings["distillation"]["labels_ruled_out"] = len(lessons.distrusted)
+            lessons.close()
     return settings
+
+
+def _with_teacher(
+    options: FitOptions, how: Distillation, network: nn.Module, data: Divided
+) -> tuple[nn.Module, Lessons]:
+    """The network with the head that distillation needs, and what the teacher has to say."""
+    teacher = Teacher(how, options.work / "teacher")
+    examples = data.examples
+    pictures = Pictures(examples.squares, examples.aspects, data.training_labels, data.members("train"))
+    schedule = options.schedule
+    lessons = Lessons(teacher, pictures, schedule.augmentation, schedule.seed, schedule.epochs, examples.digest)
+    return create_student(network, options.init, teacher, len(examples.source.labels)), lessons
+
+
+def _described(how: Distillation) -> dict[str, Any]:
+    """For the record: where files lie is nobody's business."""
+    weights = Path(how.teacher)
+    digest = hash_file(weights) if weights.is_file() else None
+    return {**asdict(how), "teacher": weights.name if digest else how.teacher, "sha256": digest}
 
 
 def _fit_head(
@@ -189,6 +219,7 @@ def _identity(options: FitOptions, data: Divided) -> str:
             options.crop_pct,
             data.examples.digest,
             data.clean and data.clean.sha256,
+            *([] if options.distillation is None else [asdict(options.distillation)]),
         ]
     )
 

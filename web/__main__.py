@@ -10,8 +10,7 @@ from catdog.hub.models import load_model
 from catdog.settings import load_settings
 from feedback.journal.journal import Journal
 from web.logs import set_up_log
-from web.serve import bind, serve
-from web.unused_packages import keep_unused_out
+from web.serve import bind, keep_unused_out, serve
 
 
 def main(argv: Sequence[str]) -> int:

@@ -15,6 +15,7 @@ from train.commands.arguments import (
 )
 
 if TYPE_CHECKING:
+    from train.network.distill import Distillation
     from train.ood.rejection import RuleOptions
 
 
@@ -48,6 +49,14 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
         help="peak learning rate of the head; the body has three quarters of it",
     )
     add("--train-size", type=positive, default=192, help="side of the training crops; smaller than --img-size is right")
+    add(
+        "--size-steps", type=int, default=0, help="vary the crops' side by up to so many times 16 pixels to either side"
+    )
+    add("--average-decay", type=share, default=0.995, help="of the moving average of the weights, per step")
+    add("--teacher", metavar="WEIGHTS", help="learn from a larger frozen network too: a safetensors file, or timm/NAME")
+    add("--teacher-arch", default="tf_efficientnet_lite2", help="timm's name of the teacher, for --teacher FILE")
+    add("--teacher-size", type=positive, default=192, help="side of what the teacher sees, in pixels")
+    add("--views", type=positive, default=5, help="fixed views of each picture that the teacher judges")
     add("--precision", choices=["no", "fp16", "bf16"], default="no", help="mixed precision; pays on a GPU")
     add("--resume", action="store_true", help="go on with an interrupted run, if there is one")
     add("--no-tracking", action="store_true", help="keep no record in MLflow")
@@ -149,12 +158,15 @@ def _fit(arguments: argparse.Namespace) -> int:
             rule=_rule_options(arguments) if arguments.outliers else None,
             precision=arguments.precision,
             resume=arguments.resume,
+            distillation=_distillation(arguments),
             schedule=Schedule(
                 epochs=arguments.epochs,
                 batch_size=arguments.batch_size,
                 accumulate=arguments.accumulate,
                 rate=arguments.rate,
                 train_size=arguments.train_size,
+                size_steps=arguments.size_steps,
+                average_decay=arguments.average_decay,
                 seed=arguments.seed,
             ),
         ),
@@ -162,6 +174,14 @@ def _fit(arguments: argparse.Namespace) -> int:
     )
     print(folder)
     return 0
+
+
+def _distillation(arguments: argparse.Namespace) -> "Distillation | None":
+    from train.network.distill import Distillation  # noqa: PLC0415
+
+    if not arguments.teacher:
+        return None
+    return Distillation(arguments.teacher, arguments.teacher_arch, side=arguments.teacher_size, views=arguments.views)
 
 
 def _rule_options(arguments: argparse.Namespace) -> "RuleOptions":

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from catdog.errors import DataError, ImageError
 from catdog.images.decode import decode_image
-from catdog.images.phash import Hashes, pack, phash
+from catdog.images.phash import Fingerprint, Hashes, fingerprint, pack
 from train.data.source import Row, Source
 
 _T = TypeVar("_T")
@@ -36,6 +36,8 @@ class Examples:
     """Shape (n,): indices into the source's labels."""
     hashes: Hashes
     """Shape (n, 4): perceptual hashes."""
+    certain: Hashes
+    """Shape (n, 4): which of their bits are certain, see `fingerprint`."""
     digests: tuple[str, ...]
     """SHA-256 of each picture's bytes."""
     squares: npt.NDArray[np.uint8]
@@ -59,7 +61,7 @@ class Examples:
 @dataclass(frozen=True, slots=True)
 class _Example:
     row: Row
-    phash: str
+    fingerprint: Fingerprint
     digest: str
     square: npt.NDArray[np.uint8]
     aspect: float
@@ -90,7 +92,8 @@ def read_examples(source: Source, *, side: int = 0) -> Examples:
         source=source,
         rows=np.array([example.row.index for example in found], dtype=np.int64),
         labels=np.array([example.row.label for example in found], dtype=np.int64),
-        hashes=pack([example.phash for example in found]),
+        hashes=pack([example.fingerprint.phash for example in found]),
+        certain=pack([example.fingerprint.certain for example in found]),
         digests=tuple(example.digest for example in found),
         squares=squares[: len(found)],
         aspects=np.array([example.aspect for example in found], dtype=np.float32),
@@ -143,7 +146,7 @@ def _example(row: Row, image: Image.Image, side: int) -> _Example:
     square = np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, reducing_gap=3.0)) if side else None
     return _Example(
         row=Row(row.index, None, row.label),
-        phash=phash(image),
+        fingerprint=fingerprint(image),
         digest=hashlib.sha256(row.data or b"").hexdigest(),
         square=np.zeros((3, 0, 0), dtype=np.uint8) if square is None else square.transpose(2, 0, 1),
         aspect=image.width / image.height,
@@ -151,7 +154,7 @@ def _example(row: Row, image: Image.Image, side: int) -> _Example:
 
 
 def _without_pixels(example: _Example) -> _Example:
-    return _Example(example.row, example.phash, example.digest, np.zeros((3, 0, 0), dtype=np.uint8), example.aspect)
+    return replace(example, square=np.zeros((3, 0, 0), dtype=np.uint8))
 
 
 def _report(skipped: Counter[str], total: int) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from catdog.errors import DataError, SettingsError
-from catdog.images.phash import near_pairs, pack
+from catdog.images.phash import pack, same_pictures
 from train.data.examples import Examples
 from train.metrics import Labels
 
@@ -145,7 +145,7 @@ def clean_labels(examples: Examples, overlay: Overlay) -> Clean:
 def _match(examples: Examples, overlay: Overlay) -> dict[int, Reviewed]:
     """The reviewed examples, by their index."""
     likeness = pack([each.image_phash for each in overlay.reviewed])
-    found = {row: overlay.reviewed[each] for row, each in near_pairs(examples.hashes, likeness)}
+    found = {row: overlay.reviewed[each] for row, each in same_pictures(examples.hashes, likeness, examples.certain)}
     exact = overlay.by_digest()
     found |= {row: exact[digest] for row, digest in enumerate(examples.digests) if digest in exact}
     if not found:

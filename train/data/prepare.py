@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import datasets
@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from catdog.errors import DataError, ImageError, SettingsError
 from catdog.images.decode import decode_image
-from catdog.images.phash import pack, phash
+from catdog.images.phash import Fingerprint, fingerprint, pack
 from catdog.model.metadata import SPLITS_FILE
 from train.data.source import ORIGIN_FILE, Row, Source, open_source
 from train.data.splits import SPLITS, Manifest, assign_splits, read_manifest, write_manifest
@@ -48,7 +48,7 @@ class Prepared:
 @dataclass(frozen=True, slots=True)
 class _Copy:
     row: Row
-    phash: str | None
+    fingerprint: Fingerprint | None
     """None if it cannot be used."""
     smaller: bool = False
 
@@ -88,7 +88,7 @@ def prepare(  # noqa: PLR0913 - each is one thing
         aside.rename(out)
     return Prepared(
         rows=len(copies),
-        unreadable=sum(copy.phash is None for copy in copies),
+        unreadable=sum(copy.fingerprint is None for copy in copies),
         smaller=sum(copy.smaller for copy in copies),
         splits=counts,
     )
@@ -123,7 +123,7 @@ def _write_rows(source: Source, path: Path, side: int) -> list[_Copy]:
             images = [{"bytes": copy.row.data, "path": None} for copy in batch]
             labels = [copy.row.label for copy in batch]
             writer.write_table(pa.table({"image": images, "label": labels}, schema=schema))
-            copies += [_Copy(Row(copy.row.index, None, copy.row.label), copy.phash, copy.smaller) for copy in batch]
+            copies += [replace(copy, row=Row(copy.row.index, None, copy.row.label)) for copy in batch]
     return copies
 
 
@@ -144,18 +144,18 @@ def _copy(row: Row, side: int) -> _Copy:
         data, image = shrink(row.data, side)
     except ImageError:
         return _Copy(row, None)
-    return _Copy(Row(row.index, data, row.label), phash(image), smaller=data is not row.data)
+    return _Copy(Row(row.index, data, row.label), fingerprint(image), smaller=data is not row.data)
 
 
 def _write_splits(
     copies: list[_Copy], source: Source, path: Path, seed: int, earlier: Manifest | None
 ) -> dict[str, int]:
     """Write the manifest; returns how many pictures each split has."""
-    hashes = [copy.phash for copy in copies if copy.phash is not None]
-    labels = np.array([copy.row.label for copy in copies if copy.phash is not None], dtype=np.int64)
-    if not hashes:
+    prints = [copy.fingerprint for copy in copies if copy.fingerprint is not None]
+    labels = np.array([copy.row.label for copy in copies if copy.fingerprint is not None], dtype=np.int64)
+    if not prints:
         raise DataError(f"{source.name} has no readable picture with a label. Nothing can be prepared.")
-    packed = pack(hashes)
-    splits = assign_splits(packed, labels, seed=seed, earlier=earlier)
+    packed, certain = pack([each.phash for each in prints]), pack([each.certain for each in prints])
+    splits = assign_splits(packed, labels, seed=seed, earlier=earlier, certain=certain)
     write_manifest(path, packed, splits)
     return {split: int((splits == split).sum()) for split in SPLITS}

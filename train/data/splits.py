@@ -2,16 +2,18 @@
 
 import csv
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from catdog.cli import counted
 from catdog.errors import DataError, ModelError
-from catdog.images.phash import Hashes, group_near_duplicates, near_pairs, pack
+from catdog.images.phash import Hashes, group_near_duplicates, pack, same_pictures
 from train.data.examples import Examples
 from train.data.overlay import Clean, Overlay, clean_labels
 
@@ -21,6 +23,7 @@ Manifest = Mapping[str, Split]
 """From a perceptual hash to its split."""
 
 _SHARE = 0.1  # of validation, and of test
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +75,21 @@ def divide(
         manifest: An earlier model's split: its pictures, and their near-duplicates, keep theirs.
         overlay: Corrections of the labels; they do not change who is in which split.
     """
-    splits = assign_splits(examples.hashes, examples.labels, seed=seed, earlier=manifest)
+    splits = assign_splits(examples.hashes, examples.labels, seed=seed, earlier=manifest, certain=examples.certain)
     return Divided(examples, splits, None if overlay is None else clean_labels(examples, overlay))
 
 
-def restore(examples: Examples, manifest: Manifest) -> Divided:
-    """Examples in the splits that a model's manifest says; those that it does not know go to training.
+def restore(examples: Examples, manifest: Manifest, made_with: Mapping[str, Any] | None = None) -> Divided:
+    """Examples in the splits that a model's manifest says.
+
+    Those that it does not know are in none: they might be test pictures that cannot be recognised. `made_with` is what
+    the model's metadata say of its data; a warning says where these differ.
 
     Raises:
         DataError: a split is left with none, so these are not the pictures that the model was made with.
     """
-    seen = seen_splits(examples.hashes, manifest)
-    data = Divided(examples, np.where(seen == "", "train", seen))
+    data = Divided(examples, seen_splits(examples.hashes, manifest, examples.certain))
+    warn_of_other_data(examples, data.splits, manifest, made_with)
     if missing := [split for split, count in data.counts.items() if not count]:
         raise DataError(
             f"{examples.source.name} has no picture of the model's split {', '.join(missing)}. Use the data that it "
@@ -93,12 +99,18 @@ def restore(examples: Examples, manifest: Manifest) -> Divided:
 
 
 def assign_splits(
-    hashes: Hashes, labels: npt.NDArray[np.int64], *, seed: int, earlier: Manifest | None = None
+    hashes: Hashes,
+    labels: npt.NDArray[np.int64],
+    *,
+    seed: int,
+    earlier: Manifest | None = None,
+    certain: Hashes | None = None,
 ) -> npt.NDArray[np.str_]:
     """Split 80/10/10 within each label, by groups of near-duplicates.
 
     Groups are ordered by a keyed hash of their content, so the result depends on the pictures and the seed alone, not
-    on the order of the rows. Pictures of an earlier manifest, and their near-duplicates, keep the split that they had.
+    on the order of the rows. Pictures of an earlier manifest, and their copies, keep the split that they had.
+    `certain` is of the hashes, see `fingerprint`.
 
     Returns:
         Array of shape (n,) of "train", "validation" or "test".
@@ -111,7 +123,7 @@ def assign_splits(
     splits[order] = _assign_sorted(hashes[order], labels[order], seed)
     if earlier is None:
         return splits
-    seen = seen_splits(hashes, earlier)
+    seen = seen_splits(hashes, earlier, certain)
     return np.where(seen == "", splits, seen)
 
 
@@ -132,8 +144,8 @@ def _assign_sorted(hashes: Hashes, labels: npt.NDArray[np.int64], seed: int) -> 
 
 
 def write_manifest(path: Path, hashes: Hashes, splits: npt.NDArray[np.str_]) -> None:
-    """Write `splits.csv`: one line a perceptual hash, sorted."""
-    rows = sorted({(row.tobytes().hex(), str(split)) for row, split in zip(hashes, splits, strict=True)})
+    """Write `splits.csv`: one line a perceptual hash, sorted. Pictures that are in no split ("") are left out."""
+    rows = sorted({(row.tobytes().hex(), str(split)) for row, split in zip(hashes, splits, strict=True) if split})
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("phash", "split"))
@@ -153,18 +165,49 @@ def read_manifest(path: Path) -> Manifest:
         raise ModelError(f"The split manifest {path} cannot be used: {error}. Fetch the model again.") from None
 
 
-def seen_splits(hashes: Hashes, manifest: Manifest) -> npt.NDArray[np.str_]:
-    """Which split each picture, or a near-duplicate of it, had when the model was made.
+def seen_splits(hashes: Hashes, manifest: Manifest, certain: Hashes | None = None) -> npt.NDArray[np.str_]:
+    """Which split each picture, or a copy of it in any size, shape and compression, had when the model was made.
+
+    Args:
+        hashes: Shape (n, 4).
+        manifest: The model's.
+        certain: Shape (n, 4): which bits are certain, see `fingerprint`; more copies are recognised with it.
 
     Returns:
         Array of shape (n,) of "train", "validation", "test" or "" for a picture that the model never saw. With
-        near-duplicates in several splits the one nearest to training counts.
+        copies in several splits the one nearest to training counts.
     """
-    found = np.full(len(hashes), "", dtype="<U10")
-    for split in reversed(SPLITS):
-        known = pack([digest for digest, its_split in manifest.items() if its_split == split])
-        found[[row for row, _ in near_pairs(hashes, known)]] = split
-    return found
+    ranks = np.array([SPLITS.index(split) for split in manifest.values()], dtype=np.int64)
+    found = np.full(len(hashes), len(SPLITS))
+    for row, known in same_pictures(hashes, pack(list(manifest)), certain):
+        found[row] = min(found[row], ranks[known])
+    names: npt.NDArray[np.str_] = np.array([*SPLITS, ""], dtype="<U10")[found]
+    return names
+
+
+def warn_of_other_data(
+    examples: Examples, seen: npt.NDArray[np.str_], manifest: Manifest, made_with: Mapping[str, Any] | None
+) -> None:
+    """Say so where a data set is a model's own in part only: pictures, or their labels, are new, missing or changed.
+
+    Args:
+        examples: The data set.
+        seen: From `seen_splits`.
+        manifest: The model's.
+        made_with: What its metadata say of the data it was made with: `sha256` and `n`; None if nothing.
+    """
+    new, known = int((seen == "").sum()), int((seen != "").sum())
+    other = known * 2 < len(examples)  # than the model's altogether
+    if other or (made_with or {}).get("sha256") == examples.digest:
+        return
+    before = (made_with or {}).get("n", len(manifest))
+    if made_with is None and not new and known >= before:
+        return
+    _log.warning(
+        "%s is not exactly the data that the model was made with: %s then, %d now, of which %d are not in the model's "
+        "split manifest. Those count as unseen when it is evaluated, and are not used to train it further.",
+        examples.source.name, counted(before, "picture"), len(examples), new,
+    )  # fmt: skip
 
 
 def _fill(splits: npt.NDArray[np.str_], groups: npt.NDArray[np.int64], ordered: list[int], quota: int) -> None:

@@ -14,10 +14,10 @@ from catdog.errors import DataError
 from catdog.model.metadata import NEITHER, SPLITS_FILE
 from catdog.model.model import Model, Prediction
 from catdog.model.preprocessing import preprocess
-from train.data.examples import map_rows, read_examples
+from train.data.examples import Examples, map_rows, read_examples
 from train.data.overlay import Clean, Overlay, clean_labels
 from train.data.source import Row, Source, open_source
-from train.data.splits import read_manifest, seen_splits
+from train.data.splits import read_manifest, seen_splits, warn_of_other_data
 from train.metrics import Floats, Labels, score
 
 UNSEEN = "unseen"
@@ -84,7 +84,7 @@ def answer(
     model = Model.load(folder)
     source = open_source(data, revision=revision).with_labels(model.labels)
     examples = read_examples(source)
-    seen = _seen(folder, examples.hashes, len(examples))
+    seen = _seen(folder, examples, model.metadata.training.get("data"))
     chosen = _choose(seen, split)
     if not chosen.any():
         raise DataError(f"{data} has no picture of the split `{split}`. Choose another --split.")
@@ -150,12 +150,15 @@ def _score(predictions: Sequence[Prediction], labels: Labels) -> dict[str, Any]:
     }
 
 
-def _seen(folder: Path, hashes: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.str_]:
+def _seen(folder: Path, examples: Examples, made_with: Mapping[str, Any] | None) -> npt.NDArray[np.str_]:
     path = folder / SPLITS_FILE
     if path.is_file():
-        return seen_splits(hashes, read_manifest(path))
+        manifest = read_manifest(path)
+        seen = seen_splits(examples.hashes, manifest, examples.certain)
+        warn_of_other_data(examples, seen, manifest, made_with)
+        return seen
     _log.warning("%s has no %s: whether it was trained on these pictures cannot be told", folder, SPLITS_FILE)
-    return np.full(count, "", dtype="<U10")
+    return np.full(len(examples), "", dtype="<U10")
 
 
 def _choose(seen: npt.NDArray[np.str_], split: str) -> npt.NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from catdog.errors import ImageError
 from catdog.images.decode import decode_image
-from catdog.images.phash import group_near_duplicates, pack, phash
+from catdog.images.phash import Fingerprint, fingerprint, group_near_duplicates, pack
 from catdog.model.metadata import NEITHER, UNSURE
 from feedback.votes import votes
 from train.data.splits import Manifest, seen_splits
@@ -47,6 +47,8 @@ class Correction:
     row_ids: tuple[str, ...]
     """The rows that say so."""
     phash: str
+    certain: str
+    """Which bits of the hash are, see `fingerprint`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Corrections:
 @dataclass(frozen=True, slots=True)
 class _Readable:
     row: AcceptedRow
-    phash: str
+    fingerprint: Fingerprint
 
 
 def select_corrections(
@@ -111,7 +113,7 @@ def _readable(rows: Iterable[AcceptedRow], left_out: dict[str, list[str]]) -> li
     for row in rows:
         try:
             if hashlib.sha256(row.image).hexdigest() == row.image_sha256:
-                readable.append(_Readable(row, phash(decode_image(row.image))))
+                readable.append(_Readable(row, fingerprint(decode_image(row.image))))
                 continue
         except ImageError:
             pass
@@ -124,7 +126,7 @@ def _groups(readable: Sequence[_Readable]) -> list[list[_Readable]]:
     if not readable:
         return []
     groups: dict[int, list[_Readable]] = defaultdict(list)
-    numbers = group_near_duplicates(pack([each.phash for each in readable]))
+    numbers = group_near_duplicates(pack([each.fingerprint.phash for each in readable]))
     for number, each in zip(numbers.tolist(), readable, strict=True):
         groups[number].append(each)
     return list(groups.values())
@@ -148,7 +150,9 @@ def _settle(group: Sequence[_Readable], labels: Sequence[str], left_out: dict[st
         left_out["outvoted"] += [vote.row.id for vote in voting if vote not in winners]
         winners.sort(key=lambda vote: vote.row.id)
         newest_row = winners[-1]
-        return Correction(newest_row.row.image, label, tuple(vote.row.id for vote in winners), newest_row.phash)
+        newest = newest_row.fingerprint
+        row_ids = tuple(vote.row.id for vote in winners)
+        return Correction(newest_row.row.image, label, row_ids, newest.phash, newest.certain)
     return None
 
 
@@ -158,7 +162,8 @@ def _apart_from_splits(
     """Without pictures near those that choose or judge a model: feedback must not leak into them."""
     if not corrections:
         return []
-    seen = seen_splits(pack([each.phash for each in corrections]), manifest)
+    hashes, certain = pack([each.phash for each in corrections]), pack([each.certain for each in corrections])
+    seen = seen_splits(hashes, manifest, certain)
     kept = []
     for split, each in zip(seen.tolist(), corrections, strict=True):
         if split in ("test", "validation"):

@@ -143,9 +143,9 @@ def _make(options: RetrainOptions, base: Base, feedback: Feedback, corrections: 
 
 
 def _divide(options: RetrainOptions, base: Base) -> Divided:
-    """The original data, each picture in the split that it had; pictures that are new go to training."""
+    """The original data, each picture in the split that it had; pictures that are new are in none."""
     source = open_source(options.data, revision=options.revision).with_labels(base.metadata.labels)
-    return restore(read_examples(source), base.manifest)
+    return restore(read_examples(source), base.manifest, base.metadata.training.get("data"))
 
 
 def _judge(champion: Model, challenger: Model, data: Divided, corrections: Corrections, rules: Rules) -> GateReport:

@@ -33,6 +33,7 @@ def add_reference(folder: Path, data: str, *, revision: str | None = None, every
         half = len(rows) // 2
         reference = make_reference(model, source, rows[half:].tolist(), others=rows[:half].tolist())
     else:
-        reference = reference_of(model, restore(read_examples(source), read_manifest(folder / SPLITS_FILE)))
+        manifest, made_with = read_manifest(folder / SPLITS_FILE), model.metadata.training.get("data")
+        reference = reference_of(model, restore(read_examples(source), manifest, made_with))
     amend_model_folder(folder, {}, drift_reference=reference)
     return reference

@@ -38,7 +38,7 @@ def add_rule(model: Path, data: str, options: RuleOptions, *, out: Path, revisio
         raise SettingsError(f"{out} exists already. Choose another --out, or delete it.")
     metadata = Model.load(model).metadata
     examples = read_examples(open_source(data, revision=revision).with_labels(metadata.labels))
-    divided = restore(examples, read_manifest(model / SPLITS_FILE))
+    divided = restore(examples, read_manifest(model / SPLITS_FILE), metadata.training.get("data"))
     work = out.with_name(f"{out.name}.partial")
     shutil.rmtree(work, ignore_errors=True)
     with clear_disk_errors(out):

@@ -10,13 +10,14 @@ import timm
 import timm.data
 import torch
 from huggingface_hub.errors import HFValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
 from catdog.errors import HubError, ModelError, SettingsError
 from catdog.model.metadata import Preprocessing
 
+IMAGENET_CLASSES = 1000
 RANDOM = "random"
 """The `--init` that starts from nothing."""
 
@@ -42,6 +43,19 @@ def create_network(architecture: str, *, labels: int, init: str) -> nn.Module:
         _load_weights(network, Path(init))
         return network
     return _fetch(init, labels)
+
+
+def output_count(init: str) -> int:
+    """How many classes the last layer of starting weights has; ImageNet's 1,000 where that cannot be seen."""
+    path = Path(init)
+    if not path.is_file():
+        return IMAGENET_CLASSES
+    try:
+        with safe_open(path, framework="pt") as file:
+            heads = [file.get_slice(name).get_shape() for name in file.keys() if name.endswith("classifier.weight")]  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path} is no readable safetensors file: {error}. Fetch it again.") from None
+    return int(heads[0][0]) if heads else IMAGENET_CLASSES
 
 
 def preprocessing(network: nn.Module, *, input_size: int, crop_pct: float) -> Preprocessing:

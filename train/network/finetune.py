@@ -31,10 +31,12 @@ from train.metrics import Labels
 from train.network.augment import Augmentation, augment, mix
 from train.network.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from train.network.create import classifier
+from train.network.distill import Lesson, Lessons
 from train.network.inference import standardize
 
+_STEP = 16  # pixels
 _log = logging.getLogger(__name__)
-Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class Schedule:
     train_size: int = 192
     """Side of the training crops. Smaller than the served size: crops enlarge, so objects then look equally large
     (Touvron et al. 2019, arXiv:1906.06423)."""
+    size_steps: int = 0
+    """The side varies from batch to batch by up to so many times 16 pixels to either side."""
     rate: float = 2e-4
     """Peak learning rate of the head. Starting from ImageNet, larger ones forget more than a few epochs win back."""
     body_factor: float = 0.75
@@ -74,9 +78,11 @@ class TrainingSet:
     members: Labels
     """Their indices."""
 
-    def batch(self, indices: list[int]) -> Batch:
-        """Squares (n, 3, side, side), aspects (n,) and labels (n,)."""
+    def batch(self, positions: list[int]) -> Batch:
+        """Positions among the members (n,), squares (n, 3, side, side), aspects (n,) and labels (n,)."""
+        indices = self.members[positions]
         return (
+            torch.tensor(positions),
             torch.from_numpy(self.squares[indices]),
             torch.from_numpy(self.aspects[indices]),
             torch.from_numpy(self.labels[indices]),
@@ -124,6 +130,7 @@ def finetune(  # noqa: PLR0913 - each is one thing
     folder: Path,
     options: str,
     on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+    lessons: Lessons | None = None,
 ) -> list[dict[str, float]]:
     """Train the whole network; it ends with the averaged weights of the epoch with the lowest validation log loss.
 
@@ -137,6 +144,7 @@ def finetune(  # noqa: PLR0913 - each is one thing
         folder: For checkpoints; a run found there goes on.
         options: What the run was asked to do; see `Checkpoint`.
         on_epoch: Called with each new entry of the history, by the main process.
+        lessons: Of a teacher, whose `Student` the network then is.
 
     Returns:
         One entry an epoch: epoch, train_loss, accuracy, auc, log_loss, seconds.
@@ -146,7 +154,7 @@ def finetune(  # noqa: PLR0913 - each is one thing
         SettingsError: the checkpoint is another run's.
     """
     require_one_batch(len(training.members), schedule, accelerator)
-    run = _Run(network, training, spec, schedule, accelerator)
+    run = _Run(network, training, spec, schedule, accelerator, lessons)
     best, history = copy.deepcopy(network.state_dict()), list[dict[str, float]]()
     if (checkpoint := load_checkpoint(folder, options)) is not None:
         best, history = checkpoint.best, checkpoint.history
@@ -175,22 +183,25 @@ def finetune(  # noqa: PLR0913 - each is one thing
 class _Run:
     """The moving parts of one fine-tuning."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each is one thing
         self,
         network: nn.Module,
         training: TrainingSet,
         spec: Preprocessing,
         schedule: Schedule,
         accelerator: Accelerator,
+        lessons: Lessons | None = None,
     ) -> None:
+        self.lessons = lessons
+        self.lesson: Lesson | None = None
         self.schedule = schedule
         self.accelerator = accelerator
         self.spec = spec
         self.steps = 0
         self.classes = classifier(network).out_features
         self.average = ModelEmaV3(network, decay=schedule.average_decay, use_warmup=True, device=accelerator.device)
-        loader = DataLoader(
-            training.members.tolist(),
+        loader: DataLoader[Any] = DataLoader(
+            list(range(len(training.members))),  # type: ignore[arg-type] # a list is a dataset too
             batch_size=schedule.batch_size, shuffle=True, drop_last=True, collate_fn=training.batch,
         )  # fmt: skip
         self.network, self.optimizer, self.loader = accelerator.prepare(
@@ -200,6 +211,7 @@ class _Run:
     def train_epoch(self, epoch: int, bar: "tqdm[None]") -> float:
         """One pass over the training pictures; returns the mean loss."""
         # Seeded by epoch, so that a resumed run draws what an uninterrupted one would have drawn.
+        self.lesson = None if self.lessons is None else self.lessons.lesson(epoch)
         torch.manual_seed(1_000_003 * self.schedule.seed + 1009 * epoch + self.accelerator.process_index)
         self.loader.set_epoch(epoch)
         self.network.train()
@@ -214,14 +226,19 @@ class _Run:
 
     def _step(self, batch: Batch) -> tuple[float, float]:
         """One batch; returns its loss, and the accuracy before mixing blurs what is right."""
-        squares, aspects, labels = batch
+        positions, squares, aspects, labels = batch
         how = self.schedule.augmentation
-        pixels = augment(squares, aspects, side=self.schedule.train_size, how=how)
+        views = None if self.lesson is None else self.lesson.theta[positions]
+        pixels = augment(squares, aspects, side=self._side(), how=how, theta=views)
         pixels, shares = mix(standardize(pixels, self.spec), labels, classes=self.classes, how=how)
         with self.accelerator.accumulate(self.network):
             with self.accelerator.autocast():
-                logits = self.network(pixels)
-                loss = functional.cross_entropy(logits, shares, label_smoothing=self.schedule.smoothing)
+                if self.lesson is None:
+                    logits = self.network(pixels)
+                    loss = functional.cross_entropy(logits, shares, label_smoothing=self.schedule.smoothing)
+                else:
+                    logits, own = self.network(pixels)
+                    loss = self.lesson.loss(positions, logits, own, labels)
             self.accelerator.backward(loss)
             self.optimizer.step()
             self.optimizer.zero_grad()
@@ -232,6 +249,11 @@ class _Run:
         if not math.isfinite(value):
             raise DataError("The loss became infinite. Set a smaller --rate.")
         return value, float((logits.argmax(dim=1) == shares.argmax(dim=1)).float().mean())
+
+    def _side(self) -> int:
+        """This batch's side: sides vary in steps that the network's strides like."""
+        size, steps = self.schedule.train_size, self.schedule.size_steps
+        return size if not steps else size + _STEP * int(torch.randint(-steps, steps + 1, ()))
 
     def _set_rate(self, progress: float) -> None:
         """Linear warm-up, then a cosine to zero; `progress` is the share of the run that is done."""

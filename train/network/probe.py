@@ -1,6 +1,7 @@
 """A linear head on the frozen network: minutes of work, and the start of every fine-tuning."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,12 +58,14 @@ def fit_head(
     return {"C": linear.strength, "log_loss": linear.log_loss}
 
 
-def fit_linear(train: tuple[Features, Labels], validation: tuple[Features, Labels]) -> Linear:
+def fit_linear(
+    train: tuple[Features, Labels], validation: tuple[Features, Labels], *, strengths: Sequence[float] = _STRENGTHS
+) -> Linear:
     """Logistic regression; the regularisation is the one with the lowest validation log loss."""
     scaler = StandardScaler().fit(train[0])
     scaled = scaler.transform(train[0])
     fitted = []
-    for strength in _STRENGTHS:
+    for strength in strengths:
         model = LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(scaled, train[1])
         weight, bias = _unscaled(model, scaler)
         loss = log_loss(softmax(validation[0] @ weight.T + bias), validation[1])

@@ -11,10 +11,11 @@ from catdog.errors import CatdogError
 from feedback.row import Source
 from web.api.schemas import FeedbackAnswer, PredictionAnswer
 from web.metrics.metrics import Metrics
-from web.middleware.rate_limit import FEEDBACK, RateLimiter
+from web.middleware.rate_limit import RateLimiter
 from web.page.examples import Examples
 from web.page.html import Retention
 from web.page.uploads import Uploads
+from web.route_table import Cost
 from web.service.service import Service
 
 _NOT_UPLOADED = "Only uploaded files can be classified. Upload it first."
@@ -68,7 +69,7 @@ async def correct_by_id(parts: PageParts, request_id: Any, label: Any, request: 
         raise gr.Error("Invalid parameters: request_id and label must be strings.", print_exception=False)
     client = parts.client_of(request)
     try:
-        parts.limiter.check(FEEDBACK, client)
+        parts.limiter.check(Cost.FEEDBACK, client)
         correction = await parts.service.correct(request_id, label, client=client)
     except CatdogError as error:
         raise gr.Error(str(error), print_exception=False) from None

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import BaseModel, Field
 
@@ -13,10 +13,11 @@ from catdog.errors import UnknownRequestError
 from catdog.model.metadata import possible_verdicts
 from catdog.model.model import Prediction
 from feedback.row import Source
+from web.api.body import spooled_body
 from web.i18n import Texts, choose_language
-from web.middleware.spooled import spooled_body
 from web.page.examples import Examples
 from web.page.html import CALIBRATION_PLOT, answer_html, ask_html
+from web.route_table import Body, Cost, Routes
 from web.service.heatmap import as_data_url
 from web.service.service import Answer, Service
 
@@ -43,29 +44,30 @@ class _Explained(BaseModel):
 class PageApi:
     """Routes of the page, most of them below `/page`. They may change with it, and are not in the API's document."""
 
-    def __init__(self, service: Service, examples: Examples) -> None:
+    def __init__(self, service: Service, examples: Examples, *, client_of: Callable[[Request], str]) -> None:
+        self._client_of = client_of
         self._service = service
         self._examples = examples
 
-    def router(self) -> APIRouter:
-        """The routes."""
-        router = APIRouter(include_in_schema=False)
-        router.post("/page/photo")(self._photo)
-        router.post("/page/url")(self._url)
-        router.post("/page/frame")(self._frame)
-        router.post("/page/why")(self._why)
-        router.get("/page/texts.json")(self._texts)
-        router.get("/page/calibration.png")(self._calibration)
-        router.get("/page/example/{name}")(_example(self._examples.picture))
-        router.get("/page/thumbnail/{name}")(_example(self._examples.thumbnail))
-        router.get("/manifest.json")(self._manifest)
-        router.get("/favicon.ico")(_file("favicon.ico", "image/x-icon"))
-        router.get("/page/preview.png")(_file("preview.png", "image/png"))
+    def routes(self) -> Routes:
+        """All of them."""
+        routes = Routes(include_in_schema=False)
+        routes.add("POST", "/page/photo", self._photo, cost=Cost.PREDICTION, body=Body.PICTURE)
+        routes.add("POST", "/page/url", self._url, cost=Cost.PREDICTION, body=Body.SMALL)
+        routes.add("POST", "/page/frame", self._frame, cost=Cost.PREDICTION, body=Body.FRAME)
+        routes.add("POST", "/page/why", self._why, cost=Cost.PREDICTION, body=Body.SMALL)
+        routes.add("GET", "/page/texts.json", self._texts)
+        routes.add("GET", "/page/calibration.png", self._calibration)
+        routes.add("GET", "/page/example/{name}", _example(self._examples.picture))
+        routes.add("GET", "/page/thumbnail/{name}", _example(self._examples.thumbnail))
+        routes.add("GET", "/manifest.json", self._manifest)
+        routes.add("GET", "/favicon.ico", _file("favicon.ico", "image/x-icon"))
+        routes.add("GET", "/page/preview.png", _file("preview.png", "image/png"))
         for name, kind in _ICONS.items():
-            router.get(f"/page/{name}")(_file(name, kind))
+            routes.add("GET", f"/page/{name}", _file(name, kind))
         for name in SCRIPTS:
-            router.get(f"/page/{name}.js")(_file(f"{name}.js", "text/javascript", fresh=True))
-        return router
+            routes.add("GET", f"/page/{name}.js", _file(f"{name}.js", "text/javascript", fresh=True))
+        return routes
 
     async def _photo(
         self, request: Request, source: Source = Source.UPLOAD, consent: Flag = False, preview: Flag = False
@@ -76,22 +78,25 @@ class PageApi:
         """
         origin = source if source in _OF_VISITORS else Source.UPLOAD
         async with spooled_body(request) as file:
-            answer = await self._service.classify(file.read, origin, preview=preview, consents=consent)
+            answer = await self._service.classify(
+                file.read, origin, client=self._client_of(request), preview=preview, consents=consent
+            )
         return JSONResponse(self._shown(answer, _texts_of(request)))
 
     async def _url(self, request: Request, address: _Address, consent: Flag = False) -> JSONResponse:
         """Classify the picture at an address; it comes back as a small JPEG, for the page to show."""
-        answer = await self._service.classify_url(address.url.strip(), preview=True, consents=consent)
+        url, client = address.url.strip(), self._client_of(request)
+        answer = await self._service.classify_url(url, client=client, preview=True, consents=consent)
         return JSONResponse(self._shown(answer, _texts_of(request)))
 
     async def _frame(self, request: Request) -> JSONResponse:
         """Classify a frame of the camera, which is the body; nothing of it is kept."""
-        prediction = await self._service.classify_frame(await request.body())
+        prediction = await self._service.classify_frame(await request.body(), client=self._client_of(request))
         return JSONResponse(_described(prediction, _texts_of(request)))
 
     async def _why(self, request: Request, explained: _Explained) -> JSONResponse:
         """Draw which areas of a photo spoke for the answer."""
-        explanation = await self._service.explain(explained.request_id)
+        explanation = await self._service.explain(explained.request_id, client=self._client_of(request))
         texts = _texts_of(request)
         caption = texts.why_explained.format(label=texts.name(explanation.label))
         return JSONResponse({"layer": as_data_url(explanation.layer), "alt": texts.why_alt, "caption": caption})

@@ -29,8 +29,6 @@ class Uploads:
         """Use a folder that exists; of a file, at most `max_bytes` and one more are read: enough to refuse it."""
         self.folder = folder.resolve()
         self._max_bytes = max_bytes
-        # The only way to tell Gradio its folder, read by it whenever a file comes.
-        os.environ["GRADIO_TEMP_DIR"] = str(self.folder)
 
     def holds(self, path: str) -> bool:
         """Whether a path lies in the folder, wherever its links lead."""

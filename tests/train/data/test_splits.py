@@ -1,13 +1,16 @@
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from catdog.errors import DataError, ModelError
-from catdog.images.phash import pack
+from catdog.images.phash import fingerprint, pack, phash
+from tests.toy import encoded
 from train.data.examples import read_examples
 from train.data.source import open_source
-from train.data.splits import assign_splits, divide, read_manifest, seen_splits, write_manifest
+from train.data.splits import assign_splits, divide, read_manifest, restore, seen_splits, write_manifest
 
 
 def hashes(count: int, seed: int = 0) -> np.ndarray:
@@ -95,3 +98,71 @@ def test_a_damaged_manifest_is_an_error(text: str, tmp_path: Path) -> None:
 def test_a_missing_manifest_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="No such file"):
         read_manifest(tmp_path / "splits.csv")
+
+
+TRUE_SHAPE = Path("../shared/data/true_shape")
+WILD = Path("../shared/data/wild")
+EMBEDDED = Path("model/splits.csv")
+
+
+@pytest.mark.skipif(not TRUE_SHAPE.is_dir(), reason="../shared/data/true_shape is absent")
+def test_pictures_in_their_true_shape_are_recognised_as_those_of_the_manifest() -> None:
+    examples = read_examples(open_source(str(TRUE_SHAPE)))
+    seen = seen_splits(examples.hashes, read_manifest(EMBEDDED), examples.certain)
+    assert (seen == "test").mean() >= 0.999
+    assert set(seen) <= {"test", ""}
+
+
+@pytest.mark.skipif(not WILD.is_dir(), reason="../shared/data/wild is absent")
+def test_photos_from_elsewhere_are_not_taken_for_those_of_the_manifest() -> None:
+    examples = read_examples(open_source(str(WILD)))
+    assert (seen_splits(examples.hashes, read_manifest(EMBEDDED), examples.certain) == "").all()
+
+
+def rewritten(image: Image.Image, size: tuple[int, int], quality: int) -> Image.Image:
+    """A copy in another size, shape and compression."""
+    return Image.open(io.BytesIO(encoded(image.resize(size), quality=quality)))
+
+
+@pytest.mark.parametrize(("size", "quality"), [((200, 200), 30), ((64, 48), 80), ((900, 400), 50), ((300, 700), 20)])
+def test_a_copy_of_a_soft_picture_keeps_its_split(size: tuple[int, int], quality: int) -> None:
+    """Soft pictures have many neighbours of about equal brightness, whose order a copy does not keep."""
+    scenes = [soft(seed) for seed in range(30)]
+    manifest = {phash(scene): "test" for scene in scenes}
+    copies = [fingerprint(rewritten(scene, size, quality)) for scene in scenes]
+    hashes, certain = pack([each.phash for each in copies]), pack([each.certain for each in copies])
+    assert (seen_splits(hashes, manifest, certain) == "test").all()
+
+
+def soft(seed: int) -> Image.Image:
+    """A picture of large blobs and little contrast."""
+    noise = np.random.default_rng(seed).integers(90, 150, (5, 7, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((500, 375), Image.Resampling.BICUBIC)
+
+
+def test_other_soft_pictures_are_not_taken_for_copies() -> None:
+    manifest = {phash(soft(seed)): "test" for seed in range(200)}
+    others = [fingerprint(soft(seed)) for seed in range(200, 400)]
+    hashes, certain = pack([each.phash for each in others]), pack([each.certain for each in others])
+    assert (seen_splits(hashes, manifest, certain) == "").all()
+
+
+def test_pictures_that_a_manifest_does_not_know_are_in_no_split(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """They may be test pictures in a form that is not recognised, so nothing is trained on them."""
+    examples = read_examples(open_source(str(folder)))
+    whole = divide(examples, seed=1)
+    order = np.argsort(whole.splits != "train", kind="stable")  # the first few of training are unknown
+    manifest = {examples.hashes[row].tobytes().hex(): str(whole.splits[row]) for row in order[5:]}
+    restored = restore(examples, manifest, {"sha256": "0" * 64, "n": len(manifest)})
+    assert sum(restored.counts.values()) == len(manifest)
+    assert "not exactly the data that the model was made with" in caplog.text
+
+
+def test_nothing_is_said_of_the_very_data_that_a_model_was_made_with(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    examples = read_examples(open_source(str(folder)))
+    whole = divide(examples, seed=1)
+    manifest = {row.tobytes().hex(): str(split) for row, split in zip(examples.hashes, whole.splits, strict=True)}
+    restore(examples, manifest, {"sha256": examples.digest, "n": len(examples)})
+    assert "not exactly" not in caplog.text

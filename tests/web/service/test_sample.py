@@ -21,7 +21,7 @@ from tests.toy import encoded, picture, textured
 from tests.web.conftest import running
 from web.app import create_service
 from web.metrics.metrics import Metrics
-from web.service.sample import AuditSample
+from web.service.sample import RandomSample
 from web.service.service import Answer, Service
 
 
@@ -107,7 +107,7 @@ def test_the_sample_is_counted_as_reviewed_and_votes_on_nothing(
 def test_the_share_is_kept_and_no_more_than_so_many_a_day() -> None:
     chances = iter([0.1, 0.9, 0.2, 0.3, 0.1, 0.1])
     now = 0.0
-    sample = AuditSample(0.5, per_day=2, chance=lambda: next(chances), clock=lambda: now)
+    sample = RandomSample(0.5, per_day=2, chance=lambda: next(chances), clock=lambda: now)
     assert [sample.chooses() for _ in range(5)] == [True, False, True, False, False]
     now = 90_000.0
     assert sample.chooses()
