@@ -118,7 +118,7 @@ function within(ms, work) {
 async function start(backend, network, metadata) {
   const folder = new URL("./ort/", import.meta.url).href;
   /** @type {Runtime} */
-  const runtime = await import(`${folder}${backend === "webgpu" ? "ort.jspi.min.mjs" : "ort.wasm.min.mjs"}`);
+  const runtime = await import(`${folder}${backend === "webgpu" ? "ort.jspi.min.js" : "ort.wasm.min.js"}`);
   runtime.env.wasm.wasmPaths = folder;
   runtime.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(MAX_THREADS, navigator.hardwareConcurrency) : 1;
   runtime.env.logLevel = "error";

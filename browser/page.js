@@ -9,6 +9,8 @@ import { drawHeatmap } from "./heat.js";
 import { fetchPicture, readClipboard, takeDrops, takeFiles, takePastes } from "./pictures.js";
 import { chooseLanguage, fill } from "./texts.js";
 
+document.getElementById("not-started")?.remove();
+
 const WORKER_WITHIN_MS = 30_000;
 
 class Page {

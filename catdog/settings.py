@@ -132,6 +132,12 @@ class Settings(BaseSettings):
         """Whether the hub is another one than Hugging Face's."""
         return self.hf_endpoint.rstrip("/") != HUB
 
+    @field_validator("data_dir")
+    @classmethod
+    def _with_home(cls, folder: Path) -> Path:
+        """`~` is the home folder, also where no shell has replaced it."""
+        return folder.expanduser()
+
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, text: str) -> str:

@@ -134,11 +134,15 @@ def _rollout(arguments: argparse.Namespace) -> int:
 
 
 def _space(arguments: argparse.Namespace) -> int:
-    from deploy.space.deploy import Deployment, deploy_space  # noqa: PLC0415 - the Hub's client takes a second to import
+    from deploy.space.deploy import Deployment, deploy_space, plan_offline, token_of  # noqa: PLC0415 - the Hub's client takes a second to import
     from deploy.space.spacefile import load_spacefile  # noqa: PLC0415
 
     spacefile = load_spacefile(arguments.file)
-    deployment = Deployment.prepare(spacefile, PROJECT_ROOT, load_settings(), repo=arguments.repo)
+    settings = load_settings()
+    if arguments.dry_run and not token_of(settings):
+        print(*plan_offline(spacefile, PROJECT_ROOT, settings, repo=arguments.repo), sep="\n")
+        return 0
+    deployment = Deployment.prepare(spacefile, PROJECT_ROOT, settings, repo=arguments.repo)
     done = deploy_space(
         deployment,
         dry_run=arguments.dry_run,

@@ -65,7 +65,8 @@ class Compose:
     def _run(self, *arguments: str) -> None:
         command = ["docker", "compose", "--env-file", os.fspath(self.env_file.resolve()), *arguments]
         try:
-            done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+            env = {**os.environ, "CATDOG_ENV_FILE": command[3]}  # what compose.yaml gives to the app
+            done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, check=False)
         except OSError as error:
             raise ServiceError(
                 f"docker cannot be started: {error.strerror}. Install it with its compose plugin."

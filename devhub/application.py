@@ -1,5 +1,7 @@
 """The web application: routes, error answers and faults."""
 
+import re
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -10,9 +12,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from devhub.faults import FAULTS_PATH, FaultMiddleware, Faults, Rule
-from devhub.refusal import RefusedError, bad_request
+from devhub.refusal import RefusedError, bad_request, no_repository
 from devhub.routes import account, contents, repositories, revisions, spaces, uploads
 from devhub.routes.access import Hub, read_body, writer
+
+_OF_A_REPOSITORY = re.compile(r"/api/(models|datasets|spaces)/|/.+/resolve/")
+"""Paths that no route takes because the name in them has no namespace: there is no such repository."""
 
 
 def create_app(hub: Hub, faults: Faults | None = None) -> ASGIApp:
@@ -74,8 +79,10 @@ def _answer_refusal(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, status_code=error.status, headers=headers)
 
 
-def _answer_http_exception(_: Request, error: Exception) -> Response:
+def _answer_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.NOT_FOUND and _OF_A_REPOSITORY.match(request.scope["path"]):
+        return _answer_refusal(request, no_repository())
     return JSONResponse({"error": str(error.detail)}, status_code=error.status_code, headers=error.headers)
 
 

@@ -10,8 +10,7 @@ from catdog.hub.models import load_model
 from catdog.settings import load_settings
 from feedback.journal.journal import Journal
 from web.logs import set_up_log
-from web.serve import bind, serve
-from web.unused_packages import keep_unused_out
+from web.serve import bind, keep_unused_out, serve
 
 
 def main(argv: Sequence[str]) -> int:
@@ -21,7 +20,7 @@ def main(argv: Sequence[str]) -> int:
     set_up_log(settings.log_level, settings.log_format)
     keep_unused_out(settings)
     listener = bind(settings.host, settings.port)
-    loaded = load_model(settings)
+    loaded = load_model(settings, last_good_first=settings.reload_seconds > 0)
     journal = Journal.open(settings.data_dir)
 
     from web.app import create_app  # noqa: PLC0415 - Gradio takes seconds to import; what may fail comes first

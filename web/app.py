@@ -21,31 +21,32 @@ from feedback.hub.rows import create_collection
 from feedback.journal.journal import Journal
 from feedback.keys import ClientKeys
 from feedback.review.review import Review
+from web import gradio_guard
 from web.admin.dashboard import Dashboard
 from web.admin.routes import AdminPages
 from web.admin.sessions import Sessions
 from web.admin.view import AdminView
 from web.api.docs import docs_page
+from web.api.openapi import add_schemas
 from web.api.routes import RestApi
-from web.errors import Problems
-from web.gradio_guard.lazy import LatePage
-from web.i18n.texts import ENGLISH
+from web.errors import ErrorResponses
+from web.gradio_guard.lazy import LazyPage
+from web.i18n import ENGLISH
 from web.metrics.metrics import Metrics
-from web.middleware.body_limit import BodyLimit
-from web.middleware.cors import FeedbackCors, is_correction_from
-from web.middleware.csrf import SameSite
-from web.middleware.rate_limit import FEEDBACK, PREDICTIONS, UPLOADS, RateLimiter, RateLimits, client_of
-from web.middleware.security_headers import SecurityHeaders
+from web.middleware import middleware
+from web.middleware.clients import client_of
+from web.middleware.rate_limit import RateLimiter
 from web.page.examples import Examples
-from web.page.retention import Retention
+from web.page.html import Retention
 from web.page.routes import PageApi
-from web.page.upload_folder import UploadFolder
-from web.page.uploads import Uploads
+from web.page.uploads import UploadFolder, Uploads
+from web.route_table import Cost, Routes, RouteTable
+from web.service.fair_queue import FairQueue, FairWorkers
 from web.service.fetch import ImageFetcher
-from web.service.predictions import Recent
-from web.service.sample import AuditSample
+from web.service.predictions import RecentPredictions
+from web.service.sample import RandomSample
 from web.service.service import Service
-from web.service.workers import Places, Workers
+from web.service.workers import Workers
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -53,48 +54,43 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DESCRIPTION = (
-    "Classifies photos, and keeps what people say about its answers. "
-    "Errors come as `error` (a code), `detail` (a sentence) and `request_id`."
+    "Classifies photos and collects corrections. "
+    "Errors have the fields `error` (a code), `detail` (a sentence) and `request_id`."
+)
+_TEST_MODE = "Test mode: pictures are fetched from private addresses, too. Never run a public server like this."
+_FEEDBACK_IS_LOST = (
+    "Corrections are lost when this Space restarts. Set CATDOG_FEEDBACK_REPO, or mount a volume as the data folder."
 )
 _WAITING_PICTURES = 64
 _FETCHES_AT_ONCE = 16
+_FETCHES_OF_A_CLIENT = 4
 _DISK_THREADS = 16
-_WAITING_ANSWERS = 256
-_HUB_LOOKED_AT_S = 60.0
+_WAITING_CORRECTIONS = 256
+_HUB_READ_EVERY_S = 60.0
 """How often the review page asks the Hub for rows of other machines."""
+
+ClientOf = Callable[["Request | gr.Request"], str]
 
 
 def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> FastAPI:
     """Build the application. When it stops it closes the journal and deletes what visitors uploaded.
 
     Raises:
-        SettingsError: a rate limit cannot be understood.
+        SettingsError: a rate limit is not valid.
     """
-    metrics = Metrics()
-    problems = Problems(metrics)
-    limiter = RateLimiter(
-        {PREDICTIONS: settings.rate_limit, UPLOADS: settings.rate_limit, FEEDBACK: settings.feedback_limit}
-    )
+    metrics, table = Metrics(), RouteTable()
+    errors = ErrorResponses(metrics, table)
+    limiter = create_limiter(settings)
     delivery = create_delivery(journal, settings)
     service = create_service(settings, loaded, journal, metrics, delivery=delivery)
     watcher = ModelWatcher(settings, loaded, service.swap, every_s=settings.reload_seconds)
     warnings = _warnings(settings)
     for warning in warnings:
         log.warning("WARNING: %s", warning)
-    cleanup = ExitStack()
-    cleanup.callback(journal.close)
-    cleanup.callback(delivery.stop)
-    cleanup.callback(watcher.stop)
     folder = UploadFolder()
-    cleanup.callback(folder.stop)
-
-    page = LatePage(lambda: build_page())  # noqa: PLW0108 - defined below
-
-    def client(request: "Request | gr.Request") -> str:
-        origin = request if isinstance(request, Request) else request.request
-        assert origin is not None  # only Gradio's own tests call events without a request
-        return client_of(origin.scope, trusted_proxies=settings.trusted_proxies)
-
+    page = LazyPage(lambda: build_page())  # noqa: PLW0108 - defined below
+    cleanup = _cleanup(journal.close, folder.stop, watcher.stop, delivery.stop)  # feedback goes out first
+    client = _client_of(settings)
     app = FastAPI(
         title=ENGLISH.title(loaded.model.labels),
         description=_DESCRIPTION,
@@ -102,26 +98,25 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
         docs_url=None,
         redoc_url=None,
         lifespan=_running([delivery.start, watcher.start, folder.start], cleanup, page),
+        middleware=middleware(settings, limiter=limiter, errors=errors, table=table),
     )
-    _add_middleware(app, settings, limiter=limiter, problems=problems)
-    problems.install(app)
+    errors.install(app)
+    add_schemas(app, settings)
 
     def health_warnings() -> list[str]:
         return [*warnings, *([watcher.problem] if watcher.problem else [])]
 
-    router = RestApi(service, metrics, client_of=client, warnings=health_warnings).router()
-    router.get("/docs", include_in_schema=False)(_docs(app))
     examples = Examples()
-    routers = [router, PageApi(service, examples).router()]
-    if settings.admin_token.get_secret_value():
-        view, sessions = AdminView(ENGLISH.title(loaded.model.labels)), Sessions()
-        review_pages = _review_pages(settings, journal, view, sessions, problems=problems, client_of=client)
-        dashboard = Dashboard(service, metrics, journal, sessions=sessions, templates=view.templates)
-        routers += [review_pages.router(), dashboard.router()]
     routes = list(app.routes)
-    for each in routers:
-        app.include_router(each)
-        routes += each.routes
+    for each in (
+        RestApi(service, metrics, client_of=client, warnings=health_warnings).routes(),
+        _docs(app),
+        PageApi(service, examples, client_of=client).routes(),
+        *_maintainer(settings, service, metrics, journal, errors=errors, client_of=client),
+    ):
+        table.include(each.entries)
+        app.include_router(each.router)
+        routes += each.router.routes
     uploads = Uploads(folder.path, max_bytes=settings.max_bytes)
 
     def build_page() -> FastAPI:
@@ -129,8 +124,9 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
         from web.page.events import PageParts  # noqa: PLC0415
 
         page_app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        # Without a CORSMiddleware here Gradio would add a rule of its own that lets every website read responses.
         page_app.add_middleware(CORSMiddleware, allow_origins=[])
-        problems.install(page_app)
+        errors.install(page_app)
         parts = PageParts(
             service=service,
             metrics=metrics,
@@ -138,52 +134,68 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
             client_of=client,
             uploads=uploads,
             warnings=warnings,
-            texts=ENGLISH,
             examples=examples,
             retention=Retention(
                 hub_days=settings.retain_days if settings.feedback_repo else None, audits=service.audits
             ),
             mcp=settings.mcp,
         )
-        mount_page(page_app, parts, routes=routes, problems=problems, max_bytes=settings.max_bytes)
+        mount_page(page_app, parts, routes=routes, errors=errors, max_bytes=settings.max_bytes)
         return page_app
 
-    app.mount("/", page)  # the last one: routes that are added afterwards are not reached
+    table.include(gradio_guard.ENTRIES)
+    table.check(app.routes)
+    app.mount("/", page)  # the last one: routes added afterwards are not reached
     return app
 
 
-def _review_pages(  # noqa: PLR0913 - the parts come in from outside
+def create_limiter(settings: Settings) -> RateLimiter:
+    """The rate limits of clients.
+
+    Raises:
+        SettingsError: one is not valid.
+    """
+    predictions, corrections = settings.rate_limit, settings.feedback_limit
+    return RateLimiter({Cost.PREDICTION: predictions, Cost.UPLOAD: predictions, Cost.FEEDBACK: corrections})
+
+
+def _client_of(settings: Settings) -> ClientOf:
+    """How to tell the client behind a request, of FastAPI or of Gradio."""
+
+    def client(request: "Request | gr.Request") -> str:
+        origin = request if isinstance(request, Request) else request.request
+        assert origin is not None  # only Gradio's own tests call events without a request
+        return client_of(origin.scope, trusted_proxies=settings.trusted_proxies)
+
+    return client
+
+
+def _maintainer(  # noqa: PLR0913 - the parts come in from outside
     settings: Settings,
+    service: Service,
+    metrics: Metrics,
     journal: Journal,
-    view: AdminView,
-    sessions: Sessions,
     *,
-    problems: Problems,
+    errors: ErrorResponses,
     client_of: Callable[[Request], str],
-) -> AdminPages:
-    """Where the maintainer looks at corrections, the rows of other machines included."""
-    collection = create_collection(journal, settings, max_age_s=_HUB_LOOKED_AT_S, alone=True)
-    return AdminPages(
+) -> list[Routes]:
+    """The review page and the dashboard, where a token is set; rows of other machines are included."""
+    token = settings.admin_token.get_secret_value()
+    if not token:
+        return []
+    view, sessions = AdminView(ENGLISH.title(service.live.model.labels)), Sessions()
+    collection = create_collection(journal, settings, max_age_s=_HUB_READ_EVERY_S, alone=True)
+    pages = AdminPages(
         Review(journal, load=partial(collection.reviewed, pictures=False), picture=collection.picture),
-        token=settings.admin_token.get_secret_value(),
+        token=token,
         view=view,
-        problems=problems,
+        errors=errors,
         client_of=client_of,
         missing=lambda: collection.problem,
         sessions=sessions,
     )
-
-
-def _add_middleware(app: FastAPI, settings: Settings, *, limiter: RateLimiter, problems: Problems) -> None:
-    origins, proxies = settings.allowed_origins, settings.trusted_proxies
-    # The last one added is the first to see a request. With CORSMiddleware here, Gradio adds no rule of its own,
-    # which would let every website read the answers.
-    app.add_middleware(BodyLimit, max_bytes=settings.max_bytes, problems=problems, trusted_proxies=proxies)
-    app.add_middleware(RateLimits, limiter=limiter, problems=problems, trusted_proxies=proxies)
-    app.add_middleware(SameSite, problems=problems, is_welcome=partial(is_correction_from, origins=origins))
-    app.add_middleware(CORSMiddleware, allow_origins=[])
-    app.add_middleware(FeedbackCors, origins=origins)
-    app.add_middleware(SecurityHeaders, is_space=bool(settings.space_id))
+    dashboard = Dashboard(service, metrics, journal, sessions=sessions, templates=view.templates)
+    return [pages.routes(), dashboard.routes()]
 
 
 def create_service(
@@ -201,40 +213,53 @@ def create_service(
         loaded,
         journal=journal,
         delivery=delivery or Delivery(journal),
-        recent=Recent(),
+        recent=RecentPredictions(),
         metrics=metrics,
         fetcher=create_fetcher(settings),
-        fetches=Places(_FETCHES_AT_ONCE, max_waiting=_WAITING_PICTURES),
+        fetches=FairQueue(_FETCHES_AT_ONCE, max_waiting=_WAITING_PICTURES, places_if_dear=_FETCHES_OF_A_CLIENT),
         limits=settings.image_limits,
-        answers_per_day=settings.feedback_per_day,
-        audit=AuditSample(settings.audit_share),
+        corrections_per_day=settings.feedback_per_day,
+        sample=RandomSample(settings.audit_share),
         hash_client=lambda address: keys.client_hash(address, now=datetime.now(UTC)),
-        pictures=Workers(threads=os.cpu_count() or 1, max_waiting=_WAITING_PICTURES),
-        disk=Workers(threads=_DISK_THREADS, max_waiting=_WAITING_ANSWERS),
+        pictures=create_workers(os.cpu_count() or 1, max_waiting=_WAITING_PICTURES),
+        disk=create_workers(_DISK_THREADS, max_waiting=_WAITING_CORRECTIONS),
     )
 
 
+def create_workers(threads: int, *, max_waiting: int) -> FairWorkers:
+    """Threads that clients share."""
+    return FairWorkers(Workers(threads=threads, max_waiting=max_waiting), threads=threads, max_waiting=max_waiting)
+
+
 def create_fetcher(settings: Settings) -> ImageFetcher:
-    """What gets images by URL; in the tests' mode it goes anywhere."""
+    """The fetcher of images by URL; in test mode it goes anywhere."""
     if settings.test_allow_private_urls:
         return ImageFetcher(max_bytes=settings.max_bytes, is_allowed=lambda _: True, any_port=True)
     return ImageFetcher(max_bytes=settings.max_bytes, about_us=settings.about_us)
 
 
 def _warnings(settings: Settings) -> tuple[str, ...]:
-    """What neither visitor nor maintainer may overlook, for the page and `/health`."""
-    test_mode = (ENGLISH.test_mode,) if settings.test_allow_private_urls else ()
-    lost = (ENGLISH.feedback_is_lost,) if settings.loses_feedback else ()
+    """Warnings for visitors and maintainers, on the page and in `/health`."""
+    test_mode = (_TEST_MODE,) if settings.test_allow_private_urls else ()
+    lost = (_FEEDBACK_IS_LOST,) if settings.loses_feedback else ()
     return (*test_mode, *lost)
 
 
+def _cleanup(*stops: Callable[[], None]) -> ExitStack:
+    """What to stop, the last one first."""
+    cleanup = ExitStack()
+    for stop in stops:
+        cleanup.callback(stop)
+    return cleanup
+
+
 def _running(
-    starts: Sequence[Callable[[], None]], cleanup: ExitStack, page: LatePage
+    starts: Sequence[Callable[[], None]], cleanup: ExitStack, page: LazyPage
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with page.running():
-            with cleanup:  # ends first: feedback is not to wait for a page that is still being built
+            with cleanup:  # ends first: feedback must not wait for a page that is still being built
                 for start in starts:
                     start()
                 yield
@@ -242,8 +267,10 @@ def _running(
     return lifespan
 
 
-def _docs(app: FastAPI) -> Callable[[Request], HTMLResponse]:
+def _docs(app: FastAPI) -> Routes:
     def docs(request: Request) -> HTMLResponse:
         return HTMLResponse(docs_page(app.openapi(), base=str(request.base_url).rstrip("/")))
 
-    return docs
+    routes = Routes(include_in_schema=False)
+    routes.add("GET", "/docs", docs)
+    return routes

@@ -1,4 +1,4 @@
-"""Every error answer of the API: one shape, with the status that its code stands for."""
+"""Every error response of the API: one shape, with the status that belongs to its code."""
 
 import logging
 import math
@@ -12,9 +12,11 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import Scope
 
 from catdog.errors import CatdogError, RateLimitedError
 from web.metrics.metrics import Metrics
+from web.route_table import Cost, RouteTable
 
 log = logging.getLogger(__name__)
 
@@ -42,85 +44,95 @@ STATUS = {
 }
 """Error code to HTTP status."""
 
-_RETRY_AFTER_S = "5"
-_UNEXPECTED = "Something went wrong here. Try again, and report it if it stays."
+RETRY_AFTER_S = "5"
+_UNEXPECTED = "Something went wrong on our side. Try again, and report it if it keeps happening."
 
 
 class Problem(BaseModel):
-    """What every error answer says."""
+    """The body of every error response."""
 
     error: str = Field(description="error code", examples=["unreadable_image"])
-    detail: str = Field(description="what happened and what to do, in a sentence")
-    request_id: str = Field(description="name this when you report a problem")
+    detail: str = Field(
+        description="what happened and what to do, in a sentence",
+        examples=["This image can't be read. Send a JPEG, PNG, WebP, AVIF, GIF, BMP or HEIC file."],
+    )
+    request_id: str = Field(description="quote this when you report a problem", examples=["0" * 32])
 
 
-class Problems:
-    """Turns whatever goes wrong into an answer, counts it where a prediction was asked for, and logs its id."""
+class ErrorResponses:
+    """Turns every failure into a response, counts it where a prediction was asked for, and logs its id."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, table: RouteTable) -> None:
+        """Make the responses.
+
+        Args:
+            metrics: Counts them.
+            table: Says which routes predict.
+        """
         self._metrics = metrics
+        self._table = table
 
-    def answer(self, path: str, code: str, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-        """The error answer to a request for `path`."""
+    def response(self, scope: Scope, code: str, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+        """The error response to a request."""
         self._metrics.refused(code)
-        if path == "/predict":
+        if self._table.find(scope["method"], scope["path"]).cost is Cost.PREDICTION:
             self._metrics.failed(code)
         status = STATUS.get(code, HTTPStatus.INTERNAL_SERVER_ERROR)
         request_id = uuid.uuid4().hex
         level = logging.ERROR if status == HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
         log.log(level, "%s: %s", request_id, code, extra={"request_id": request_id, "code": code})
-        retry = {"Retry-After": _RETRY_AFTER_S} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+        retry = {"Retry-After": RETRY_AFTER_S} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
         content = Problem(error=code, detail=detail, request_id=request_id).model_dump()
         return JSONResponse(content, status, headers={**retry, **(headers or {})})
 
-    def from_error(self, path: str, error: CatdogError) -> JSONResponse:
-        """The answer to one of our own errors."""
+    def from_error(self, scope: Scope, error: CatdogError) -> JSONResponse:
+        """The response to one of our own errors."""
         wait_s = error.retry_after_s if isinstance(error, RateLimitedError) else None
-        return self.answer(path, error.code, str(error), {"Retry-After": str(math.ceil(wait_s))} if wait_s else None)
+        return self.response(scope, error.code, str(error), {"Retry-After": str(math.ceil(wait_s))} if wait_s else None)
 
     def install(self, app: FastAPI) -> None:
-        """Let every exception of the app's own routes be answered here."""
+        """Handle every exception of the app's own routes here."""
         app.add_exception_handler(CatdogError, self._ours)
         app.add_exception_handler(RequestValidationError, self._invalid)
         app.add_exception_handler(HTTPException, self._http)
-        app.add_exception_handler(ClientDisconnect, self._gone)
+        app.add_exception_handler(ClientDisconnect, self._disconnected)
         app.add_exception_handler(Exception, self._unexpected)
 
     def _ours(self, request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, CatdogError)
-        return self.from_error(request.url.path, error)
+        return self.from_error(request.scope, error)
 
     def _invalid(self, request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        return self.answer(request.url.path, "invalid_request", explain(error))
+        return self.response(request.scope, "invalid_request", explain(error))
 
     def _http(self, request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         code, detail = _from_status(error)
-        return self.answer(request.url.path, code, detail, error.headers)
+        return self.response(request.scope, code, detail, error.headers)
 
-    def _gone(self, request: Request, _: Exception) -> JSONResponse:
-        """Nobody reads this, but it is no error of ours either."""
-        return self.answer(request.url.path, "invalid_request", "The connection ended before the request was complete.")
+    def _disconnected(self, request: Request, _: Exception) -> JSONResponse:
+        """Nobody reads this, but it is not an error of ours."""
+        return self.response(request.scope, "invalid_request", "The connection closed before the request was complete.")
 
     def _unexpected(self, request: Request, _: Exception) -> JSONResponse:
-        return self.answer(request.url.path, "internal_error", _UNEXPECTED)
+        return self.response(request.scope, "internal_error", _UNEXPECTED)
 
 
 def explain(error: RequestValidationError) -> str:
-    """One sentence on each field that does not fit; what was sent is not repeated."""
+    """One sentence about each invalid field; what was sent is not repeated."""
     fields = (f"{'.'.join(map(str, e['loc'][1:])) or 'body'}: {e['msg']}" for e in error.errors())
-    return f"The request does not fit: {'; '.join(fields)}. See /docs."
+    return f"Invalid request: {'; '.join(fields)}. See /docs."
 
 
 def _from_status(error: HTTPException) -> tuple[str, str]:
-    """FastAPI's own errors as ours."""
+    """Code and detail for an exception that FastAPI or Starlette raised."""
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return "not_found", "There is nothing here. See /docs."
+        return "not_found", "There is nothing at this address. See /docs."
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        return "method_not_allowed", "This address does not do that. See /docs."
+        return "method_not_allowed", "This address does not support that method. See /docs."
     if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return "body_too_large", str(error.detail)
     if error.status_code == HTTPStatus.REQUEST_TIMEOUT:
         return "too_slow", str(error.detail)
-    return "invalid_request", f"The request does not fit: {error.detail}. See /docs."
+    return "invalid_request", f"Invalid request: {error.detail}. See /docs."

@@ -1,17 +1,13 @@
-"""Many hostile pictures at once against the running app: how much memory, and does `/health` answer meanwhile?
+"""Hostile files, servers and forms against the running app: what do they cost, and who notices?
 
-`python -m benchmarks.endurance.hostile` starts `python app.py`, sends 50 pictures at once, each the most that its
-format may make the server decode, as files to the API and through the page's events, three times; then one HEIC of 48
-million pixels.
-It prints the peak of resident memory (VmHWM, which the kernel counts) and the slowest `/health`, and fails where a
-goal is missed.
+`python -m benchmarks.endurance.hostile` starts `python app.py` and sends it the attack set, kind by kind: every file of
+`attack_files`, every server and form of `attack_servers`. Then it sends 50 large legal pictures at once, to the API and
+through the page's events, and one HEIC of 48 million pixels. It prints what each
+kind cost and fails where a goal is missed.
 """
 
 import argparse
-import http.client
-import io
 import json
-import multiprocessing
 import sys
 import tempfile
 import time
@@ -21,24 +17,20 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
-from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
 
 import httpx
 import numpy as np
 from PIL import Image
 
+from benchmarks.endurance.attack_files import encoded
+from benchmarks.endurance.attacks import ATTACK_SETTINGS, Goals, run_attacks
 from benchmarks.harness.app_process import NO_LIMITS, App, State, running_app
-
-if TYPE_CHECKING:
-    from multiprocessing.sharedctypes import Synchronized
+from benchmarks.harness.health import Health
 
 MOST_MB, MOST_HEIC_MB, SLOWEST_HEALTH_S = 400.0, 550.0, 1.0
 ROUNDS = 3
 _ANSWERED_WITHIN_S = 300.0
-_HEALTH_ASKED_EVERY_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -90,12 +82,6 @@ def heic() -> bytes:
     return encoded(detailed(8064, 6048), "HEIF", quality=50, enc_params={"preset": "ultrafast"})
 
 
-def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
-    out = io.BytesIO()
-    image.save(out, format_, **options)
-    return out.getvalue()
-
-
 def _declaring(width: int, height: int) -> bytes:
     """A PNG whose header declares so many pixels."""
     small = encoded(Image.new("RGB", (8, 8)), "PNG")
@@ -122,46 +108,6 @@ def send_by_page(url: str, data: bytes) -> str:
         return next(
             word for word in ("complete", "error", "neither") if f"event: {word}" in events or word == "neither"
         )
-
-
-class Health:
-    """Asks `/health` again and again while a block runs: from another process, for this one is busy with sending."""
-
-    def __init__(self, port: int) -> None:
-        processes = multiprocessing.get_context("spawn")
-        self._over = processes.Event()
-        self._began = processes.Event()
-        self._slowest = processes.Value("d", 0.0)
-        self._process = processes.Process(target=_ask, args=(port, self._began, self._over, self._slowest))
-
-    @property
-    def slowest_s(self) -> float:
-        """The longest that an answer took."""
-        return float(self._slowest.value)
-
-    def __enter__(self) -> Self:
-        self._process.start()
-        self._began.wait()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._process.join()
-        if self._process.exitcode:
-            raise SystemExit("/health did not answer")
-
-
-def _ask(port: int, began: Event, over: Event, slowest: "Synchronized[float]") -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_ANSWERED_WITHIN_S)
-    while not over.wait(_HEALTH_ASKED_EVERY_S):
-        began.set()
-        asked = time.monotonic()
-        connection.request("GET", "/health")
-        answer = connection.getresponse()
-        answer.read()
-        slowest.value = max(slowest.value, time.monotonic() - asked)
-        if answer.status != HTTPStatus.OK:
-            raise SystemExit(answer.status)
 
 
 def flood(app: App, send: Callable[[str, bytes], str], files: Sequence[bytes]) -> Measured:
@@ -215,12 +161,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--at-once", type=int, default=50, help="pictures at a time")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--each", action="store_true", help="only every picture alone, for its share of memory")
+    parser.add_argument("--kind", action="append", default=[], help="only this kind of the attack set; repeatable")
     arguments = parser.parse_args(argv)
-    with tempfile.TemporaryDirectory(prefix="hostile-") as name, running_app(Path(name), NO_LIMITS) as app:
+    settings = {**NO_LIMITS, **ATTACK_SETTINGS}
+    missed: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="hostile-") as name, running_app(Path(name), settings) as app:
         if arguments.each:
             each_kind(app)
             return 0
-        missed = measure(app, arguments.at_once, arguments.rounds)
+        for cost in run_attacks(app, only=arguments.kind):
+            print(cost.line(), flush=True)
+            missed += cost.missed(Goals())
+        if not arguments.kind:
+            missed += measure(app, arguments.at_once, arguments.rounds)
     print("\n".join(missed) or "all goals met")
     return 1 if missed else 0
 

@@ -115,12 +115,22 @@ def group_near_duplicates(hashes: Hashes, *, max_distance: int = NEAR_DUPLICATE)
     Returns:
         Array of shape (n,): for each picture the smallest index in its group.
     """
-    parent = list(range(len(hashes)))
-    for first, second in near_pairs(hashes, hashes, max_distance=max_distance):
+    if not len(hashes):
+        return np.zeros(0, dtype=np.int64)
+    # Equal hashes first: thousands of rows may be about one picture, and comparing all pairs of them never ends.
+    words = np.ascontiguousarray(hashes).view("V32").ravel()
+    _, firsts, inverse = np.unique(words, return_index=True, return_inverse=True)
+    order = np.argsort(firsts)  # so that a smaller position means a smaller index
+    distinct = hashes[firsts[order]]
+    parent = list(range(len(distinct)))
+    for first, second in near_pairs(distinct, distinct, max_distance=max_distance):
         if first < second:
             low, high = sorted((_root(parent, first), _root(parent, second)))
             parent[high] = low
-    return np.array([_root(parent, index) for index in range(len(parent))], dtype=np.int64)
+    roots = np.array([_root(parent, index) for index in range(len(parent))], dtype=np.int64)
+    positions = np.empty(len(order), dtype=np.int64)
+    positions[order] = np.arange(len(order))
+    return firsts[order][roots][positions[inverse]]
 
 
 def _root(parent: list[int], index: int) -> int:

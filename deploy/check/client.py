@@ -115,6 +115,16 @@ class Service:
         response = self._send("GET", path)
         return response.status_code, response.text
 
+    @property
+    def origin(self) -> str:
+        """What a browser sends as the origin of the page's requests."""
+        address = httpx.URL(self.url)
+        return f"{address.scheme}://{address.netloc.decode()}"
+
+    def send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Send one request; the answer as it came, which may be a proxy's."""
+        return self._send(method, path, **options)
+
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             return self._http.request(method, f"{self.url}{path}", **options)

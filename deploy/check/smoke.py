@@ -3,8 +3,10 @@
 import io
 import logging
 import os
+import re
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from httpx import codes
 from PIL import Image
@@ -16,6 +18,12 @@ log = logging.getLogger(__name__)
 
 _FALLBACKS = ("cache", "embedded")
 _ADDS_UP = 1e-3
+_LARGE_UPLOAD = 2_000_000
+_HOST_LINE = "Let the proxy keep the Host header (nginx: proxy_set_header Host $http_host;), or set CATDOG_PUBLIC_URL."
+_SCHEME_LINE = (
+    "Let the proxy tell the scheme (nginx: proxy_set_header X-Forwarded-Proto $scheme;), or set CATDOG_PUBLIC_URL."
+)
+_BODY_LINE = "The proxy must let larger bodies pass (nginx: client_max_body_size 25m;)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,7 @@ def smoke(service: Service, expected: Expected, *, deadline_s: float, picture: b
     done.append(_check_answer(answer, health, expected))
     done.append(_check_feedback(service, answer.body, sent))
     done.append(_check_metrics(service))
+    done.append(check_proxy(service))
     for sentence in done:
         log.info("ok: %s", sentence)
     return done
@@ -114,6 +123,36 @@ def _check_metrics(service: Service) -> str:
     _require(status == codes.OK, f"/metrics answered {status}")
     _require("\ncatdog_predictions_total" in text, "/metrics counts no predictions")
     return f"metrics: {counts.body['successful_requests']} of {counts.body['total_requests']} predictions made"
+
+
+def check_proxy(service: Service) -> str:
+    """Whether a proxy in front of the service passes on what the page needs.
+
+    Raises:
+        ServiceError: it does not; the message names the missing line for nginx.
+    """
+    page = service.send("GET", "/")
+    _require(page.status_code == codes.OK, f"the page answered {page.status_code}")
+    posted = service.send("POST", "/predict", files={"file": ("a", b"-")}, headers={"Origin": service.origin})
+    _require(posted.status_code != codes.FORBIDDEN, f"the page's own requests are refused. {_HOST_LINE}")
+    _check_root(service, page.text)
+    large = service.send("POST", "/predict", files={"file": ("a", bytes(_LARGE_UPLOAD))})
+    is_ours = "json" in large.headers.get("Content-Type", "")
+    _require(is_ours, f"an upload of 2 MB never reached the app ({large.status_code} from a proxy). {_BODY_LINE}")
+    return "proxy: host, scheme, path and 2 MB uploads arrive as they should"
+
+
+def _check_root(service: Service, page: str) -> None:
+    """The address that the page takes for its own; another host than the one asked is CATDOG_PUBLIC_URL's choice."""
+    found = re.search(r'"root": ?"([^"]*)"', page)
+    if found is None:
+        return
+    root, asked = urlsplit(found[1].rstrip("/")), urlsplit(service.url)
+    if root.netloc != asked.netloc:
+        return
+    wrong = f"the page takes {found[1]} for its own address."
+    _require(root.scheme == asked.scheme, f"{wrong} {_SCHEME_LINE}")
+    _require(root.path == asked.path, f"{wrong} Below a path set CATDOG_PUBLIC_URL={service.url}")
 
 
 def _require(holds: bool, problem: str) -> None:

@@ -49,9 +49,9 @@ class Deployment:
             SettingsError: there is no token, or the Space is to get the very token that deploys.
             HubError: the Hub cannot be reached.
         """
-        token = settings.hf_token.get_secret_value() if settings.hf_token else get_token()
+        token = token_of(settings)
         if not token:
-            raise SettingsError("Deploying needs a token that may write to the Space. Set HF_TOKEN to one.")
+            raise SettingsError("Deploying needs a token with write access to the Space. Set HF_TOKEN to one.")
         _refuse_own_token(token, secrets_of(settings), spacefile)
         api = HfApi(endpoint=settings.hf_endpoint, token=token)
         name = repo or spacefile.repo
@@ -100,6 +100,29 @@ class Deployment:
             **({"HF_ENDPOINT": self.settings.hf_endpoint} if self.settings.has_own_hub else {}),
             **self.spacefile.variables,
         }
+
+
+def token_of(settings: Settings) -> str | None:
+    """The token that deploys: the settings', else the one that `hf auth login` stored."""
+    return settings.hf_token.get_secret_value() if settings.hf_token else get_token()
+
+
+def plan_offline(spacefile: Spacefile, root: Path, settings: Settings, *, repo: str | None) -> list[str]:
+    """What `--dry-run` can say without a token: the Space as it should be, compared with nothing.
+
+    Raises:
+        SettingsError: the Spacefile or its secrets are wrong.
+    """
+    name = repo or spacefile.repo
+    whole = name if "/" in name else f"OWNER/{name}"
+    api = HfApi(endpoint=settings.hf_endpoint, token=False)
+    deployment = Deployment(spacefile, root, settings, SpaceHub(api, whole), api)
+    _refuse_own_token("", secrets_of(settings), spacefile)
+    return [
+        *make_plan(deployment.wanted(), Found()).lines(),
+        "not compared with the Space itself: set HF_TOKEN, and this shows only what would change",
+        *(["OWNER stands for the owner of that token"] if whole != name else []),
+    ]
 
 
 def deploy_space(

@@ -2,13 +2,14 @@
 
 import json
 import logging
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from catdog.errors import CatdogError, SettingsError
 
-RUNTIME_FILES = (
+RUNTIME_FILES = (  # in the package; the page's folder has them as .js, see `page_name`
     # For WebAssembly.
     "ort.wasm.min.mjs",
     "ort-wasm-simd-threaded.mjs",
@@ -68,3 +69,13 @@ def _installed(browser: Path) -> str | None:
     except (OSError, ValueError, KeyError):
         return None
     return version if all((folder / "dist" / name).is_file() for name in RUNTIME_FILES) else None
+
+
+def page_name(name: str) -> str:
+    """A runtime file's name in the page's folder: web servers such as Debian's nginx know no type for `.mjs`."""
+    return f"{name.removesuffix('.mjs')}.js" if name.endswith(".mjs") else name
+
+
+def page_content(name: str, content: bytes) -> bytes:
+    """A runtime file as the page gets it: what it loads by name is named as it is there."""
+    return re.sub(rb"\.mjs\b", b".js", content) if name.endswith(".mjs") else content

@@ -32,29 +32,31 @@ def list_folder(
     return _list(repository, revision, path, recursive=recursive, expand=expand)
 
 
-async def asked_paths(request: Request) -> list[str]:
-    """The paths in a form or in JSON."""
+async def asked_paths(request: Request) -> dict[str, list[str]]:
+    """The form with `paths`, and perhaps with `expand`."""
     body = await read_body(request)
     try:
         form = parse_qs(body.decode(), strict_parsing=True, max_num_fields=100_000)
     except ValueError:
         raise bad_request("The body must be a form with `paths`.") from None
-    return form.get("paths", [])
+    return form
 
 
 @router.post(REPO_API + "/paths-info/{revision}")
 def describe_paths(
-    repository: Readable, revision: Revision, paths: Annotated[list[str], Depends(asked_paths)]
+    repository: Readable, revision: Revision, form: Annotated[dict[str, list[str]], Depends(asked_paths)]
 ) -> list[dict[str, Any]]:
     """What stands at some paths; those that do not exist are left out."""
-    files = repository.commit(repository.resolve(revision)).files
+    sha = repository.resolve(revision)
+    files = repository.commit(sha).files
     folders = _folders(files)
-    wanted = [path.strip("/") for path in paths]
-    return [
+    wanted = [path.strip("/") for path in form.get("paths", [])]
+    found = [
         describe_entry(path, files[path]) if path in files else describe_folder(path)
         for path in wanted
         if path in files or path in folders
     ]
+    return _expanded(found, repository, sha) if form.get("expand", ["false"])[0].lower() == "true" else found
 
 
 @router.api_route("/" + _FILE, methods=["GET", "HEAD"])
@@ -90,9 +92,14 @@ def _list(repository: Readable, revision: str, folder: str, *, recursive: bool, 
     if not recursive:
         listed = [item for item in listed if "/" not in item["path"].removeprefix(prefix)]
     if expand:
-        last = find_last_commits(repository, sha)
-        listed = [{**item, **({"lastCommit": last[item["path"]]} if item["path"] in last else {})} for item in listed]
+        listed = _expanded(listed, repository, sha)
     return sorted(listed, key=lambda item: item["path"])
+
+
+def _expanded(listed: list[dict[str, Any]], repository: Readable, sha: str) -> list[dict[str, Any]]:
+    """With the commit that last changed each file, or anything in each folder."""
+    last = find_last_commits(repository, sha)
+    return [{**item, **({"lastCommit": last[item["path"]]} if item["path"] in last else {})} for item in listed]
 
 
 def _folders(paths: Iterable[str]) -> set[str]:

@@ -1,5 +1,6 @@
 """Repositories, files and folders as the API's JSON describes them."""
 
+from pathlib import PurePosixPath
 from typing import Any
 
 from devhub.storage.commit import Entry
@@ -41,7 +42,7 @@ def describe_folder(path: str) -> dict[str, Any]:
 
 
 def find_last_commits(repository: Repository, sha: str) -> dict[str, dict[str, str]]:
-    """The commit that last changed each file, by path."""
+    """The commit that last changed each file and each folder's contents, by path."""
     files = repository.commit(sha).files
     found: dict[str, dict[str, str]] = {}
     for current, commit in repository.history(sha):
@@ -51,6 +52,9 @@ def find_last_commits(repository: Repository, sha: str) -> dict[str, dict[str, s
         for path, entry in files.items():
             if path not in found and before.get(path) != entry:
                 found[path] = {"id": current, "title": commit.title, "date": commit.date}
+    for path, change in list(found.items()):  # newest first
+        for folder in PurePosixPath(path).parents:
+            found.setdefault(str(folder), change)
     return found
 
 

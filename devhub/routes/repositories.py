@@ -13,10 +13,13 @@ from devhub.tokens import Token
 
 router = APIRouter()
 
+_NOT_KEPT = ("gated", "resourceGroupId", "storageTier", "template", "discussionsDisabled")
+
 
 @router.post("/api/repos/create")
 def create(body: Body, request: Request, response: Response, hub: TheHub, user: Writer) -> dict[str, Any]:
     """Make a repository; 409 with its address if it exists."""
+    _refuse_what_is_not_kept(body)
     name = _named(body, user)
     private = _is_private(body, default=False)
     url = f"{request.base_url}{name.web_path}"
@@ -48,6 +51,7 @@ def move(body: Body, hub: TheHub) -> dict[str, Any]:
 @router.put(REPO_API + "/settings")
 def change_settings(body: Body, repository: Writable) -> dict[str, Any]:
     """Make a repository private or public."""
+    _refuse_what_is_not_kept(body)
     private = _is_private(body, default=repository.settings["private"])
     repository.change_settings(private=private)
     return {"private": private}
@@ -109,6 +113,13 @@ def _parse_id(kind: str, repo_id: object) -> RepoName:
         return RepoName.parse(kind, namespace, name)
     except RefusedError:
         raise bad_request(f"{repo_id!r} cannot be the name of one of the {kind}.") from None
+
+
+def _refuse_what_is_not_kept(body: dict[str, Any]) -> None:
+    """A setting that would be accepted and ignored misleads: a repository that was to be gated would be open."""
+    given = [key for key in _NOT_KEPT if body.get(key)]
+    if given:
+        raise bad_request(f"This hub has no {' and no '.join(given)}: leave it out.")
 
 
 def _is_private(body: dict[str, Any], *, default: bool) -> bool:

@@ -16,6 +16,7 @@ _PART = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 _RESERVED = frozenset({*KINDS, "api"})
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,199}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHORT_HASH = re.compile(r"[0-9a-f]{7,39}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
 _MAX_PATH = 1024
@@ -55,6 +56,11 @@ class RepoName:
 def is_commit(revision: str) -> bool:
     """Whether a revision is a full commit id."""
     return _COMMIT.fullmatch(revision) is not None
+
+
+def is_short_hash(revision: str) -> bool:
+    """Whether a revision may be the beginning of a commit id."""
+    return _SHORT_HASH.fullmatch(revision) is not None
 
 
 def check_sha256(text: object) -> str:

@@ -25,7 +25,7 @@ from devhub.refusal import RefusedError, bad_request, no_entry, no_repository, n
 from devhub.storage.changes import AddFile, AddLfs, Change, apply
 from devhub.storage.commit import Commit, Entry
 from devhub.storage.files import Receiver, read_json, sync_folder, write_json
-from devhub.storage.names import RepoName, check_path, check_ref, check_sha256, is_commit
+from devhub.storage.names import RepoName, check_path, check_ref, check_sha256, is_commit, is_short_hash
 
 RefKind = Literal["branches", "tags"]
 Refs = dict[RefKind, dict[str, str]]
@@ -90,6 +90,10 @@ class Repository:
                 return known[revision]
         if is_commit(revision) and self._manifest(revision).is_file():
             return revision
+        if is_short_hash(revision):
+            found = list((self.folder / "commits").glob(f"{revision}*.json"))
+            if len(found) == 1:
+                return found[0].stem
         raise no_revision(revision)
 
     def commit(self, sha: str) -> Commit:

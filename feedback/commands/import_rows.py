@@ -6,6 +6,8 @@ review like all others.
 """
 
 import argparse
+import codecs
+import itertools
 import math
 import sys
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import AwareDatetime, Base64Bytes, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from catdog.cli import counted
+from catdog.cli import counted, printable
 from catdog.errors import FeedbackError, ImageError, SettingsError, UnknownLabelError
 from catdog.images.decode import ImageLimits, decode_image
 from catdog.model.metadata import RESERVED_LABELS, Verdict
@@ -119,7 +121,7 @@ def run_import(path: Path, journal: Journal) -> int:
     imported = import_rows(path, journal)
     print(f"{counted(imported.new, 'correction')} imported, {imported.known} known before", file=sys.stderr)  # noqa: T201
     for problem in imported.problems:
-        print(problem, file=sys.stderr)  # noqa: T201
+        print(printable(problem), file=sys.stderr)  # noqa: T201
     if imported.problems:
         raise FeedbackError(f"{len(imported.problems)} lines of {path} are no corrections and were left out.")
     return 0
@@ -129,8 +131,18 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The numbered lines that are not empty."""
     try:
         with path.open("rb") as file:
-            yield from ((number, line) for number, line in enumerate(file, 1) if line.strip())
-    except OSError as error:
+            start = file.read(2)
+        encoding = "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+        with path.open(encoding=encoding, errors="surrogateescape", newline=None) as lines:
+            for number in itertools.count(1):
+                line = lines.readline(_MAX_LINE + 1)
+                if not line:
+                    return
+                if line.strip():
+                    yield number, line.encode("utf-8", "surrogateescape")
+    except (OSError, UnicodeError) as error:
+        if isinstance(error, UnicodeError):
+            raise SettingsError(f"{path} is not valid UTF-8 or UTF-16 text. Export it again.") from None
         raise SettingsError(
             f"{path} cannot be read: {error.strerror}. Name a file that the static page exported."
         ) from None

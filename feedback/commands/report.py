@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from dataclasses import asdict
 
-from catdog.cli import counted
+from catdog.cli import counted, printable
 from feedback.stats import Stats
 
 
@@ -59,6 +59,7 @@ def _by_revision(stats: Stats) -> list[str]:
 
 
 def table(lines: list[list[str]]) -> list[str]:
-    """Lines of cells as lines of text with aligned columns."""
+    """Lines of cells as lines of text with aligned columns; control characters are escaped, since cells hold data."""
+    lines = [[printable(cell) for cell in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]

@@ -129,10 +129,13 @@ def text(given: str) -> str:
 
 
 def _answers_of_a_day(db: sqlite3.Connection, row: FeedbackRow) -> int:
-    """How many rows of its client have come within 24 hours; 0 for the empty client."""
+    """How many rows of its client came within 24 hours; 0 for the empty client.
+
+    Rows dated later than this one don't count: a clock that was wrong must not use up the day.
+    """
     count: int = db.execute(
-        "SELECT count(*) FROM rows WHERE client = ? AND client != '' AND created_at >= ?",
-        (row.client, stored_time(row.created_at - timedelta(days=1))),
+        "SELECT count(*) FROM rows WHERE client = ? AND client != '' AND created_at BETWEEN ? AND ?",
+        (row.client, stored_time(row.created_at - timedelta(days=1)), stored_time(row.created_at)),
     ).fetchone()[0]
     return count
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from feedback.journal.journal import JOURNAL_FILE, Journal
-from tests.conftest import ROOT
+from tests.conftest import ROOT, missing_tool
 from tests.feedback.rows import some_row
 
 DOCS = [ROOT / "docs" / name for name in ("operations.md", "deploy.md", "architecture.md")]
@@ -50,6 +51,28 @@ def test_a_backup_of_a_journal_in_use_is_complete_and_can_be_restored(tmp_path: 
         assert before <= {row.id for row in restored} <= set(acknowledged)
         assert all(row.image for row in restored)
         journal.append(some_row())
+
+
+def test_what_can_be_read_of_a_damaged_journal_is_saved_as_the_guide_says(tmp_path: Path) -> None:
+    if not (shutil.which("sqlite3") and shutil.which("sh")):
+        missing_tool("sqlite3 is not installed")
+    data, broken = tmp_path / "data", tmp_path / "broken"
+    with Journal.open(data) as journal:
+        ids = {journal.append(some_row()).id for _ in range(40)}
+    data.rename(broken)
+    data.mkdir()
+    path = broken / JOURNAL_FILE
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2 // 4096 * 4096
+    content[middle : middle + 4096] = bytes(range(256)) * 16
+    path.write_bytes(content)
+    (script,) = re.findall(r"```sh\n(\{ sqlite3 broken.+?)```", GUIDE, re.DOTALL)
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    with Journal.open(data) as journal:
+        saved = {row.id for row in journal.rows()}
+        journal.append(some_row())
+    assert saved <= ids, done.stderr
+    assert len(saved) >= len(ids) // 2, done.stderr
 
 
 @pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)

@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from catdog.cli import run
 from deploy.__main__ import main
+from tests.conftest import ROOT
 from tests.web.conftest import Server
 
 OLD, NEW = "ghcr.io/me/pets@sha256:01d", "ghcr.io/me/pets@sha256:2e3"
@@ -46,7 +48,7 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Docker:
 
 
 def roll_out(docker: Docker, image: str, url: str) -> int:
-    return run(main, ["rollout", image, "--env-file", str(docker.env_file), "--url", url, "--timeout", "1"])
+    return run(main, ["rollout", image, "--env-file", str(docker.env_file), "--url", url, "--timeout", "60"])
 
 
 def test_an_image_that_works_stays(docker: Docker, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,3 +98,11 @@ def test_what_is_no_image_is_refused(docker: Docker) -> None:
     assert roll_out(docker, "UPPER/case:1", "http://127.0.0.1:9") == 2
     assert roll_out(docker, "a b", "http://127.0.0.1:9") == 2
     assert docker.calls() == []
+
+
+def test_every_documented_setting_reaches_the_app_of_compose() -> None:
+    app = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["app"]
+    assert app["env_file"] == [{"path": "${CATDOG_ENV_FILE:-.env}", "required": False}]
+    fixed = {"CATDOG_HOST", "CATDOG_PORT", "CATDOG_DATA_DIR"}
+    hidden = {name for name, value in app["environment"].items() if f"${{{name}" not in str(value)}
+    assert hidden == fixed | {"HF_TOKEN"}

@@ -201,7 +201,7 @@ class _Run:
         self.classes = classifier(network).out_features
         self.average = ModelEmaV3(network, decay=schedule.average_decay, use_warmup=True, device=accelerator.device)
         loader: DataLoader[Any] = DataLoader(
-            list(range(len(training.members))),  # type: ignore[arg-type] # a list is enough
+            list(range(len(training.members))),  # type: ignore[arg-type] # a list is a dataset too
             batch_size=schedule.batch_size, shuffle=True, drop_last=True, collate_fn=training.batch,
         )  # fmt: skip
         self.network, self.optimizer, self.loader = accelerator.prepare(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment
@@ -16,10 +16,11 @@ from feedback.stats import Stats
 from web.admin.plots import lying, stacked
 from web.admin.routes import COOKIE, HEADERS
 from web.admin.sessions import Sessions
-from web.i18n.texts import format_share
+from web.i18n import format_share
 from web.metrics.history import LATENCY_EDGES_MS, History, Step
 from web.metrics.metrics import Metrics
-from web.page.about import corrections_learned
+from web.page.html import corrections_learned
+from web.route_table import Routes
 from web.service.service import Service
 
 TEMPLATE = "dashboard.html"
@@ -38,11 +39,11 @@ class Dashboard:
         self._sessions = sessions
         self._templates = templates
 
-    def router(self) -> APIRouter:
+    def routes(self) -> Routes:
         """The routes."""
-        router = APIRouter(prefix="/admin", include_in_schema=False)
-        router.get("/dashboard")(self._show)
-        return router
+        routes = Routes(prefix="/admin", include_in_schema=False)
+        routes.add("GET", "/dashboard", self._show)
+        return routes
 
     async def _show(self, request: Request) -> Response:
         base = f"{request.scope.get('root_path', '')}/admin"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
@@ -15,8 +15,9 @@ from feedback.decision import Decision
 from feedback.review.review import Action, Choice, Review
 from web.admin.sessions import Session, Sessions, same_secret
 from web.admin.view import SCRIPT, STYLE, AdminView, Query
-from web.errors import STATUS, Problems
+from web.errors import STATUS, ErrorResponses
 from web.middleware.rate_limit import RateLimiter
+from web.route_table import Body, Routes
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class AdminPages:
         *,
         token: str,
         view: AdminView,
-        problems: Problems,
+        errors: ErrorResponses,
         client_of: Callable[[Request], str],
         missing: Callable[[], str | None] = lambda: None,
         sessions: Sessions | None = None,
@@ -66,7 +67,7 @@ class AdminPages:
             review: What there is to decide.
             token: Lets in whoever knows it.
             view: Renders the pages.
-            problems: Words the errors for scripts.
+            errors: Words the errors for scripts.
             client_of: A request's client, by which logins are limited.
             missing: Why rows may have been missing when the queue was read last; None if none was.
             sessions: Who is logged in.
@@ -74,23 +75,23 @@ class AdminPages:
         self._review = review
         self._token = token
         self._view = view
-        self._problems = problems
+        self._errors = errors
         self._client_of = client_of
         self._missing = missing
         self._sessions = sessions or Sessions()
         self._limiter = RateLimiter({_LOGINS: LOGINS_PER_CLIENT})
 
-    def router(self) -> APIRouter:
+    def routes(self) -> Routes:
         """The routes."""
-        router = APIRouter(prefix="/admin", include_in_schema=False)
-        router.get("")(self._show)
-        router.post("/login")(self._log_in)
-        router.post("/logout")(self._log_out)
-        router.post("/decide")(self._decide)
-        router.get("/picture/{row_id}")(self._picture)
-        router.get("/style.css")(_file(STYLE, "text/css"))
-        router.get("/script.js")(_file(SCRIPT, "text/javascript"))
-        return router
+        routes = Routes(prefix="/admin", include_in_schema=False)
+        routes.add("GET", "", self._show)
+        routes.add("POST", "/login", self._log_in, body=Body.SMALL)
+        routes.add("POST", "/logout", self._log_out, body=Body.SMALL)
+        routes.add("POST", "/decide", self._decide, body=Body.SMALL)
+        routes.add("GET", "/picture/{row_id}", self._picture)
+        routes.add("GET", "/style.css", _file(STYLE, "text/css"))
+        routes.add("GET", "/script.js", _file(SCRIPT, "text/javascript"))
+        return routes
 
     def _show(self, request: Request) -> Response:
         session = self._session(request)
@@ -165,7 +166,7 @@ class AdminPages:
 
     def _refuse(self, request: Request, code: str, detail: str) -> Response:
         if _is_script(request):
-            return self._problems.answer(request.scope["path"], code, detail)
+            return self._errors.response(request.scope, code, detail)
         return self._login_page(request, detail, STATUS[code])
 
     def _login_page(self, request: Request, problem: str, status: int = HTTPStatus.OK) -> Response:

@@ -1,5 +1,6 @@
 """`GET /docs`: a plain page made from the OpenAPI document. FastAPI's own page needs a content delivery network."""
 
+import json
 from collections.abc import Iterator
 from html import escape
 from typing import Any
@@ -38,7 +39,7 @@ def docs_page(openapi: dict[str, Any], *, base: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title} · API</title><style>{_STYLE}</style></head><body><h1>{title} · API</h1>"
         f"<p>{_prose(info['description'])}</p>"
-        '<p>The same for programs: <a href="openapi.json">openapi.json</a>. Back to <a href="./">the page</a>.</p>'
+        '<p>For programs: <a href="openapi.json">openapi.json</a>. Back to <a href="./">the page</a>.</p>'
         f"{routes}</body></html>"
     )
 
@@ -49,8 +50,18 @@ def _operation(method: str, path: str, operation: dict[str, Any], schemas: dict[
     return (
         f'<h2><span class="method">{method.upper()}</span> <code>{escape(path)}</code></h2>'
         f"<p>{_prose(operation.get('summary', ''))}. {_prose(operation.get('description', ''))}</p>"
-        f"<pre>{curl}</pre><table>{rows}</table>"
+        f"<pre>{curl}</pre>{_example(operation, schemas)}<table>{rows}</table>"
     )
+
+
+def _example(operation: dict[str, Any], schemas: dict[str, Any]) -> str:
+    """What a response looks like, where the schema has an example."""
+    for status, response in operation["responses"].items():
+        schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+        examples = schemas.get(schema.get("$ref", "").rpartition("/")[2], {}).get("examples")
+        if status.startswith("2") and examples:
+            return f"<pre>{escape(json.dumps(examples[0], indent=2))}</pre>"
+    return ""
 
 
 def _rows(operation: dict[str, Any], schemas: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -59,19 +70,19 @@ def _rows(operation: dict[str, Any], schemas: dict[str, Any]) -> Iterator[tuple[
         mark = "?" if parameter["in"] == "query" else ""
         yield f"<code>{mark}{escape(parameter['name'])}</code>", parameter.get("description", "")
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
-        yield "sent", f"`{media_type}`"
+        yield "body", f"`{media_type}`"
         yield from _fields(content["schema"], schemas)
     explained: dict[str, Any] = {}
-    for status, answer in operation["responses"].items():
-        yield escape(status), answer["description"]
-        schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
-        if status.startswith("2") and schema != explained:  # the same answer may come with several statuses
+    for status, response in operation["responses"].items():
+        yield escape(status), response["description"]
+        schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+        if status.startswith("2") and schema != explained:  # several statuses may have the same body
             yield from _fields(schema, schemas)
             explained = schema
 
 
 def _fields(schema: dict[str, Any], schemas: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """The fields of a JSON object or a form, set in; after an object those that it has."""
+    """The fields of a JSON object or a form, indented; those of a nested object follow it."""
     schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
     for name, field in schema.get("properties", {}).items():
         yield f'<code class="field">{escape(prefix + name)}</code>', field.get("description", "")

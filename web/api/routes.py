@@ -1,138 +1,46 @@
 """The REST API: thin, typed routes over the service."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Path, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ValidationError
-from starlette.datastructures import FormData, UploadFile
+from fastapi import Path, Query, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from catdog import __version__
 from catdog.errors import UnknownRequestError
 from feedback.row import RowStatus, Source
-from web.api.disconnect import unless_gone
+from web.api.body import Form, Reader, decoded, is_raw, parsed_form, parsed_json, spooled_body, validated
+from web.api.openapi import FEEDBACK, FEEDBACK_STATUS, HEALTH, HF, METRICS, PREDICT, TAKE_BACK
 from web.api.schemas import (
     FeedbackAnswer,
     FeedbackRequest,
     FeedbackStatus,
     HealthAnswer,
+    HfRequest,
+    HfResponse,
     MetricsAnswer,
     PendingFeedback,
     PictureFeedbackRequest,
     PredictionAnswer,
+    PredictRequest,
     ReceiptRequest,
 )
-from web.errors import Problem
 from web.metrics.metrics import PROMETHEUS_TEXT, Metrics
-from web.middleware.spooled import is_form, spooled_form
-from web.service.service import Correction, Service
+from web.middleware.body_limit import is_form, is_json
+from web.route_table import Body, Cost, Routes
+from web.service.service import Answer, Correction, Service
 
-Told = TypeVar("Told", bound=BaseModel)
+Result = TypeVar("Result")
 
 _INVALID = 422
-_NO_PICTURE = "send the picture as the form field `file`, for example with `curl -F file=@photo.jpg`"
-
-
-def _errors(**codes: str) -> dict[int | str, dict[str, Any]]:
-    """Error answers for the OpenAPI document: from `_404="..."`, the codes that this status may carry."""
-    return {int(status[1:]): {"model": Problem, "description": text} for status, text in codes.items()}
-
-
-_PICTURE = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, AVIF, GIF, BMP or HEIC"}
-_CURL_JSON = "curl -H 'Content-Type: application/json' -d"
-_PREDICT_FORM = {"type": "object", "properties": {"file": _PICTURE}}
-_FEEDBACK_FORM = PictureFeedbackRequest.model_json_schema()
-_FEEDBACK_FORM["properties"] = {"file": _PICTURE, **_FEEDBACK_FORM["properties"]}
-_FEEDBACK_FORM["required"] = ["file", *_FEEDBACK_FORM["required"]]
-
-_PREDICT: dict[str, Any] = {
-    "summary": "Classify one picture",
-    "response_description": "what the model says",
-    "responses": _errors(
-        _403="forbidden",
-        _408="too_slow",
-        _413="image_too_large, body_too_large",
-        _422="unreadable_image, url_refused, url_not_image, url_failed, invalid_request",
-        _429="rate_limited",
-        _503="busy, no_model",
-    ),
-    "openapi_extra": {
-        "requestBody": {"content": {"multipart/form-data": {"schema": _PREDICT_FORM}}},
-        "x-curl": "curl -F file=@photo.jpg {base}/predict",
-    },
-}
-_FEEDBACK: dict[str, Any] = {
-    "summary": "Say what the picture shows",
-    "response_description": "it is kept",
-    "status_code": 201,
-    "responses": {
-        200: {"model": FeedbackAnswer, "description": "the same answer was there before"},
-        202: {"model": FeedbackAnswer, "description": "received, but not yet where it is safe"},
-        **_errors(
-            _403="forbidden",
-            _404="unknown_request",
-            _408="too_slow",
-            _413="image_too_large, body_too_large",
-            _422="unknown_label, unreadable_image, invalid_request",
-            _429="rate_limited",
-            _503="busy, no_model, feedback_failed",
-        ),
-    },
-    "openapi_extra": {
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {"schema": FeedbackRequest.model_json_schema()},
-                "multipart/form-data": {"schema": _FEEDBACK_FORM},
-            },
-        },
-        "x-curl": _CURL_JSON + ' \'{"request_id": "...", "label": "..."}\' {base}/feedback',
-    },
-}
-_FEEDBACK_STATUS: dict[str, Any] = {
-    "summary": "Ask where a correction is",
-    "response_description": "where it is",
-    "responses": _errors(_404="unknown_request", _422="invalid_request", _503="busy, feedback_failed"),
-    "openapi_extra": {"x-curl": "curl {base}/feedback/ID"},
-}
-_TAKE_BACK: dict[str, Any] = {
-    "summary": "Take a correction back",
-    "response_description": "it is deleted",
-    "status_code": 204,
-    "responses": _errors(
-        _403="forbidden",
-        _404="unknown_request",
-        _408="too_slow",
-        _413="body_too_large",
-        _422="invalid_request",
-        _429="rate_limited",
-        _503="busy, feedback_failed",
-    ),
-    "openapi_extra": {"x-curl": _CURL_JSON + ' \'{"receipt": "..."}\' -X DELETE {base}/feedback'},
-}
-_HEALTH: dict[str, Any] = {
-    "summary": "See whether the service is up, and with which model",
-    "response_description": "it is up",
-    "responses": _errors(_503="no_model, busy, feedback_failed"),
-    "openapi_extra": {"x-curl": "curl {base}/health"},
-}
-_METRICS: dict[str, Any] = {
-    "summary": "Read the counts since the start",
-    "response_class": Response,
-    "responses": {
-        200: {
-            "model": MetricsAnswer,
-            "content": {"text/plain": {"schema": {"type": "string"}}},
-            "description": "Prometheus text, or JSON where `Accept` asks for it",
-        },
-        **_errors(_503="busy, feedback_failed"),
-    },
-    "openapi_extra": {"x-curl": "curl -H 'Accept: application/json' {base}/metrics"},
-}
+_NO_PICTURE = (
+    "send the picture as the form field `file`, for example with `curl -F file=@photo.jpg`, "
+    "or as the body with `Content-Type: image/jpeg`"
+)
 
 
 class RestApi:
@@ -159,40 +67,67 @@ class RestApi:
         self._client_of = client_of
         self._warnings = warnings
 
-    def router(self) -> APIRouter:
+    def routes(self) -> Routes:
         """All routes, to be included in an app."""
-        router = APIRouter()
-        router.post("/predict", **_PREDICT)(self.predict)
-        router.post("/feedback", **_FEEDBACK)(self.feedback)
-        router.get("/feedback/{row_id}", **_FEEDBACK_STATUS)(self.feedback_status)
-        router.delete("/feedback", **_TAKE_BACK)(self.take_back)
-        router.get("/health", **_HEALTH)(self.health)
-        router.get("/metrics", **_METRICS)(self.metrics)
-        router.head("/health", include_in_schema=False)(self.health)  # some monitors and balancers want no body
-        router.head("/metrics", include_in_schema=False)(self.metrics)
-        return router
+        routes = Routes()
+        routes.add("POST", "/predict", self.predict, cost=Cost.PREDICTION, body=Body.PICTURE, cors=True, **PREDICT)
+        routes.add("POST", "/hf", self.hf, cost=Cost.PREDICTION, body=Body.PICTURE, **HF)
+        routes.add(
+            "POST", "/feedback", self.feedback, cost=Cost.FEEDBACK, body=Body.PICTURE_FORM, cors=True, **FEEDBACK
+        )
+        routes.add("GET", "/feedback/{row_id}", self.feedback_status, cors=True, **FEEDBACK_STATUS)
+        routes.add("DELETE", "/feedback", self.take_back, cost=Cost.FEEDBACK, body=Body.SMALL, cors=True, **TAKE_BACK)
+        routes.add("GET", "/health", self.health, **HEALTH)
+        routes.add("GET", "/metrics", self.metrics, **METRICS)
+        routes.add("HEAD", "/health", self.health, include_in_schema=False)  # some monitors and balancers want no body
+        routes.add("HEAD", "/metrics", self.metrics, include_in_schema=False)
+        return routes
 
     async def predict(
         self,
         request: Request,
-        url: Annotated[str | None, Query(description="address of a picture, instead of the form field `file`")] = None,
+        url: Annotated[str | None, Query(description="address of a picture, instead of a body")] = None,
         consent: Annotated[
             bool,
-            Query(description="whether the picture may be kept, at random, to learn how often the answers are right"),
+            Query(description="whether the picture may be kept, at random, to measure how often predictions are right"),
         ] = False,
     ) -> PredictionAnswer:
-        """Send a picture as the form field `file`, or name its address in the query."""
+        """Send a picture as the form field `file`, as the body itself, or as JSON; or name its address in the query."""
+        content_type = request.headers.get("Content-Type", "")
         if url is not None:
-            fetching = self._service.classify_url(url, consents=consent)
-            return PredictionAnswer.of(await unless_gone(request, fetching))
-        async with spooled_form(request, max_files=1, max_fields=1) as form:
-            classifying = self._service.classify(_picture(form).file.read, Source.API, consents=consent)
-            return PredictionAnswer.of(await unless_gone(request, classifying))
+            return PredictionAnswer.of(await self._classify_url(request, url, consents=consent))
+        if is_form(content_type):
+            async with parsed_form(request, max_fields=1) as form:
+                return PredictionAnswer.of(await self._classify(request, _picture(form), consents=consent))
+        if is_json(content_type):
+            async with parsed_json(request, PredictRequest) as sent:
+                if sent.url is not None:
+                    return PredictionAnswer.of(await self._classify_url(request, sent.url, consents=consent))
+                image = sent.image or ""
+                return PredictionAnswer.of(await self._classify(request, lambda: decoded(image), consents=consent))
+        if not is_raw(content_type):
+            raise HTTPException(_INVALID, _NO_PICTURE)
+        async with spooled_body(request) as file:
+            return PredictionAnswer.of(await self._classify(request, file.read, consents=consent))
+
+    async def hf(self, request: Request) -> HfResponse:
+        """Speaks the contract of the Hub's Inference API for image classification.
+
+        `huggingface_hub.InferenceClient(model="{base}/hf").image_classification("photo.jpg")` works.
+        """
+        if is_json(request.headers.get("Content-Type", "")):
+            async with parsed_json(request, HfRequest) as sent:
+                answer = await self._classify(request, lambda: decoded(sent.inputs))
+                top_k = sent.parameters.top_k if sent.parameters else None
+                return HfResponse.of(answer.prediction, top_k=top_k)
+        async with spooled_body(request) as file:
+            answer = await self._classify(request, file.read)
+            return HfResponse.of(answer.prediction, top_k=None)
 
     async def feedback(self, request: Request, response: Response) -> FeedbackAnswer:
-        """Correct or confirm a recent prediction by its `request_id`; later than that, send the picture again.
+        """Correct or confirm a recent prediction by its `request_id`; later on, send the picture again.
 
-        Another label for the same prediction replaces the earlier one; the same label again changes nothing.
+        Another label for the same prediction replaces the earlier one; repeating the same label changes nothing.
         """
         has_picture = is_form(request.headers.get("Content-Type", ""))
         correction = await (self._correct_picture(request) if has_picture else self._correct(request))
@@ -208,9 +143,9 @@ class RestApi:
             raise UnknownRequestError("There is no correction with this id.")
         return FeedbackStatus(id=row_id, status=status)
 
-    async def take_back(self, told: ReceiptRequest) -> None:
-        """Delete picture and answer. The receipt is the secret that POST /feedback handed out."""
-        if not await self._service.take_back(told.receipt):
+    async def take_back(self, sent: ReceiptRequest) -> None:
+        """Delete picture and label. The receipt is the secret from the response of POST /feedback."""
+        if not await self._service.take_back(sent.receipt):
             raise UnknownRequestError("There is no correction with this receipt.")
 
     async def health(self) -> HealthAnswer:
@@ -231,8 +166,8 @@ class RestApi:
     async def metrics(self, request: Request) -> Response:
         """Predictions and corrections, of page and API alike."""
         if "application/json" in request.headers.get("Accept", ""):
-            answer = MetricsAnswer(**asdict(self._metrics.summary()))
-            return Response(answer.model_dump_json(), media_type="application/json")
+            summary = MetricsAnswer(**asdict(self._metrics.summary()))
+            return Response(summary.model_dump_json(), media_type="application/json")
         gauges = self._metrics.gauges
         gauges.feedback_is(await self._service.pending(), self._service.sync_state())
         gauges.journal_is(await self._service.stats())
@@ -240,26 +175,30 @@ class RestApi:
         gauges.warnings_are(len(self._warnings()))
         return Response(self._metrics.prometheus(), media_type=PROMETHEUS_TEXT)
 
+    async def _classify(self, request: Request, read: Reader, *, consents: bool = False) -> Answer:
+        client = self._client_of(request)
+        return await unless_disconnected(
+            request, self._service.classify(read, Source.API, client=client, consents=consents)
+        )
+
+    async def _classify_url(self, request: Request, url: str, *, consents: bool) -> Answer:
+        client = self._client_of(request)
+        return await unless_disconnected(request, self._service.classify_url(url, client=client, consents=consents))
+
     async def _correct(self, request: Request) -> Correction:
-        try:
-            told = FeedbackRequest.model_validate_json(await request.body())
-        except ValidationError as error:
-            raise _invalid(error) from None
-        return await self._service.correct(told.request_id, told.label, client=self._client_of(request))
+        sent = validated(FeedbackRequest, await request.body())
+        return await self._service.correct(sent.request_id, sent.label, client=self._client_of(request))
 
     async def _correct_picture(self, request: Request) -> Correction:
-        async with spooled_form(request, max_files=1, max_fields=3, max_part_size=1000) as form:
+        async with parsed_form(request, max_fields=3) as form:
             picture = _picture(form)
-            try:
-                told = PictureFeedbackRequest.model_validate({k: v for k, v in form.items() if k != "file"})
-            except ValidationError as error:
-                raise _invalid(error) from None
+            sent = validated(PictureFeedbackRequest, form.fields)
             return await self._service.correct_picture(
-                picture.file.read,
-                told.label,
-                source=told.source,
+                picture,
+                sent.label,
+                source=sent.source,
                 client=self._client_of(request),
-                key=told.idempotency_key,
+                key=sent.idempotency_key,
             )
 
     async def _pending(self) -> PendingFeedback:
@@ -277,20 +216,40 @@ class RestApi:
         )
 
 
+async def unless_disconnected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """Wait for `work`, and cancel it when the client disconnects, so that its place is free for the next.
+
+    The request's body must have been read.
+
+    Raises:
+        ClientDisconnect: the client is gone.
+    """
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_until_disconnect(request))
+    leaving.add_done_callback(lambda _: working.cancel())
+    try:
+        return await working
+    except asyncio.CancelledError:
+        if leaving.done():  # else it is this request that was cancelled
+            raise ClientDisconnect from None
+        raise
+    finally:
+        leaving.cancel()
+
+
+async def _until_disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 def _status(correction: Correction) -> int:
-    """Created, accepted and not yet safe, or there before."""
+    """Created, accepted and not yet safe, or already there."""
     if not correction.created:
         return 200
     return 202 if correction.status is RowStatus.RECEIVED else 201
 
 
-def _picture(form: FormData) -> UploadFile:
-    picture = form.get("file")
-    if not isinstance(picture, UploadFile):
+def _picture(form: Form) -> Reader:
+    if form.picture is None:
         raise HTTPException(_INVALID, _NO_PICTURE)
-    return picture
-
-
-def _invalid(error: ValidationError) -> RequestValidationError:
-    """Pydantic's complaint about a body that we parsed ourselves, as FastAPI would have raised it."""
-    return RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors(include_input=False)])
+    return form.picture

@@ -1,7 +1,7 @@
-"""What of the mounted Gradio app is reachable: the page's own needs, and nothing that reads or fetches for strangers.
+"""The Gradio allowlist: only what the page needs of the mounted app is reachable.
 
 A mounted Gradio app serves more than its page: a proxy to any web address, a handler for screen recordings, monitoring,
-and events that name files on this disk or addresses to fetch. Here everything is closed that is not listed.
+and events that name files on this disk or addresses to fetch. Everything that is not listed here is closed.
 """
 
 import json
@@ -12,10 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from web.errors import Problems
+from web.errors import ErrorResponses
+from web.gradio_guard import CALL, EVENTS, UPLOAD
 from web.gradio_guard.memory import LONGEST_SESSION, UNFETCHED, Unfetched
+from web.middleware.body_limit import replay
 from web.page.uploads import Uploads
 
 _READ = frozenset(
@@ -35,16 +37,16 @@ _READ = frozenset(
 _READ_BELOW = ("/assets/", "/static/", "/svelte/", "/gradio_api/call/", "/gradio_api/heartbeat/")
 _FILE = "/gradio_api/file="
 _WRITE = frozenset(("/gradio_api/upload", "/gradio_api/cancel", "/gradio_api/reset"))
-_EVENTS = frozenset(("/gradio_api/queue/join", "/gradio_api/run/predict"))  # queued ones, and the page's own
-_EVENT_BELOW = "/gradio_api/call/"
 _BY_NAME = "v2/"  # the values are fields of the body, not a list
-_UNFETCHED = f"This session has left {UNFETCHED} answers unfetched. Fetch them first."
-_UPLOAD_ID = "/gradio_api/upload"  # also of its progress
+_UNFETCHED = f"This session has left {UNFETCHED} results unfetched. Fetch them first."
 _LONGEST_QUERY, _LONGEST_UPLOAD_ID = 2048, 128
 
 
-class GradioGate:
-    """ASGI app around the mounted Gradio app. Where all other routes have failed, it also words the 404 and 405."""
+class GradioAllowlist:
+    """ASGI app around the mounted Gradio app.
+
+    Requests that match no other route end up here, so it also responds with 404 and 405.
+    """
 
     def __init__(  # noqa: PLR0913 - all that it lets through
         self,
@@ -52,7 +54,7 @@ class GradioGate:
         *,
         routes: Sequence[BaseRoute],
         uploads: Uploads,
-        problems: Problems,
+        errors: ErrorResponses,
         events: Mapping[int, int],
         functions: Mapping[str, Sequence[str]],
         unfetched: Unfetched,
@@ -63,17 +65,17 @@ class GradioGate:
             app: Gradio's app.
             routes: The routes beside it: asked with a wrong method, they end up here.
             uploads: The only files that events may name, or that are served.
-            problems: Words the refusals.
+            errors: Words the refusals.
             events: The page's events: how many values each takes, by the number that Gradio gave it.
             functions: Those that programs may call, by name: what the values that each takes are called.
-            unfetched: The answers that programs have not fetched.
+            unfetched: The results that programs have not fetched.
         """
         self._app = app
         self._events = events
         self._functions = functions
         self._routes = routes
         self._uploads = uploads
-        self._problems = problems
+        self._errors = errors
         self._unfetched = unfetched
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,7 +83,7 @@ class GradioGate:
         if scope["type"] != "http":
             return
         path: str = scope["path"]
-        if scope["method"] == "POST" and (path in _EVENTS or self._is_function(path)):
+        if scope["method"] == "POST" and (path in EVENTS or self._is_function(path)):
             await self._pass_event(scope, receive, send)
         elif self._is_open(scope["method"], path) and len(scope["query_string"]) <= _longest_query(path):
             await self._pass_reading(scope, receive, send)
@@ -90,7 +92,7 @@ class GradioGate:
 
     def _is_function(self, path: str) -> bool:
         """Whether a path calls a function that programs may call; Gradio would let them call each of the page's."""
-        return path.startswith(_EVENT_BELOW) and _function(path) in self._functions
+        return path.startswith(CALL) and _function(path) in self._functions
 
     def _is_open(self, method: str, path: str) -> bool:
         if method == "POST":
@@ -102,7 +104,7 @@ class GradioGate:
         return path in _READ or path.startswith(_READ_BELOW)
 
     async def _pass_reading(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on. A stream that Gradio breaks off, for it knows no such session, just ends."""
+        """Pass a request on. A stream that Gradio breaks off because it knows no such session just ends."""
         try:
             await self._app(scope, receive, send)
         except RuntimeError as error:
@@ -119,22 +121,22 @@ class GradioGate:
             event = None
         session = event.get("session_hash") if isinstance(event, dict) else None
         if problem := self._problem(scope["path"], event, session):
-            await self._problems.answer(scope["path"], "invalid_request", problem)(scope, receive, send)
+            await self._errors.response(scope, "invalid_request", problem)(scope, receive, send)
         elif session and not self._unfetched.may_ask(session):
-            await self._problems.answer(scope["path"], "busy", _UNFETCHED)(scope, receive, send)
+            await self._errors.response(scope, "busy", _UNFETCHED)(scope, receive, send)
         else:
             await self._app(scope, replay(body, receive), send)
 
     def _problem(self, path: str, event: Any, session: Any) -> str | None:
         """What is wrong with an event, None if nothing is."""
         if event is None:
-            return "The body is no JSON that can be read."
+            return "The body is not valid JSON."
         if session is not None and not (isinstance(session, str) and len(session) <= LONGEST_SESSION):
-            return f"A session_hash has at most {LONGEST_SESSION} characters."
-        if path in _EVENTS and not self._is_event(event):
+            return f"session_hash must be a string of at most {LONGEST_SESSION} characters."
+        if path in EVENTS and not self._is_event(event):
             return "The page has no such event."
-        if path not in _EVENTS and not _fits(path, event, names := self._functions[_function(path)]):
-            return f"The values do not fit. Send {' and '.join(names)}."
+        if path not in EVENTS and not _fits(path, event, names := self._functions[_function(path)]):
+            return f"Invalid values. Send {' and '.join(names)}."
         return None if all(map(self._uploads.holds, _paths(event))) else "Only uploaded files can be named."
 
     def _is_event(self, event: Any) -> bool:
@@ -148,19 +150,19 @@ class GradioGate:
         """405 where one of our own routes has this path, else 404."""
         partial = (r for r in self._routes if isinstance(r, Route) and r.matches(scope)[0] is Match.PARTIAL)
         if methods := ", ".join(sorted(method for route in partial for method in route.methods or ())):
-            detail = f"Use {methods} here. See /docs."
-            return self._problems.answer(scope["path"], "method_not_allowed", detail, {"Allow": methods})
-        return self._problems.answer(scope["path"], "not_found", "There is nothing here. See /docs.")
+            detail = f"Use {methods} at this address. See /docs."
+            return self._errors.response(scope, "method_not_allowed", detail, {"Allow": methods})
+        return self._errors.response(scope, "not_found", "There is nothing at this address. See /docs.")
 
 
 def _function(path: str) -> str:
     """The name of the function that a path calls."""
-    return path.removeprefix(_EVENT_BELOW).removeprefix(_BY_NAME)
+    return path.removeprefix(CALL).removeprefix(_BY_NAME)
 
 
 def _fits(path: str, event: Any, names: Sequence[str]) -> bool:
     """Whether an event brings the values that a function takes."""
-    if path.startswith(f"{_EVENT_BELOW}{_BY_NAME}"):
+    if path.startswith(f"{CALL}{_BY_NAME}"):
         return isinstance(event, dict) and event.keys() == set(names)
     return _count(event) == len(names)
 
@@ -173,7 +175,7 @@ def _count(event: Any) -> int | None:
 
 def _longest_query(path: str) -> int:
     """How many bytes a query may have: less where Gradio remembers what it says."""
-    return _LONGEST_UPLOAD_ID if path.startswith(_UPLOAD_ID) else _LONGEST_QUERY
+    return _LONGEST_UPLOAD_ID if path.startswith(UPLOAD) else _LONGEST_QUERY
 
 
 def _paths(value: Any) -> Iterator[str]:
@@ -187,13 +189,3 @@ def _paths(value: Any) -> Iterator[str]:
             waiting.extend(item.values())
         elif isinstance(item, list):
             waiting.extend(item)
-
-
-def replay(body: bytes, receive: Receive) -> Receive:
-    """A body that was read already, once more; then whatever else comes."""
-    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receive_again() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return receive_again

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _BELOW = "/assets/"
 _ALL_BYTES, _LARGEST_BYTES = 2_000_000, 200_000
 """The page needs about 300 kB."""
-_ENTRY_BYTES = 1000  # about what a file takes beside its content: one file has many names, such as /assets/./name
+_ENTRY_BYTES = 1000  # roughly what an entry takes besides its content: one file has many names, such as /assets/./name
 _FOREVER = "public, max-age=31536000, immutable"
 _ENCODINGS = ("br", "gzip")  # in the order in which Gradio prefers them
 _HEADERS = frozenset((b"content-type", b"content-encoding", b"content-length", b"cache-control", b"etag", b"vary"))
@@ -23,9 +23,9 @@ class _File(NamedTuple):
 
 
 class AssetCache:
-    """ASGI app around Gradio's: keeps the files that were asked for last, and lets browsers keep them for good.
+    """ASGI app around Gradio's: caches the files requested last, and lets browsers cache them for good.
 
-    Both may, since every file's name has the hash of its content in it.
+    Both are safe, since every file's name contains the hash of its content.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -34,7 +34,7 @@ class AssetCache:
         self._bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer from memory, or pass the request on and remember the answer."""
+        """Respond from memory, or pass the request on and remember the response."""
         if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(_BELOW):
             await self._app(scope, receive, send)
             return
@@ -54,7 +54,7 @@ class AssetCache:
 
     def _keep(self, key: _Key, file: _File) -> None:
         self._bytes += _size(key, file)
-        if (same := self._kept.pop(key, None)) is not None:  # two visitors asked at once
+        if (same := self._kept.pop(key, None)) is not None:  # two visitors asked for it at once
             self._bytes -= _size(key, same)
         self._kept[key] = file
         while self._bytes > _ALL_BYTES:
@@ -62,18 +62,18 @@ class AssetCache:
 
 
 class _Recording:
-    """Passes an answer on and keeps a copy, if it is a whole file that is not too large."""
+    """Passes a response on and keeps a copy, if it is a whole file that is not too large."""
 
     def __init__(self, send: Send) -> None:
         self.file: _File | None = None
-        """The copy, once the answer is complete."""
+        """The copy, once the response is complete."""
         self._send = send
         self._headers: list[tuple[bytes, bytes]] = []
         self._body = bytearray()
         self._is_file = False
 
     async def send(self, message: Message) -> None:
-        """Take one message of the answer."""
+        """Take one message of the response."""
         if message["type"] == "http.response.start" and message["status"] == 200:  # noqa: PLR2004
             MutableHeaders(scope=message)["Cache-Control"] = _FOREVER
             self._headers = [pair for pair in message["headers"] if pair[0] in _HEADERS]

@@ -1,4 +1,4 @@
-"""The page, built after the server listens: Gradio takes seconds to import, and the API does not wait for it."""
+"""The lazy page, built once the server listens: Gradio takes seconds to import, and the API need not wait for it."""
 
 import asyncio
 import gc
@@ -16,21 +16,21 @@ from catdog.allocator import trim
 _TURN_S = 0.0005
 
 
-class LatePage:
-    """ASGI app that is made in a thread once the server runs. Requests that come earlier wait for it."""
+class LazyPage:
+    """ASGI app that is built in a thread once the server runs. Earlier requests wait for it."""
 
     def __init__(self, build: Callable[[], FastAPI]) -> None:
         """Wait for `running`.
 
         Args:
-            build: Makes the app; takes seconds.
+            build: Builds the app; takes seconds.
         """
         self._build = build
         self._app: FastAPI | None = None
         self._ready = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, as soon as there is somebody to take it."""
+        """Pass the request on, as soon as the app is built."""
         await self._ready.wait()
         if self._app is not None:  # else the process is about to end
             await self._app(scope, receive, send)
@@ -56,14 +56,14 @@ class LatePage:
                 await end.wait()
         finally:
             self._ready.set()
-            if not end.is_set():  # a page that cannot be built must not pass for one that is slow
+            if not end.is_set():  # a page that cannot be built must not look like a slow one
                 signal.raise_signal(signal.SIGTERM)
 
     def _build_in_short_turns(self) -> FastAPI:
-        """Let the threads that answer requests have their turn ten times as often as Python would by itself.
+        """Switch between threads ten times as often as Python's default, so that requests are answered meanwhile.
 
-        Garbage is collected once, at the end, and what is there then is never looked through again: with all that
-        Gradio brings, each full collection would hold up every request for a tenth of a second.
+        Garbage is collected once, at the end, and what remains is frozen: with all that Gradio imports, each full
+        collection would hold up every request for a tenth of a second.
         """
         usual_s = sys.getswitchinterval()
         sys.setswitchinterval(_TURN_S)
@@ -75,4 +75,4 @@ class LatePage:
             gc.enable()
             gc.collect()
             gc.freeze()
-            trim()  # what importing Gradio has left
+            trim()  # what importing Gradio leaves behind

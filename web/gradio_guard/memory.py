@@ -1,6 +1,6 @@
-"""What Gradio remembers of sessions and files, bounded: by itself it keeps much of it for ever.
+"""Bounds what Gradio remembers of sessions and files: by default it keeps much of it for ever.
 
-That is 40 kB for each of 10,000 sessions, and programs open one with each call; every answer that nobody fetches; the
+That is 40 kB for each of 10,000 sessions, and programs open one with each call; every result that nobody fetches; the
 name of every upload. One client within its rate limit could fill the memory in hours.
 """
 
@@ -18,10 +18,10 @@ _STATES = 100
 """The page keeps its state in the browser: a session whose state is forgotten loses nothing."""
 
 _SESSIONS = 1000
-"""Of those that have answers to fetch; far more than events wait or run at a time."""
+"""Of those that have results to fetch; far more than the events that wait or run at a time."""
 
 UNFETCHED = 32
-"""How many answers a session may leave unfetched."""
+"""How many results a session may leave unfetched."""
 
 LONGEST_SESSION = 64
 """Characters in the name of a session; a browser's has 11, a program's 36."""
@@ -30,7 +30,7 @@ _UPLOADS = 1000
 
 
 class Unfetched:
-    """Answers that wait in Gradio's queue for programs to fetch them."""
+    """Results that wait in Gradio's queue for programs to fetch them."""
 
     def __init__(self, queue: Queue) -> None:
         """Bound what a queue keeps."""
@@ -41,7 +41,7 @@ class Unfetched:
         queue.ANALYTICS_MAX_EVENTS = 1
 
     def may_ask(self, session: str) -> bool:
-        """Whether a session may ask for one more; if it is known, it is the last now to be forgotten."""
+        """Whether a session may ask for one more; a known session becomes the last to be forgotten."""
         if len(self._events.get(session, ())) >= UNFETCHED:
             return False
         for known in (self._events, self._messages):

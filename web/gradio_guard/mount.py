@@ -1,38 +1,40 @@
-"""Mounting the page on the app, with the doors closed that Gradio leaves open."""
+"""Mounts the page on the app, with everything closed that Gradio would expose."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 
 import gradio as gr
 from fastapi import FastAPI
 from starlette.routing import BaseRoute, Mount
 
-from web.errors import Problems
-from web.gradio_guard.allowlist import GradioGate
+from web.errors import ErrorResponses
+from web.gradio_guard.allowlist import GradioAllowlist
 from web.gradio_guard.assets import AssetCache
 from web.gradio_guard.memory import bound_memory
-from web.i18n.gradio import create_i18n
+from web.i18n import Texts
 from web.page.events import PageParts
 from web.page.head import PageHead
-from web.page.layout import STYLE, build_page
-from web.page.theme import create_theme
+from web.page.html import page_words
+from web.page.layout import STYLE, build_page, create_theme
 
 
 def mount_page(
-    app: FastAPI, parts: PageParts, *, routes: Sequence[BaseRoute], problems: Problems, max_bytes: int
+    app: FastAPI, parts: PageParts, *, routes: Sequence[BaseRoute], errors: ErrorResponses, max_bytes: int
 ) -> None:
     """Mount the page at the root. Routes that are added to the app afterwards are not reached.
 
     Args:
         app: The app.
         parts: What the page needs.
-        routes: The routes beside the page.
-        problems: Words refusals.
+        routes: The other routes.
+        errors: Words refusals.
         max_bytes: The largest file that the browser may send.
     """
     if parts.mcp:
         from web.mcp.tools import add_mcp_tools  # noqa: PLC0415 - most installations do without
 
-        routes = [*routes, *add_mcp_tools(app, parts, problems)]
+        routes = [*routes, *add_mcp_tools(app, parts, errors)]
+    os.environ["GRADIO_TEMP_DIR"] = str(parts.uploads.folder)  # the only way to set the folder of Gradio's uploads
     demo = build_page(parts)
     gr.mount_gradio_app(
         app,
@@ -48,17 +50,21 @@ def mount_page(
         mcp_server=False,  # with it, Gradio would fetch addresses and call itself by whatever host a request names
         theme=create_theme(),
         css_paths=[STYLE],
-        i18n=create_i18n(),
     )
     demo.has_launched = True  # else Gradio lets events name any file on this disk
     mount = app.router.routes[-1]
     assert isinstance(mount, Mount)
-    page = PageHead(mount.app, labels=lambda: parts.service.live.model.labels)
-    gate = GradioGate(
+
+    def words(texts: Texts) -> Mapping[str, str]:
+        model = parts.service.live.model
+        return page_words(model, parts.retention, parts.examples.names(model.labels), texts)
+
+    page = PageHead(mount.app, words=words)
+    allowlist = GradioAllowlist(
         page,
         routes=routes,
         uploads=parts.uploads,
-        problems=problems,
+        errors=errors,
         events={number: len(event.inputs) for number, event in demo.fns.items()},
         functions={
             name.removeprefix("/"): [each["parameter_name"] for each in function["parameters"]]
@@ -66,4 +72,4 @@ def mount_page(
         },
         unfetched=bound_memory(demo),
     )
-    mount.app = AssetCache(gate)
+    mount.app = AssetCache(allowlist)

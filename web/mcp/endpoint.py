@@ -1,8 +1,7 @@
-"""What of the Model Context Protocol is let in: an agent's greeting, its questions for what there is, calls of tools.
+"""The MCP endpoint: an agent's handshake, its listings, and tool calls; nothing else is let in.
 
-The protocol's library answers nesting that is too deep with an error 500 and a traceback, and writes what does not fit
-into the log, with parts of what was sent. So each message is read here first, and passed on made anew of the parts that
-the tools need.
+The protocol's library responds to deep nesting with a 500 and a traceback, and logs invalid messages with parts of what
+was sent. So each message is validated here first, and rebuilt from the parts that the tools need.
 """
 
 import json
@@ -15,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from web.errors import Problems
-from web.gradio_guard.allowlist import replay
+from web.errors import ErrorResponses
+from web.middleware.body_limit import replay
 
 _PARSE_ERROR, _INVALID_REQUEST, _METHOD_NOT_FOUND, _INVALID_PARAMS = -32700, -32600, -32601, -32602  # of JSON-RPC 2.0
 _LONGEST_ID = 100
@@ -25,7 +24,7 @@ _FOR_AGENTS = "This address is for agents; a web page may not use it."
 
 
 class _Nothing(BaseModel):
-    """Parameters that no answer depends on."""
+    """Parameters that no response depends on."""
 
 
 class _Program(BaseModel):
@@ -55,23 +54,23 @@ _PARAMETERS: Mapping[str, type[BaseModel]] = {
 }
 
 
-class McpDoor:
+class McpEndpoint:
     """ASGI app around the protocol's server.
 
-    Whatever a browser sends is refused, wherever its page says that it comes from: a page whose name was made to lead
-    here (DNS rebinding) is of the same origin, as the browser sees it. Agents send no `Origin`.
+    Whatever a browser sends is refused, whatever its origin: with DNS rebinding, an attacker's page has the same origin
+    in the browser's eyes. Agents send no `Origin`.
     """
 
-    def __init__(self, app: ASGIApp, problems: Problems) -> None:
-        """Wrap the server; `problems` words the refusal."""
+    def __init__(self, app: ASGIApp, errors: ErrorResponses) -> None:
+        """Wrap the server; `errors` words the refusal."""
         self._app = app
-        self._problems = problems
+        self._errors = errors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a message on, or answer it."""
+        """Pass a message on, or respond to it."""
         headers = Headers(scope=scope)
         if any(name in headers for name in _OF_BROWSERS):
-            await self._problems.answer(scope["path"], "forbidden", _FOR_AGENTS)(scope, receive, send)
+            await self._errors.response(scope, "forbidden", _FOR_AGENTS)(scope, receive, send)
             return
         read = _read(await Request(scope, receive).body())
         if isinstance(read, Response):
@@ -81,28 +80,28 @@ class McpDoor:
 
 
 def _read(body: bytes) -> bytes | Response:
-    """The message made anew, or the answer to what is none."""
+    """The rebuilt message, or the response to an invalid one."""
     try:
         message = json.loads(body)
     except (ValueError, RecursionError):
-        return _error(None, _PARSE_ERROR, "This is no JSON that can be read.")
+        return _error(None, _PARSE_ERROR, "The body is not valid JSON.")
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
-        return _error(None, _INVALID_REQUEST, "This is no single message of JSON-RPC 2.0.")
+        return _error(None, _INVALID_REQUEST, "The body is not a single JSON-RPC 2.0 message.")
     number, method = message.get("id"), message.get("method")
     if number is None or method is None:
-        return Response(status_code=202)  # a notification, or an answer to what was never asked
+        return Response(status_code=202)  # a notification, or a response to nothing
     if not _is_id(number) or not isinstance(method, str):
-        return _error(None, _INVALID_REQUEST, "The id has to be a short text or a number, the method a text.")
-    return _anew(number, method, message.get("params") or {})
+        return _error(None, _INVALID_REQUEST, "The id must be a short string or a number, the method a string.")
+    return _rebuilt(number, method, message.get("params") or {})
 
 
-def _anew(number: str | int, method: str, sent: Any) -> bytes | Response:
+def _rebuilt(number: str | int, method: str, sent: Any) -> bytes | Response:
     if method not in _PARAMETERS:
-        return _error(number, _METHOD_NOT_FOUND, "There is no such method here.")
+        return _error(number, _METHOD_NOT_FOUND, "Unknown method.")
     try:
         parameters = _PARAMETERS[method].model_validate(sent)
     except ValidationError:
-        return _error(number, _INVALID_PARAMS, "The parameters do not fit. Arguments of tools are texts.")
+        return _error(number, _INVALID_PARAMS, "Invalid parameters: tool arguments must be strings.")
     return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": parameters.model_dump()}).encode()
 
 

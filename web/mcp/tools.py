@@ -5,9 +5,9 @@ fetcher gets, or within a `data:` address. So nothing here opens a path or fetch
 answered in place (`queue=False`) instead of by a second request to whatever host the first one named.
 """
 
-import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -16,11 +16,13 @@ from gradio.events import api
 from starlette.routing import Route
 from starlette.types import Lifespan
 
-from catdog.errors import CatdogError, UnreadableImageError
+from catdog.errors import CatdogError
 from feedback.row import Source
+from web.api.body import decoded
 from web.api.schemas import PredictionAnswer
-from web.errors import Problems
-from web.mcp.endpoint import McpDoor
+from web.errors import ErrorResponses
+from web.i18n import ENGLISH
+from web.mcp.endpoint import McpEndpoint
 from web.page.events import PageParts, correct_by_id
 from web.service.service import Answer
 
@@ -29,7 +31,7 @@ _DATA = "data:"
 
 
 class McpTools:
-    """What the tools do. Their docstrings are what an agent reads of them."""
+    """The tools. Their docstrings are what an agent reads."""
 
     def __init__(self, parts: PageParts) -> None:
         self._parts = parts
@@ -67,17 +69,16 @@ class McpTools:
     async def _answer(self, image: str) -> Answer:
         if not image.startswith(_DATA):
             return await self._service.classify_url(image)
-        data = _decoded(image)
-        return await self._service.classify(lambda: data, Source.API)
+        return await self._service.classify(partial(decoded, image), Source.API)
 
 
-def add_mcp_tools(app: FastAPI, parts: PageParts, problems: Problems) -> list[Route]:
-    """Let an app answer agents too; it must have its lifespan still before it.
+def add_mcp_tools(app: FastAPI, parts: PageParts, errors: ErrorResponses) -> list[Route]:
+    """Let an app serve agents too; its lifespan must not have begun.
 
     Args:
         app: The app.
         parts: What the tools need.
-        problems: Words refusals.
+        errors: Words refusals.
 
     Returns:
         The routes that this added.
@@ -85,13 +86,13 @@ def add_mcp_tools(app: FastAPI, parts: PageParts, problems: Problems) -> list[Ro
     from gradio.mcp import GradioMCPServer  # noqa: PLC0415 - it is there only with Gradio's extra
 
     tools = McpTools(parts)
-    with gr.Blocks(title=parts.texts.title(parts.service.live.model.labels), analytics_enabled=False) as blocks:
+    with gr.Blocks(title=ENGLISH.title(parts.service.live.model.labels), analytics_enabled=False) as blocks:
         for tool in (tools.classify, tools.wrong_label):
             api(tool, api_name=tool.__name__, queue=False)
     server = GradioMCPServer(blocks)
     server.root_path = ""
-    door = McpDoor(server.handle_streamable_http, problems)
-    routes = [Route(path, door, methods=["POST"]) for path in (PATH, f"{PATH}/")]
+    endpoint = McpEndpoint(server.handle_streamable_http, errors)
+    routes = [Route(path, endpoint, methods=["POST"]) for path in (PATH, f"{PATH}/")]
     app.router.routes.extend(routes)
     app.router.lifespan_context = _within(server.lifespan, app.router.lifespan_context)
     return routes
@@ -104,19 +105,3 @@ def _within(outer: Lifespan[Any], inner: Lifespan[Any]) -> Lifespan[Any]:
             yield
 
     return both
-
-
-def _decoded(address: str) -> bytes:
-    """The bytes within a `data:` address (RFC 2397).
-
-    Raises:
-        UnreadableImageError: they are not in base64.
-    """
-    head, _, text = address.partition(",")
-    refusal = UnreadableImageError("The data: address is not in base64. Send data:image/jpeg;base64,…")
-    if not head.endswith(";base64"):
-        raise refusal
-    try:
-        return base64.b64decode(text, validate=True)
-    except ValueError:
-        raise refusal from None

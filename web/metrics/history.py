@@ -1,4 +1,4 @@
-"""What happened in the last day, in steps of ten minutes, for the maintainer's plots. Kept in memory: counts alone."""
+"""What happened in the last day, in steps of ten minutes, for the maintainer's plots; only counts, in memory."""
 
 import threading
 from collections import Counter, OrderedDict
@@ -30,13 +30,13 @@ class History:
         self._latencies = [0] * (len(LATENCY_EDGES_MS) + 1)
 
     def predicted(self, verdict: str, *, latency_ms: float) -> None:
-        """Count an answer."""
+        """Count a prediction."""
         with self._lock:
             self._now().verdicts[verdict] += 1
             self._latencies[sum(latency_ms > edge for edge in LATENCY_EDGES_MS)] += 1
 
     def failed(self) -> None:
-        """Count a picture that got no answer."""
+        """Count a failed prediction."""
         with self._lock:
             self._now().failures += 1
 
@@ -49,7 +49,7 @@ class History:
         return [known.get(at) or Step(at) for at in begins]
 
     def latencies(self) -> list[int]:
-        """How many answers since the start took up to each of `LATENCY_EDGES_MS`, and more than the last."""
+        """How many predictions since the start took up to each of `LATENCY_EDGES_MS`, and more than the last."""
         with self._lock:
             return list(self._latencies)
 

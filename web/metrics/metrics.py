@@ -1,4 +1,4 @@
-"""What the service counts, for Prometheus and as JSON."""
+"""Counters of the service, for Prometheus and as JSON."""
 
 import threading
 import time
@@ -14,8 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_1_0_0 as PROMETHEUS_
 from catdog import __version__
 from catdog.model.drift import DriftMonitor
 from catdog.model.model import Prediction
-from web.metrics.drift_gauges import DriftGauges
-from web.metrics.gauges import Gauges
+from web.metrics.gauges import DriftGauges, Gauges
 from web.metrics.history import History
 
 __all__ = ["PROMETHEUS_TEXT", "Metrics", "Summary"]
@@ -23,8 +22,8 @@ __all__ = ["PROMETHEUS_TEXT", "Metrics", "Summary"]
 _LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _CONFIDENCE_BUCKETS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 STAGES = ("fetch", "wait", "decode", "predict", "save")
-"""Fetching a picture by its address, waiting for a thread, reading and decoding, preprocessing and the network, and
-keeping a correction."""
+"""Fetching a picture by its URL, waiting for a thread, reading and decoding, preprocessing and inference, and storing a
+correction."""
 
 
 def _now() -> datetime:
@@ -61,17 +60,17 @@ class Metrics:
             "catdog_predictions", "Pictures classified", ["label", "verdict", "source"], registry=self.registry
         )
         self._failures = Counter(
-            "catdog_prediction_failures", "Pictures that were not classified", ["code"], registry=self.registry
+            "catdog_prediction_failures", "Pictures that could not be classified", ["code"], registry=self.registry
         )
         self._seconds = Histogram(
             "catdog_prediction_seconds",
-            "Time from a picture in hand to its answer, waiting included",
+            "Time from the complete picture to the prediction, waiting included",
             buckets=_LATENCY_BUCKETS_S,
             registry=self.registry,
         )
         self._stages = Histogram(
             "catdog_stage_seconds",
-            "Time that the parts of an answer take",
+            "Time of each stage of a request",
             ["stage"],
             buckets=_LATENCY_BUCKETS_S,
             registry=self.registry,
@@ -84,12 +83,12 @@ class Metrics:
             buckets=_CONFIDENCE_BUCKETS,
             registry=self.registry,
         )
-        self._feedback = Counter("catdog_feedback", "Answers kept", ["kind"], registry=self.registry)
+        self._feedback = Counter("catdog_feedback", "Corrections stored", ["kind"], registry=self.registry)
         self._feedback_failures = Counter(
-            "catdog_feedback_failures", "Answers that were not kept", ["code"], registry=self.registry
+            "catdog_feedback_failures", "Corrections that could not be stored", ["code"], registry=self.registry
         )
-        self._errors = Counter("catdog_error_answers", "Error answers of the API", ["code"], registry=self.registry)
-        # An increase from nothing to 1 is none for Prometheus, and alerts wait for the first one.
+        self._errors = Counter("catdog_error_answers", "Error responses of the API", ["code"], registry=self.registry)
+        # Prometheus sees no increase where a series begins at 1, and alerts wait for the first one.
         self._feedback_failures.labels("feedback_failed")
         self._errors.labels("internal_error")
         self._model = Gauge(
@@ -104,7 +103,7 @@ class Metrics:
         self._drift = DriftGauges(self.registry)
 
     def model_is_live(self, *, model_id: str, revision: str, origin: str, drift: DriftMonitor | None = None) -> None:
-        """Note which model answers from now on, and what watches its pictures."""
+        """Record which model is live from now on, and the monitor of its pictures."""
         self._drift.monitor = drift
         self._model.clear()
         self._model.labels(model_id, revision, origin).set(1)
@@ -118,7 +117,7 @@ class Metrics:
         self.took(name, time.perf_counter() - started)
 
     def took(self, stage: str, seconds: float) -> None:
-        """Note how long a stage took."""
+        """Record how long a stage took."""
         self._stages.labels(stage).observe(seconds)
 
     def predicted(self, prediction: Prediction, *, source: str, seconds: float) -> None:
@@ -133,7 +132,7 @@ class Metrics:
             self._last_at = self._clock()
 
     def failed(self, code: str) -> None:
-        """Count a picture that was not classified, by error code."""
+        """Count a picture that could not be classified, by error code."""
         self._failures.labels(code).inc()
         self.history.failed()
         with self._lock:
@@ -141,15 +140,15 @@ class Metrics:
             self._last_at = self._clock()
 
     def corrected(self, *, confirmation: bool) -> None:
-        """Count an answer that was kept."""
+        """Count a stored correction."""
         self._feedback.labels("confirmation" if confirmation else "correction").inc()
 
     def not_kept(self, code: str) -> None:
-        """Count an answer that was not kept, by error code."""
+        """Count a correction that could not be stored, by error code."""
         self._feedback_failures.labels(code).inc()
 
     def refused(self, code: str) -> None:
-        """Count an error answer of the API, whatever was asked for."""
+        """Count an error response of the API, whatever the route."""
         self._errors.labels(code).inc()
 
     def summary(self) -> Summary:

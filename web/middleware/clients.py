@@ -1,48 +1,67 @@
-"""Which network addresses are public, and which belongs to a client."""
+"""Who a client is: the address behind the proxies, and how much each client may hold at a time."""
 
 import ipaddress
+from collections import Counter
 from collections.abc import Sequence
 
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-# These reach private machines or no machine at all, but `is_global` of some or all Python versions says yes to them.
-_NOT_PUBLIC_V4 = tuple(
-    ipaddress.IPv4Network(network)
-    for network in (
-        "100.64.0.0/10",  # carrier-grade NAT; some clouds keep their metadata service there
-        "168.63.129.16/32",  # the host of every Azure machine
-        "192.0.0.0/24",  # protocol assignments
-        "192.88.99.0/24",  # 6to4 relays
-        "224.0.0.0/4",  # multicast
-    )
-)
-_GLOBAL_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")  # leaves out mapped, compatible, NAT64, site-local, multicast
-_6TO4 = ipaddress.IPv6Network("2002::/16")  # an IPv4 address of anyone's choice inside
+from starlette.datastructures import Headers
+from starlette.types import Scope
 
 
-def is_public(address: IPAddress) -> bool:
-    """Whether an address is one that anybody on the internet could reach, and no way round to another."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address.is_global and not any(address in network for network in _NOT_PUBLIC_V4)
-    return address.is_global and address in _GLOBAL_UNICAST_V6 and address not in _6TO4
+def client_of(scope: Scope, *, trusted_proxies: int) -> str:
+    """The address of the client behind a request."""
+    peer = scope["client"][0] if scope.get("client") else "unknown"
+    forwarded_for = Headers(scope=scope).getlist("X-Forwarded-For")
+    return client_address(peer, forwarded_for, trusted_proxies=trusted_proxies)
 
 
 def client_address(peer: str, forwarded_for: Sequence[str], *, trusted_proxies: int) -> str:
-    """The address of the client behind `trusted_proxies` hops, as far as these are to be believed.
+    """The address of the client behind `trusted_proxies` hops.
 
     Args:
         peer: The address that the connection comes from.
-        forwarded_for: The values of `X-Forwarded-For`, each a list separated by commas, the client first. What
-            stands before the trusted hops is the client's own claim and is ignored.
-        trusted_proxies: How many hops to believe; 0 ignores the header.
+        forwarded_for: The values of `X-Forwarded-For`, each a comma-separated list, the client first. Whatever stands
+            before the trusted hops is the client's own claim and is ignored.
+        trusted_proxies: Number of trusted proxies in front of the app; 0 ignores the header.
 
     Returns:
-        An IPv4 address, or the /64 network of an IPv6 address, since one person has all of it. A peer that is no
-        address (a Unix socket, a test client) is returned as it is.
+        An IPv4 address, or the /64 network of an IPv6 address, since one person has all of it. A peer that is not an
+        address (a Unix socket, a test client) is returned unchanged.
     """
     hops = [hop.strip() for value in forwarded_for for hop in value.split(",") if hop.strip()]
-    believed = [*hops[-trusted_proxies:], peer] if trusted_proxies else [peer]
-    return next((found for hop in believed if (found := _grouped(hop))), peer)
+    trusted = [*hops[-trusted_proxies:], peer] if trusted_proxies else [peer]
+    return next((found for hop in trusted if (found := _grouped(hop))), peer)
+
+
+class ClientQuota:
+    """How many of something there may be at a time: of all clients together, and of each."""
+
+    def __init__(self, *, most: int, most_of_a_client: int) -> None:
+        """Start with none.
+
+        Args:
+            most: Of all clients together.
+            most_of_a_client: Of each.
+        """
+        self._most = most
+        self._most_of_a_client = most_of_a_client
+        self._held = 0
+        self._of_clients: Counter[str] = Counter()
+
+    def take(self, client: str) -> bool:
+        """Count one more, unless that exceeds a limit; returns whether it was counted."""
+        if self._held >= self._most or self._of_clients[client] >= self._most_of_a_client:
+            return False
+        self._held += 1
+        self._of_clients[client] += 1
+        return True
+
+    def give_back(self, client: str) -> None:
+        """Count one less."""
+        self._held -= 1
+        self._of_clients[client] -= 1
+        if not self._of_clients[client]:
+            del self._of_clients[client]
 
 
 def _grouped(text: str) -> str | None:

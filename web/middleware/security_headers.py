@@ -1,6 +1,6 @@
-"""What browsers are told about every answer: what a page may load and do, and who may show it in a frame.
+"""Security headers of every response: what a page may load and do, and who may show it in a frame.
 
-The page's own policy names a nonce, new with each answer, for the scripts that Gradio writes into the page. It allows
+The page's own policy has a nonce, new in each response, for the scripts that Gradio writes into the page. It allows
 `unsafe-eval`, since Gradio turns the JavaScript of events and the templates of HTML components from text into
 functions, and inline styles, since its components set them. Everything else gets a policy that allows nothing.
 """
@@ -32,7 +32,7 @@ _SCRIPT_TAG = re.compile(rb"<script(?=[\s>])")
 
 
 class SecurityHeaders:
-    """ASGI middleware: adds these headers to every answer; where a route has set its own, they stay."""
+    """ASGI middleware: adds these headers to every response; a header that a route has set stays."""
 
     def __init__(self, app: ASGIApp, *, is_space: bool) -> None:
         """Wrap an app.
@@ -45,7 +45,7 @@ class SecurityHeaders:
         self._more = " https://huggingface.co https://*.huggingface.co" if is_space else ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and the answer back with the headers."""
+        """Pass the request on, and the response back with the headers."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -53,7 +53,7 @@ class SecurityHeaders:
         if scope["path"] == "/":
             gzips = "gzip" in Headers(scope=scope).get("Accept-Encoding", "")
             headers = [header for header in scope["headers"] if header[0] != b"accept-encoding"]
-            scope = {**scope, "headers": headers}  # a page that came compressed could not be given the nonce
+            scope = {**scope, "headers": headers}  # the nonce cannot be put into a compressed page
             sending = _Page(send, more=self._more, gzips=gzips).send
         else:
             policy = _DOCS if scope["path"].rstrip("/") == "/docs" else _NOTHING
@@ -77,7 +77,7 @@ def _add(headers: MutableHeaders, policy: str) -> None:
 
 
 class _Page:
-    """The page's HTML, kept back until it is complete, so that its scripts can be given the nonce."""
+    """The page's HTML, held back until it is complete, so that its scripts get the nonce."""
 
     def __init__(self, send: Send, *, more: str, gzips: bool) -> None:
         self._send = send
@@ -87,7 +87,7 @@ class _Page:
         self._body = bytearray()
 
     async def send(self, message: Message) -> None:
-        """Take one message of the answer."""
+        """Take one message of the response."""
         if message["type"] == "http.response.start":
             if not MutableHeaders(scope=message).get("Content-Type", "").startswith(_HTML):
                 _add(MutableHeaders(scope=message), _NOTHING)
@@ -106,7 +106,7 @@ class _Page:
         body = _SCRIPT_TAG.sub(f'<script nonce="{nonce}"'.encode(), bytes(self._body))
         headers = MutableHeaders(scope=start)
         _add(headers, _PAGE.format(nonce=nonce, more=self._more))
-        headers["Cache-Control"] = "no-store"  # a nonce is for one answer
+        headers["Cache-Control"] = "no-store"  # a nonce is for one response
         if self._gzips and body:
             body = gzip.compress(body, _GZIP_LEVEL)
             headers["Content-Encoding"] = "gzip"

@@ -1,45 +1,77 @@
-"""An image by its URL, fetched so that nobody can reach into this server's network with it."""
+"""Fetching an image by its URL, so that nobody can reach into this server's network with it."""
 
 import asyncio
-import contextlib
+import html
 import ipaddress
-import socket
+import re
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import IO
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from catdog import PROJECT_URL, __version__
 from catdog.errors import ImageTooLargeError, UrlError, UrlFailedError, UrlRefusedError
-from web.middleware.clients import IPAddress, is_public
+from web.service.download import (
+    ConnectFailedError,
+    DownloadError,
+    LoopThread,
+    Resolver,
+    Response,
+    TooLargeError,
+    download,
+    resolve_host,
+)
 
 MAX_REDIRECTS = 3
 MAX_URL_LENGTH = 4096
 
 _PORTS = (None, 80, 443)  # None is the scheme's own
-_REFUSED = "This address cannot be reached from here, or may not be. Check it, or save the picture and send the file."
-_TOO_MANY_REDIRECTS = "The address leads on too many times. Open the picture in the browser and copy its own address."
+_REDIRECTS = (301, 302, 303, 307, 308)
+_FIRST_ERROR = 400
+_REFUSED = "This address can't be reached, or isn't allowed. Check it, or save the picture and send the file."
+_TOO_MANY_REDIRECTS = "This address redirects too often. Open the picture in your browser and copy its own address."
+_COMPRESSED = "The server sent the picture compressed, although asked not to. Save the picture and send the file."
 _HEADERS = {
     "Accept": "image/*,*/*;q=0.5",
-    "Accept-Encoding": "identity",  # so that no small answer unpacks into a large one
+    "Accept-Encoding": "identity",  # so that no small response unpacks into a large one
 }
+_PAGE_BYTES = 200_000
+_LONGEST_SUGGESTION = 500
+_META = re.compile(r"<meta\s[^<>]{1,4000}>", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"""\b(property|name|content)\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
+_PICTURES = ("og:image", "og:image:secure_url", "og:image:url", "twitter:image")
 
-Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
-"""From host name and port to all its addresses."""
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+# Private or unroutable, although `is_global` is true for them in some or all Python versions.
+_NOT_PUBLIC_V4 = tuple(
+    ipaddress.IPv4Network(network)
+    for network in (
+        "100.64.0.0/10",  # carrier-grade NAT; some clouds keep their metadata service there
+        "168.63.129.16/32",  # the host of every Azure machine
+        "192.0.0.0/24",  # protocol assignments
+        "192.88.99.0/24",  # 6to4 relays
+        "224.0.0.0/4",  # multicast
+    )
+)
+_GLOBAL_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")  # leaves out mapped, compatible, NAT64, site-local, multicast
+_6TO4 = ipaddress.IPv6Network("2002::/16")  # an IPv4 address of anyone's choice inside
 
 
-async def resolve_host(host: str, port: int) -> Sequence[str]:
-    """Ask the system's resolver, which also understands decimal, octal and hexadecimal addresses."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+def is_public(address: IPAddress) -> bool:
+    """Whether an address is one that anybody on the internet could reach, and not a way round to another."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address.is_global and not any(address in network for network in _NOT_PUBLIC_V4)
+    return address.is_global and address in _GLOBAL_UNICAST_V6 and address not in _6TO4
 
 
 class ImageFetcher:
     """Fetches image bytes from public web servers.
 
     Every host, of each redirect too, is resolved once; all its addresses must be public, and the connection goes to
-    an address that was checked. Refusals share one text, so that nobody can scan a network by comparing answers.
+    an address that was checked. Refusals share one text, so that nobody can scan a network by comparing responses.
     """
 
     def __init__(  # noqa: PLR0913 - all but the first have the values that a server wants
@@ -57,8 +89,8 @@ class ImageFetcher:
         """Make a fetcher.
 
         Args:
-            max_bytes: Larger images are given up while they stream in.
-            about_us: This service's web address, by which the servers that are asked find whom to ask back.
+            max_bytes: The download of a larger image is aborted.
+            about_us: This service's web address, so that the operators of other servers can find it.
             is_allowed: Which addresses may be connected to.
             any_port: For tests only; otherwise 80 and 443.
             resolve: Finds the addresses of a host.
@@ -74,42 +106,59 @@ class ImageFetcher:
         self._any_port = any_port
         self._resolve = resolve
         self._tls = tls or httpx.create_ssl_context(trust_env=False)
-        self._timeout = httpx.Timeout(total_timeout_s, connect=connect_timeout_s)
+        self._connect_timeout_s = connect_timeout_s
         self._total_timeout_s = total_timeout_s
+        self._thread = LoopThread("fetch")
 
     async def fetch(self, url: str, file: IO[bytes]) -> None:
-        """Fetch what may be an image into a file; the decoder will tell.
+        """Fetch what may be an image into a file; the decoder decides whether it is one.
 
         Raises:
             UrlRefusedError: the address is malformed, not public, or nobody answers there.
             UrlFailedError: a public host answered with an error, too slowly, or with too many redirects.
-            ImageTooLargeError: the answer has more than `max_bytes` bytes.
+            ImageTooLargeError: the response has more than `max_bytes` bytes.
         """
+        await self._thread.run(self._fetch(url, file))
+
+    async def _fetch(self, url: str, file: IO[bytes]) -> None:
         progress = _Progress()
         try:
             async with asyncio.timeout(self._total_timeout_s):
                 await self._follow(url, file, progress)
         except TimeoutError:
-            raise progress.error("The address takes too long. Try again, or send the picture itself.") from None
+            raise progress.error("The server takes too long. Try again, or send the picture itself.") from None
+        except TooLargeError:
+            raise ImageTooLargeError(
+                f"The file at this address is larger than {self._max_bytes / 1e6:.3g} MB. Send a smaller copy."
+            ) from None
+        except DownloadError:
+            raise progress.error("The server stopped responding. Try again, or send the picture itself.") from None
 
     async def _follow(self, url: str, file: IO[bytes], progress: "_Progress") -> None:
         target = _parse(url)
         for _ in range(MAX_REDIRECTS + 1):
-            following = await self._get(target, file, progress)
-            if following is None:
+            response = await self._get(target, file, progress)
+            if not _is_redirect(response):
                 return
-            target = following
+            target = _parse(response.headers["location"], base=target)
         raise UrlFailedError(_TOO_MANY_REDIRECTS)
 
-    async def _get(self, url: httpx.URL, file: IO[bytes], progress: "_Progress") -> httpx.URL | None:
-        """One hop: the body into the file, or the next address."""
-        addresses = await self._checked_addresses(url)
-        try:
-            for address in addresses:
-                with contextlib.suppress(httpx.ConnectError, httpx.ConnectTimeout):
-                    return await self._get_from(address, url, file, progress)
-        except httpx.HTTPError:
-            raise progress.error("The address stopped answering. Try again, or send the picture itself.") from None
+    async def _get(self, url: httpx.URL, file: IO[bytes], progress: "_Progress") -> Response:
+        """One hop: the body into the file, unless it is a redirect."""
+        for address in await self._checked_addresses(url):
+            try:
+                return await download(
+                    address,
+                    url,
+                    file,
+                    headers={"Host": url.netloc.decode("ascii"), **self._headers},
+                    tls=self._tls,
+                    connect_timeout_s=self._connect_timeout_s,
+                    max_bytes=self._max_bytes,
+                    wants=partial(_wants, progress=progress),
+                )
+            except ConnectFailedError:
+                continue
         raise UrlRefusedError(_REFUSED)
 
     async def _checked_addresses(self, url: httpx.URL) -> Sequence[str]:
@@ -118,46 +167,12 @@ class ImageFetcher:
         if url.scheme not in ("http", "https") or not url.raw_host or url.userinfo or not allowed_port:
             raise UrlRefusedError(_REFUSED)
         try:
-            addresses = await self._resolve(url.raw_host.decode("ascii"), url.port or 443)
+            addresses = list(await self._resolve(url.raw_host.decode("ascii"), url.port or 443))
         except (OSError, UnicodeError):
             raise UrlRefusedError(_REFUSED) from None
         if not addresses or not all(self._is_allowed(ipaddress.ip_address(address)) for address in addresses):
             raise UrlRefusedError(_REFUSED)
         return addresses
-
-    async def _get_from(self, address: str, url: httpx.URL, file: IO[bytes], progress: "_Progress") -> httpx.URL | None:
-        """Ask one checked address, under the URL's own name. A client of its own keeps no cookies or connections."""
-        headers = {**self._headers, "Host": url.netloc.decode("ascii")}
-        extensions = {"sni_hostname": url.raw_host.decode("ascii")}
-        async with (
-            httpx.AsyncClient(verify=self._tls, trust_env=False, timeout=self._timeout) as client,
-            client.stream("GET", url.copy_with(host=address), headers=headers, extensions=extensions) as response,
-        ):
-            progress.answered = True
-            if response.has_redirect_location:
-                return _parse(response.headers["Location"], base=url)
-            if response.is_error or response.headers.get("Content-Encoding", "identity") != "identity":
-                raise UrlFailedError(
-                    f"The address answered with an error ({response.status_code}). Check it in your browser."
-                )
-            await self._read(response, file)
-            return None
-
-    async def _read(self, response: httpx.Response, file: IO[bytes]) -> None:
-        announced = response.headers.get("Content-Length", "")
-        if announced.isdecimal() and int(announced) > self._max_bytes:
-            raise self._too_large()
-        size = 0
-        async for chunk in response.aiter_raw():
-            size += len(chunk)
-            if size > self._max_bytes:
-                raise self._too_large()
-            file.write(chunk)
-
-    def _too_large(self) -> ImageTooLargeError:
-        return ImageTooLargeError(
-            f"What is at this address has more than {self._max_bytes / 1e6:.3g} MB. Send a smaller copy of the picture."
-        )
 
 
 class _Progress:
@@ -169,13 +184,76 @@ class _Progress:
         return UrlFailedError(message) if self.answered else UrlRefusedError(_REFUSED)
 
 
+def _wants(response: Response, *, progress: _Progress) -> bool:
+    """Whether to read the body of a response.
+
+    Raises:
+        UrlFailedError: it is an error, or compressed.
+    """
+    progress.answered = True
+    if _is_redirect(response):
+        return False
+    if response.status >= _FIRST_ERROR:
+        raise UrlFailedError(
+            f"The server responded with an error ({response.status}). Check the address in your browser."
+        )
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UrlFailedError(_COMPRESSED)
+    return True
+
+
+def _is_redirect(response: Response) -> bool:
+    return response.status in _REDIRECTS and "location" in response.headers
+
+
 def _parse(url: str, *, base: httpx.URL | None = None) -> httpx.URL:
-    """Parse an address, or a redirect's target relative to the address that sent it."""
+    """Parse an address, or a redirect's target relative to the address that sent it.
+
+    Raises:
+        UrlRefusedError: it is not a valid address.
+    """
     if len(url) > MAX_URL_LENGTH:
         raise UrlRefusedError(_REFUSED)
     try:
         parsed = base.join(url) if base else httpx.URL(url.strip())
         _ = parsed.host  # decodes the name, which may fail
-    except (httpx.InvalidURL, UnicodeError):
+        parsed.copy_with(host="127.0.0.1")  # fails for what has no host, such as mailto:
+    except (httpx.InvalidURL, UnicodeError, ValueError):
         raise UrlRefusedError(_REFUSED) from None
     return parsed
+
+
+def not_a_picture(data: bytes, url: str) -> str:
+    """What to tell the person whose address holds no picture; for a web page, also which picture it names.
+
+    Nothing more is fetched: the suggestion is for the person, who may enter it.
+    """
+    if data.lstrip()[:1] != b"<":
+        return "What is at this address can't be read as a picture. Try another address, or send the picture itself."
+    if suggested := suggested_picture(data, url):
+        return f"This address is a web page, not a picture. It names the picture {suggested} (og:image): try that one."
+    return "This address is a web page, not a picture. Open the picture there and copy its own address."
+
+
+def suggested_picture(data: bytes, url: str) -> str | None:
+    """The picture that a web page names for previews of itself (Open Graph protocol, https://ogp.me), if it is usable.
+
+    Returns:
+        A full http or https address of printable ASCII, at most 500 characters long.
+    """
+    found: dict[str, str] = {}
+    for meta in _META.findall(data[:_PAGE_BYTES].decode("utf-8", "replace")):
+        given = {name.lower(): double or single for name, double, single in _ATTRIBUTE.findall(meta)}
+        found.setdefault(given.get("property", given.get("name", "")).lower(), given.get("content", ""))
+    named = next((found[name] for name in _PICTURES if found.get(name)), None)
+    return _usable(html.unescape(named).strip(), url) if named else None
+
+
+def _usable(named: str, url: str) -> str | None:
+    try:
+        address = urljoin(url, named)
+        is_web = urlsplit(address).scheme in ("http", "https")
+    except ValueError:
+        return None
+    is_plain = address.isascii() and address.isprintable() and " " not in address
+    return address if is_web and is_plain and len(address) <= _LONGEST_SUGGESTION else None

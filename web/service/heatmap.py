@@ -1,4 +1,4 @@
-"""The heat map over a photo: which places speak for the model's answer.
+"""The heat map over a photo: which areas count towards the predicted label.
 
 The numbers come from the network itself (`Model.explain`); here they become a picture that lies over the photo.
 """
@@ -24,13 +24,13 @@ def overlay(heat: npt.NDArray[np.float32], size: tuple[int, int], spec: Preproce
     """Draw one label's heat map as a transparent picture of the photo's shape.
 
     Args:
-        heat: Shape (h, w): what each place of the network's crop adds to the label; what speaks against it is left out.
+        heat: Shape (h, w): what each area of the network's crop adds to the label; negative values are left out.
         size: The photo's width and height.
-        spec: Says which part of the photo the network sees.
+        spec: Determines which part of the photo the network sees.
 
     Returns:
-        An RGBA picture, its longer side `_LONGER_SIDE` pixels; transparent where nothing speaks for the label, and dark
-        where the network does not look.
+        An RGBA picture, its longer side `_LONGER_SIDE` pixels; transparent where nothing counts towards the label,
+        and dark where the network does not see the photo.
     """
     strength = np.clip(heat, 0, None)
     strength = strength / max(float(strength.max()), 1e-9)
@@ -44,7 +44,7 @@ def overlay(heat: npt.NDArray[np.float32], size: tuple[int, int], spec: Preproce
 
 
 def as_data_url(picture: Image.Image) -> str:
-    """A picture as an address that holds it."""
+    """A picture as a `data:` URL."""
     out = io.BytesIO()
     picture.save(out, "PNG", compress_level=1)
     return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"

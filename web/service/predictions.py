@@ -1,4 +1,4 @@
-"""Recent predictions, kept in memory for the correction that may follow, and for nothing else."""
+"""Recent predictions: a cache with a time to live, in memory, for the correction that may follow."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 MAX_AGE_S = 30 * 60.0
 MAX_BYTES = 48_000_000
 
-_OVERHEAD_BYTES = 2_000  # what an entry costs beside its picture: keeps a flood of tiny pictures within the limit too
+_OVERHEAD_BYTES = 2_000  # of an entry besides its picture, so that a flood of tiny pictures stays within the limit
 
 Item = TypeVar("Item")
 
@@ -22,8 +22,8 @@ class _Entry(Generic[Item]):
     expires_at: float
 
 
-class Recent(Generic[Item]):
-    """A store that forgets: by age, and oldest out first when it is full. Safe to use from many threads."""
+class RecentPredictions(Generic[Item]):
+    """Forgets by age, and the oldest first when it is full. Safe to use from many threads."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Recent(Generic[Item]):
         self._size = 0
 
     def put(self, key: str, item: Item, *, size: int) -> None:
-        """Remember an item that holds `size` bytes; an earlier one under the same key is replaced."""
+        """Store an item of `size` bytes; it replaces an earlier one under the same key."""
         entry = _Entry(item, size + _OVERHEAD_BYTES, self._clock() + self._max_age_s)
         with self._lock:
             self._drop(key)
@@ -49,7 +49,7 @@ class Recent(Generic[Item]):
             self._forget()
 
     def get(self, key: str) -> Item | None:
-        """The item under a key, None if there never was one or it is forgotten."""
+        """The item under a key; None if there is none, or none any more."""
         with self._lock:
             self._forget()
             entry = self._entries.get(key)

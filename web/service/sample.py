@@ -1,4 +1,4 @@
-"""Which pictures are kept for the audit sample: at random, of those whose senders agreed, not too many a day."""
+"""The random sample: which pictures are kept for review, of those whose senders consented, up to a number a day."""
 
 import random
 import threading
@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 _DAY_S = 86_400.0
 PER_DAY = 500
-"""So many at most, however many are sent: each is to be looked at, and nobody is to fill the disk."""
+"""However many are sent: a person looks at each, and nobody may fill the disk."""
 
 
-class AuditSample:
+class RandomSample:
     """Chooses. Safe to use from many threads."""
 
     def __init__(
@@ -24,7 +24,7 @@ class AuditSample:
         """Make a sample.
 
         Args:
-            share: How many of all pictures whose senders agreed, in [0, 1]; 0 keeps none.
+            share: Of the pictures whose senders consented, in [0, 1]; 0 keeps none.
             per_day: The most within 24 hours.
             chance: A random number in [0, 1).
             clock: Seconds.
@@ -39,7 +39,7 @@ class AuditSample:
 
     @property
     def is_open(self) -> bool:
-        """Whether anybody is asked to agree."""
+        """Whether anybody is asked for consent."""
         return self._share > 0
 
     def chooses(self) -> bool:

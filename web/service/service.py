@@ -1,4 +1,4 @@
-"""What page and API both do: classify a picture, and keep what a person says about the answer."""
+"""The service behind page and API: classify a picture, and store a person's correction."""
 
 import logging
 import time
@@ -32,14 +32,15 @@ from feedback.hub.sync import SyncState
 from feedback.journal.journal import Journal, Pending
 from feedback.row import AUDIT, RowStatus, Source, new_row
 from feedback.stats import Stats
+from web.metrics.gauges import Load
 from web.metrics.metrics import Metrics
-from web.service.fetch import ImageFetcher
+from web.service.cached import Cached
+from web.service.fair_queue import FairQueue, FairWorkers
+from web.service.fetch import ImageFetcher, not_a_picture
 from web.service.heatmap import overlay
 from web.service.memory_budget import PixelBudget
-from web.service.predictions import Recent
-from web.service.sample import AuditSample
-from web.service.web_page import not_a_picture
-from web.service.workers import Load, Places, Workers
+from web.service.predictions import RecentPredictions
+from web.service.sample import RandomSample
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ _LARGE_PIXELS = 4_000_000
 
 _FETCHED_IN_MEMORY_BYTES = 1_000_000  # what is larger waits on the disk, as uploads do
 _STATS_KEPT_S = 60.0
+_PENDING_KEPT_S = 1.0
 _KEPT_QUALITY = 95  # a stored row compresses once more
 
 Reader = Callable[[], bytes]
@@ -59,14 +61,14 @@ Reader = Callable[[], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model says about one picture."""
+    """The prediction for one picture."""
 
     request_id: str
     prediction: Prediction
     latency_ms: float
-    """From the picture in hand to the answer, waiting included."""
+    """From the complete picture to the prediction, waiting included."""
     preview: bytes | None = None
-    """The picture as an upright JPEG of at most 512 pixels, where it was asked for."""
+    """The picture as an upright JPEG of at most 512 pixels, if requested."""
     audit_receipt: str | None = None
     """The secret that deletes the copy in the audit sample, if there is one."""
 
@@ -96,30 +98,30 @@ class _Opened:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why the model said so."""
+    """Why the model predicted this label."""
 
     label: str
-    """The most probable one."""
+    """The most probable label."""
     layer: Image.Image
     """A transparent picture of the photo's shape, brighter where it counts more; see `web.service.heatmap`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """What a person said, kept."""
+    """A stored correction."""
 
     id: str
     receipt: str | None
-    """The secret that takes it back, handed out once."""
+    """The secret that deletes it, handed out once."""
     created: bool
-    """False if the same answer was there before."""
+    """False if the same correction was already there."""
     request_id: str
     status: RowStatus
-    """Whether it is saved already, or received and on its way."""
+    """Whether it is saved, or received and on its way."""
 
 
 class Service:
-    """Classifies and corrects. Its methods never hold up the event loop."""
+    """Classifies and corrects. Its methods never block the event loop."""
 
     def __init__(  # noqa: PLR0913 - the parts come in from outside
         self,
@@ -127,39 +129,40 @@ class Service:
         *,
         journal: Journal,
         delivery: Delivery,
-        recent: Recent[Remembered],
+        recent: RecentPredictions[Remembered],
         metrics: Metrics,
         fetcher: ImageFetcher,
-        fetches: Places,
+        fetches: FairQueue,
         limits: ImageLimits,
         hash_client: Callable[[str], str],
-        answers_per_day: int,
-        audit: AuditSample,
-        pictures: Workers,
-        disk: Workers,
+        corrections_per_day: int,
+        sample: RandomSample,
+        pictures: FairWorkers,
+        disk: FairWorkers,
     ) -> None:
         """Put the parts together.
 
         Args:
-            live: The model to begin with; None answers `no_model` until `swap` brings one.
-            journal: Where answers are kept.
-            delivery: What becomes of them then.
+            live: The first model; with None, every request fails with `no_model` until `swap` brings one.
+            journal: Stores corrections.
+            delivery: Sends them on.
             recent: Predictions that may still be corrected.
-            metrics: What is counted.
+            metrics: Counts what happens.
             fetcher: Gets images by URL.
             fetches: How many of them at a time.
             limits: How large one image may be.
             hash_client: From a client's address to the hint that is stored.
-            answers_per_day: How many of one client are kept within 24 hours: one alone must not shape the next model.
-            audit: Which pictures are kept to learn how often the model is right.
+            corrections_per_day: How many of one client are stored within 24 hours, so that nobody shapes the next
+                model alone.
+            sample: Chooses pictures to keep for measuring how often the model is right.
             pictures: Threads for decoding and inference.
             disk: Threads for the journal.
         """
         self._live: LoadedModel | None = None
         self.live_since = datetime.now(UTC)
         self.drift: DriftMonitor | None = None
-        """Compares the pictures with those that the live model was judged by; frames of a camera, which are all alike,
-        are left out."""
+        """Compares incoming pictures with the live model's test set; frames of a camera, which are all alike, are left
+        out."""
         self._journal = journal
         self._delivery = delivery
         self._recent = recent
@@ -169,18 +172,18 @@ class Service:
         self._limits = limits
         self._decoding = PixelBudget(limits.max_decoded_pixels)
         self._hash_client = hash_client
-        self._answers_per_day = answers_per_day
-        self._audit = audit
+        self._corrections_per_day = corrections_per_day
+        self._sample = sample
         self._pictures = pictures
         self._disk = disk
-        self._stats: Stats | None = None
-        self._stats_at = 0.0
+        self._stats = Cached(journal.stats, max_age_s=_STATS_KEPT_S)
+        self._pending = Cached(journal.pending, max_age_s=_PENDING_KEPT_S)
         if live:
             self.swap(live)
 
     @property
     def live(self) -> LoadedModel:
-        """The model that answers now. Read it once per request: it may be another one a moment later.
+        """The live model. Read it once per request: it may be another one a moment later.
 
         Raises:
             ModelError: there is none yet.
@@ -190,7 +193,7 @@ class Service:
         return self._live
 
     def swap(self, loaded: LoadedModel) -> None:
-        """Let another model answer from the next request on; those in flight finish on theirs."""
+        """Make another model live from the next request on; requests in flight finish on theirs."""
         model = loaded.model
         self.drift = DriftMonitor(model.metadata, model.revision)
         self._live, self.live_since = loaded, datetime.now(UTC)
@@ -200,34 +203,37 @@ class Service:
 
     @property
     def audits(self) -> bool:
-        """Whether a share of the pictures is kept for the audit sample, if their senders agree."""
-        return self._audit.is_open
+        """Whether a random sample of the pictures is kept, if their senders consent."""
+        return self._sample.is_open
 
-    async def classify(self, read: Reader, source: Source, *, preview: bool = False, consents: bool = False) -> Answer:
-        """Classify one picture and remember the answer for a correction.
+    async def classify(
+        self, read: Reader, source: Source, *, client: str = "", preview: bool = False, consents: bool = False
+    ) -> Answer:
+        """Classify one picture and remember the prediction for a correction.
 
-        With the sender's consent it may be kept for the audit sample; see `feedback.review.audit`.
+        With the sender's consent it may be kept for the random sample; see `feedback.review.audit`.
+        Clients take turns; see `FairQueue`.
 
         Raises:
             ImageError: the picture cannot be read or is too large.
             ModelError: no model is live.
             BusyError: too much work is waiting.
         """
-        answer = await self._pictures.run(partial(self._classify, read, source, preview, time.perf_counter()))
-        if consents and self._audit.chooses():
+        answer = await self._pictures.run(client, partial(self._classify, read, source, preview, time.perf_counter()))
+        if consents and self._sample.chooses():
             return replace(answer, audit_receipt=await self._keep_for_audit(answer.request_id))
         return answer
 
-    async def classify_frame(self, data: bytes) -> Prediction:
-        """Classify one frame of a camera; nothing of it is kept.
+    async def classify_frame(self, data: bytes, *, client: str = "") -> Prediction:
+        """Classify one frame of a camera; nothing is stored.
 
         Raises:
             ImageError, ModelError, BusyError: see `classify`.
         """
-        return await self._pictures.run(partial(self._glance, data, time.perf_counter()))
+        return await self._pictures.run(client, partial(self._glance, data, time.perf_counter()))
 
-    async def explain(self, request_id: str) -> Explanation:
-        """Draw which places of a picture speak for the answer that was given.
+    async def explain(self, request_id: str, *, client: str = "") -> Explanation:
+        """Draw which areas of a picture count towards the predicted label.
 
         Raises:
             UnknownRequestError: this server does not remember the prediction, or another model made it.
@@ -237,92 +243,96 @@ class Service:
         remembered = self._recent.get(request_id)
         if remembered is None:
             raise UnknownRequestError("This photo is no longer here. Choose it again, then ask why.")
-        return await self._pictures.run(partial(self._explain, remembered))
+        return await self._pictures.run(client, partial(self._explain, remembered))
 
-    async def classify_url(self, url: str, *, preview: bool = False, consents: bool = False) -> Answer:
+    async def classify_url(
+        self, url: str, *, client: str = "", preview: bool = False, consents: bool = False
+    ) -> Answer:
         """Fetch a picture and classify it.
 
         Raises:
             UrlError, ImageTooLargeError: nothing usable is at this address; see `ImageFetcher.fetch`.
             ModelError, BusyError: see `classify`.
         """
-        async with self._fetches.place():
+        async with self._fetches.place(client):
             with SpooledTemporaryFile(max_size=_FETCHED_IN_MEMORY_BYTES) as file:
                 with self._metrics.stage("fetch"):
                     await self._fetcher.fetch(url, file)
                 file.seek(0)
                 try:
-                    return await self.classify(file.read, Source.URL, preview=preview, consents=consents)
+                    return await self.classify(file.read, Source.URL, client=client, preview=preview, consents=consents)
                 except UnreadableImageError:
                     file.seek(0)
                     raise UrlNotImageError(not_a_picture(file.read(), url)) from None
 
     async def correct(self, request_id: str, label: str, *, client: str, key: str | None = None) -> Correction:
-        """Keep what a person says about a prediction. Saying the same again changes nothing; another label replaces.
+        """Store a person's correction of a prediction. Repeating it changes nothing; another label replaces it.
 
         Args:
             request_id: Of the prediction.
             label: A label of the model that made it, `neither` or `unsure`. The predicted one confirms.
-            client: The client's address; only a hash of it is kept.
-            key: An idempotency key: with one that was used before, nothing is added.
+            client: The client's address; only a hash of it is stored.
+            key: An idempotency key: repeating one adds nothing.
 
         Raises:
             UnknownRequestError: this server does not remember the prediction.
-            UnknownLabelError: the label is none of those.
-            RateLimitedError: the client has had its share of the day.
-            FeedbackError: it could not be kept.
+            UnknownLabelError: it is none of these labels.
+            RateLimitedError: the client has used up its allowance of the day.
+            FeedbackError: it could not be stored.
         """
         remembered = self._recent.get(request_id)
         if remembered is None:
-            raise UnknownRequestError("This prediction is no longer remembered. Send the picture again with its label.")
+            raise UnknownRequestError("This prediction has expired. Send the picture again with its label.")
         try:
-            return await self._disk.run(partial(self._keep, request_id, remembered, label, client, key))
+            return await self._disk.run(client, partial(self._keep, request_id, remembered, label, client, key))
         except CatdogError as error:
             self._metrics.not_kept(error.code)
             raise
+        finally:
+            self._pending.expire()
 
     async def correct_picture(
         self, read: Reader, label: str, *, source: Source, client: str, key: str | None = None
     ) -> Correction:
-        """Keep what a person says about a picture, which is classified for this.
+        """Store a person's label for a picture, which is classified first.
 
         Raises:
             CatdogError: see `classify` and `correct`.
         """
-        answer = await self.classify(read, source)
+        answer = await self.classify(read, source, client=client)
         return await self.correct(answer.request_id, label, client=client, key=key)
 
     async def feedback_status(self, row_id: str) -> RowStatus | None:
         """Where a row is; None if there is none."""
-        return await self._disk.run(partial(self._delivery.status, row_id))
+        return await self._disk.run("", partial(self._delivery.status, row_id))
 
     async def stats(self) -> Stats:
-        """What people have said; counted at most once a minute, for that reads every row."""
-        now = time.monotonic()
-        if self._stats is None or now - self._stats_at >= _STATS_KEPT_S:
-            self._stats, self._stats_at = await self._disk.run(self._journal.stats), now
-        return self._stats
+        """Counts of corrections; read at most once a minute, since that reads every row."""
+        return await self._stats.get()
 
     def loads(self) -> dict[str, Load]:
         """How busy each queue is."""
         return {"pictures": self._pictures.load(), "disk": self._disk.load(), "fetches": self._fetches.load()}
 
     async def pending(self) -> Pending:
-        """How much feedback only this machine has."""
-        return await self._disk.run(self._journal.pending)
+        """How much feedback only this machine has; at most a second old, and it waits for nothing."""
+        return await self._pending.get()
 
     @property
     def confirms_late(self) -> bool:
-        """Whether a correction is only received at first, and saved some seconds later."""
+        """Whether a correction is first received, and saved some seconds later."""
         return self._delivery.confirms_late
 
     def sync_state(self) -> SyncState | None:
-        """How sending feedback to the Hub goes; None where none is sent."""
+        """The state of sending feedback to the Hub; None where none is sent."""
         return self._delivery.state()
 
     async def take_back(self, receipt: str) -> bool:
-        """Delete an answer; False if there never was one with this receipt."""
-        return await self._disk.run(partial(self._journal.delete, receipt))
+        """Delete a correction; False if there never was one with this receipt."""
+        try:
+            return await self._disk.run("", partial(self._journal.delete, receipt))
+        finally:
+            self._pending.expire()
 
     def _classify(self, read: Reader, source: Source, preview: bool, started: float) -> Answer:
         model = self.live.model
@@ -354,14 +364,14 @@ class Service:
     def _explain(self, remembered: Remembered) -> Explanation:
         model, prediction = self.live.model, remembered.prediction
         if prediction.model_revision != model.revision:
-            raise UnknownRequestError("Another model answers by now. Choose the photo again, then ask why.")
+            raise UnknownRequestError("Another model is live now. Choose the photo again, then ask why.")
         with self._decoded(lambda: remembered.picture) as (image, _):
             heat = model.explain(image)[model.labels.index(prediction.label)]
             return Explanation(prediction.label, overlay(heat, image.size, model.metadata.preprocessing))
 
     @contextmanager
     def _decoded(self, read: Reader, *, side: int = DECODED_SIDE) -> Iterator[tuple[Image.Image, bytes]]:
-        """Decode a picture when there is room for it in memory; with its file, or nothing if that is large."""
+        """Decode a picture when there is room for it in memory; also yields its file, empty if that is large."""
         started = time.perf_counter()
         with ExitStack() as after, self._decoding.hold(partial(self._open, read, side)) as opened:
             if opened.pixels > _LARGE_PIXELS:
@@ -371,7 +381,7 @@ class Service:
             yield image, opened.as_sent
 
     def _open(self, read: Reader, side: int) -> _Opened:
-        """Read a picture's file; a large one is held once, by its decoder."""
+        """Read a picture's file; a large one is held only once, by its decoder."""
         data = read()
         return _Opened(
             open_image(data, limits=self._limits, side=side), data if len(data) <= KEPT_AS_SENT_BYTES else b""
@@ -391,27 +401,27 @@ class Service:
                 client=self._hash_client(client),
             )
         with self._metrics.stage("save"):
-            saved = self._journal.append(row, idempotency_key=key, per_day=self._answers_per_day)
+            saved = self._journal.append(row, idempotency_key=key, per_day=self._corrections_per_day)
         if saved.created:
             self._metrics.corrected(confirmation=row.is_confirmation)
-            told = {"request_id": request_id, "row_id": saved.id, "label": label}
-            log.info("%s: %s is kept as row %s", request_id, label, saved.id, extra=told)
+            fields = {"request_id": request_id, "row_id": saved.id, "label": label}
+            log.info("%s: %s is stored as row %s", request_id, label, saved.id, extra=fields)
         status = self._delivery.acknowledge(saved.id)
         return Correction(saved.id, saved.receipt, saved.created, request_id, status)
 
     async def _keep_for_audit(self, request_id: str) -> str | None:
-        """Add a picture to the audit sample; returns its receipt. The answer must not fail for it."""
+        """Add a picture to the random sample; returns its receipt. The prediction must not fail because of it."""
         remembered = self._recent.get(request_id)
         if remembered is None:
             return None
         try:
-            return await self._disk.run(partial(self._audit_row, remembered))
+            return await self._disk.run("", partial(self._audit_row, remembered))
         except (FeedbackError, BusyError) as error:
-            log.warning("A picture of the audit sample was not kept: %s", error)
+            log.warning("A picture of the random sample was not stored: %s", error)
             return None
 
     def _audit_row(self, remembered: Remembered) -> str | None:
-        """A row of nobody's, with a request of its own: no answer of a person takes its place."""
+        """A row without a client, with a request of its own: no person's correction takes its place."""
         with self._decoded(lambda: remembered.picture) as (image, _):
             row = new_row(
                 prediction=remembered.prediction,
@@ -431,7 +441,7 @@ def _side(model: Model) -> int:
 
 def _log_prediction(request_id: str, prediction: Prediction, source: Source, latency_ms: float) -> None:
     """Neither the picture nor who sent it."""
-    told = {
+    fields = {
         "request_id": request_id,
         "label": prediction.label,
         "verdict": prediction.verdict,
@@ -440,4 +450,4 @@ def _log_prediction(request_id: str, prediction: Prediction, source: Source, lat
         "source": source.value,
         "model_revision": prediction.model_revision,
     }
-    log.info("%s: %s %.3f, %.1f ms", request_id, prediction.label, prediction.confidence, latency_ms, extra=told)
+    log.info("%s: %s %.3f, %.1f ms", request_id, prediction.label, prediction.confidence, latency_ms, extra=fields)

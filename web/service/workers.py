@@ -1,61 +1,16 @@
 """Places for costly work: so many at once, and a bounded queue before them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TypeVar
 
-import anyio
-
 from catdog.errors import BusyError
+from web.metrics.gauges import Load
 
 Result = TypeVar("Result")
 
 _BUSY = "Too many pictures are waiting. Try again in a few seconds."
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """How busy a number of places is."""
-
-    waiting: int
-    busy: int
-    places: int
-
-
-class Places:
-    """So many may work at a time, in the order in which they came; beyond a bounded queue, work is refused.
-
-    Whoever is cancelled, waiting or working, leaves its place to the next.
-    """
-
-    def __init__(self, places: int, *, max_waiting: int) -> None:
-        self._places = places
-        self._max_waiting = max_waiting
-        self._limiter: anyio.CapacityLimiter | None = None
-
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Wait for a place and keep it while the block runs.
-
-        Raises:
-            BusyError: `max_waiting` others are waiting already.
-        """
-        if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(self._places)  # needs a running event loop
-        if self._limiter.statistics().tasks_waiting >= self._max_waiting:
-            raise BusyError(_BUSY)
-        async with self._limiter:
-            yield
-
-    def load(self) -> Load:
-        """How busy they are; asked from the event loop."""
-        if self._limiter is None:
-            return Load(0, 0, self._places)
-        now = self._limiter.statistics()
-        return Load(now.tasks_waiting, now.borrowed_tokens, self._places)
 
 
 class Workers:

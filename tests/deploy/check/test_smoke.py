@@ -20,7 +20,7 @@ from tests.web.conftest import Server
 
 
 def smoke(url: str, *arguments: str) -> int:
-    return run(main, ["smoke", url, "--timeout", "1", *arguments])
+    return run(main, ["smoke", url, "--timeout", "10", *arguments])
 
 
 def test_a_service_that_works_passes_and_keeps_nothing(server: Server, capsys: pytest.CaptureFixture[str]) -> None:

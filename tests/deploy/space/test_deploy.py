@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from huggingface_hub import HfApi, SpaceCard
+from huggingface_hub import HfApi, SpaceCard, constants
 
 from catdog.cli import run
 from catdog.errors import ServiceError
@@ -82,7 +82,7 @@ def test_the_shipped_files_are_what_the_app_needs_and_no_more(
     assert not [path for path in shipped if path.startswith(("train/", "tests/", "devhub/", "deploy/", "model/README"))]
     card = SpaceCard.load(api.hf_hub_download(SPACE, "README.md", repo_type="space")).data.to_dict()
     gradio = next(line for line in (ROOT / "requirements.txt").read_text().splitlines() if line.startswith("gradio=="))
-    assert f"gradio=={card['sdk_version']}" == gradio
+    assert f"gradio=={card['sdk_version']}" == gradio.split()[0]
     assert (card["python_version"], card["app_file"], card["sdk"]) == ("3.11", "app.py", "gradio")
 
 
@@ -224,3 +224,15 @@ def test_without_a_token_it_says_which_to_set(
     monkeypatch.delenv("HF_TOKEN")
     assert deploy(tmp_path) == 2
     assert "Set HF_TOKEN" in said(capsys)
+
+
+def test_a_dry_run_without_a_token_shows_what_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    assert deploy(tmp_path, "--dry-run") == 0
+    shown = said(capsys)
+    assert "send app.py" in shown
+    assert "set the variable CATDOG_MODEL" in shown
+    assert "not compared with the Space" in shown

@@ -89,7 +89,7 @@ def test_a_bad_file_gets_a_sentence_and_a_code(
     ("path", "code", "words"),
     [
         ("/page.html", "url_not_image", "web page"),
-        ("/notes.bin", "url_not_image", "no picture"),
+        ("/notes.bin", "url_not_image", "can't be read"),
         ("/missing.jpg", "url_failed", "404"),
         ("/large.jpg", "image_too_large", "MB"),
     ],
@@ -111,7 +111,7 @@ def test_a_prediction_without_a_picture_is_an_invalid_request(client: httpx.Clie
         client.post("/predict"),
         client.post("/predict", data={"file": "no upload"}),
         client.post("/predict", files={"picture": RED}),
-        client.post("/predict", content=RED, headers={"Content-Type": "image/jpeg"}),
+        client.post("/predict", content=RED, headers={"Content-Type": "text/plain"}),
         client.post("/predict", files=[("file", RED), ("file", RED)]),
         client.post("/predict", content=b"--x", headers={"Content-Type": "multipart/form-data"}),
     ):

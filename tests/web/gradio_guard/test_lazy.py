@@ -18,7 +18,7 @@ from fastapi import FastAPI
 
 from tests.conftest import ROOT
 from tests.web.conftest import Server, wait_for
-from web.gradio_guard.lazy import LatePage
+from web.gradio_guard.lazy import LazyPage
 
 
 def hello() -> FastAPI:
@@ -27,7 +27,7 @@ def hello() -> FastAPI:
     return app
 
 
-def client_of(page: LatePage) -> httpx.AsyncClient:
+def client_of(page: LazyPage) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(page), base_url="http://page")
 
 
@@ -39,7 +39,7 @@ def test_requests_that_come_early_wait_for_the_page() -> None:
         return hello()
 
     async def ask() -> tuple[bool, str]:
-        page = LatePage(build)
+        page = LazyPage(build)
         async with page.running(), client_of(page) as client:
             asking = asyncio.create_task(client.get("/"))
             for _ in range(10):
@@ -61,7 +61,7 @@ def test_the_pages_own_lifespan_begins_and_ends() -> None:
         seen.append("end")
 
     async def live() -> None:
-        page = LatePage(lambda: FastAPI(lifespan=lifespan))
+        page = LazyPage(lambda: FastAPI(lifespan=lifespan))
         async with page.running(), client_of(page) as client:
             await client.get("/")
             assert seen == ["begin"]
@@ -72,7 +72,7 @@ def test_the_pages_own_lifespan_begins_and_ends() -> None:
 
 def test_what_building_leaves_is_not_looked_through_again_for_garbage() -> None:
     async def live() -> None:
-        page = LatePage(hello)
+        page = LazyPage(hello)
         async with page.running(), client_of(page) as client:
             await client.get("/")
 
@@ -105,7 +105,7 @@ def test_a_page_that_cannot_be_built_ends_the_process() -> None:
     async def live() -> None:
         told = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
-        async with LatePage(build).running(), asyncio.timeout(30):
+        async with LazyPage(build).running(), asyncio.timeout(30):
             await told.wait()
 
     with pytest.raises(ZeroDivisionError):

@@ -18,8 +18,9 @@ from feedback.journal.journal import JOURNAL_FILE, Journal
 from tests.toy import encoded, picture
 from web.api.routes import RestApi
 from web.app import create_service
-from web.errors import Problems
+from web.errors import ErrorResponses
 from web.metrics.metrics import STAGES, Metrics
+from web.route_table import RouteTable
 
 RED = encoded(picture("red"))
 Values = dict[tuple[str, ...], float]
@@ -33,7 +34,7 @@ def api(data_dir: Path, model: Path) -> Iterator[TestClient]:
         live = LoadedModel(Model.load(model), "folder")
         service = create_service(Settings(data_dir=data_dir), live, journal, metrics)
         app = FastAPI()
-        Problems(metrics).install(app)
+        ErrorResponses(metrics, RouteTable()).install(app)
         router = RestApi(service, metrics, client_of=lambda _: "1.2.3.4", warnings=lambda: ["look"]).router()
         app.include_router(router)
         with TestClient(app) as client:

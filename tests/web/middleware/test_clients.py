@@ -2,7 +2,8 @@ import ipaddress
 
 import pytest
 
-from web.middleware.clients import client_address, is_public
+from web.middleware.clients import client_address
+from web.service.fetch import is_public
 
 PUBLIC = ("8.8.8.8", "93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "2001:4860:4860::8888")
 NOT_PUBLIC = {

@@ -12,12 +12,12 @@ from fastapi import FastAPI, Request, Response
 from starlette.types import ASGIApp
 
 from tests.web.conftest import wait_for
-from web.api.disconnect import unless_gone
-from web.errors import Problems
+from web.api.routes import unless_disconnected
+from web.errors import ErrorResponses
 from web.metrics.metrics import Metrics
 from web.middleware.body_limit import BodyLimit
-from web.middleware.connection_count import Connections
-from web.middleware.connections import PunctualProtocol
+from web.middleware.connections import Connections, PunctualProtocol
+from web.route_table import Body, Entry, RouteTable
 
 GRACE_S = 0.3
 POST = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"
@@ -49,10 +49,12 @@ def serving(app: ASGIApp, protocol: type[PunctualProtocol] = Hasty) -> Iterator[
 
 
 def app_with_limit(most_at_once: int = 10, grace_s: float = GRACE_S) -> FastAPI:
-    app, problems = FastAPI(), Problems(Metrics())
+    app, table = FastAPI(), RouteTable()
+    table.include({("POST", "/echo"): Entry(body=Body.PICTURE)})
+    errors = ErrorResponses(Metrics(), table)
     limits = {"max_bytes": 1_000_000, "grace_s": grace_s, "most_at_once": most_at_once}
-    app.add_middleware(BodyLimit, problems=problems, trusted_proxies=0, **limits)
-    problems.install(app)
+    app.add_middleware(BodyLimit, errors=errors, table=table, trusted_proxies=0, **limits)
+    errors.install(app)
 
     @app.post("/echo")
     async def echo(request: Request) -> Response:
@@ -183,9 +185,9 @@ def test_work_for_a_client_that_leaves_is_given_up() -> None:
     @app.post("/echo")
     async def echo(request: Request) -> None:
         await request.body()
-        await unless_gone(request, work())
+        await unless_disconnected(request, work())
 
-    Problems(Metrics()).install(app)
+    ErrorResponses(Metrics(), RouteTable()).install(app)
     with serving(app) as port:
         with connection(port) as client:
             client.sendall(POST + bytes(1000))

@@ -1,4 +1,4 @@
-"""Which pages of other origins may send corrections."""
+"""Which pages of other origins may call the API."""
 
 import httpx
 import pytest
@@ -7,16 +7,27 @@ from starlette.testclient import TestClient
 
 from catdog.errors import SettingsError
 from catdog.settings import load_settings
-from web.middleware.cors import FeedbackCors, is_correction_from
+from web.errors import ErrorResponses
+from web.metrics.metrics import Metrics
+from web.middleware.csrf import Cors, Csrf
+from web.route_table import Body, Entry, Routes, RouteTable
 
 KNOWN, UNKNOWN = "https://me-page.static.hf.space", "https://elsewhere.example"
 
 
-def app() -> FastAPI:
+def app(own_origin: str = "") -> FastAPI:
+    routes, table = Routes(), RouteTable()
+    for path in ("/feedback", "/predict"):
+        routes.add("POST", path, lambda: "stored", body=Body.SMALL, cors=True)
+    routes.add("GET", "/feedback/{row_id}", lambda row_id: row_id, cors=True)
+    routes.add("POST", "/other", lambda: "done", body=Body.SMALL)
+    routes.add("GET", "/health", lambda: "ok")
+    table.include(routes.entries)
     made = FastAPI()
-    made.add_middleware(FeedbackCors, origins=[KNOWN])
-    made.post("/feedback")(lambda: "kept")
-    made.get("/health")(lambda: "ok")
+    made.include_router(routes.router)
+    errors = ErrorResponses(Metrics(), table)
+    made.add_middleware(Csrf, errors=errors, table=table, origins=[KNOWN], own_origin=own_origin)
+    made.add_middleware(Cors, table=table, origins=[KNOWN])
     return made
 
 
@@ -24,38 +35,55 @@ def allowed(response: httpx.Response) -> str | None:
     return response.headers.get("Access-Control-Allow-Origin")
 
 
-def test_a_listed_origin_may_send_corrections_and_read_the_answer() -> None:
+@pytest.mark.parametrize("path", ["/feedback", "/predict"])
+def test_a_listed_origin_may_call_these_routes_and_read_the_response(path: str) -> None:
     client = TestClient(app())
-    asked = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "content-type"}
-    before = client.options("/feedback", headers={"Origin": KNOWN, **asked})
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    before = client.options(path, headers={"Origin": KNOWN, **asked})
     assert (before.status_code, allowed(before)) == (200, KNOWN)
-    answer = client.post("/feedback", headers={"Origin": KNOWN})
-    assert (answer.status_code, allowed(answer)) == (200, KNOWN)
-    assert "Access-Control-Allow-Credentials" not in answer.headers
+    response = client.post(path, headers={"Origin": KNOWN, "Sec-Fetch-Site": "cross-site"})
+    assert (response.status_code, allowed(response)) == (200, KNOWN)
+    assert "Access-Control-Allow-Credentials" not in response.headers
+    assert "Retry-After" in response.headers["Access-Control-Expose-Headers"]
 
 
 def test_other_origins_and_other_routes_share_nothing() -> None:
     client = TestClient(app())
     asked = {"Access-Control-Request-Method": "POST"}
     assert allowed(client.options("/feedback", headers={"Origin": UNKNOWN, **asked})) is None
+    assert allowed(client.options("/other", headers={"Origin": KNOWN, **asked})) is None
     assert allowed(client.post("/feedback", headers={"Origin": UNKNOWN})) is None
     assert allowed(client.get("/health", headers={"Origin": KNOWN})) is None
 
 
 @pytest.mark.parametrize(
-    ("path", "origin", "welcome"),
+    ("path", "origin", "status"),
     [
-        ("/feedback", KNOWN, True),
-        ("/feedback/0123", KNOWN, True),
-        ("/feedbacks", KNOWN, False),
-        ("/admin", KNOWN, False),
-        ("/feedback", UNKNOWN, False),
-        ("/feedback", "null", False),
+        ("/feedback", KNOWN, 200),
+        ("/other", KNOWN, 403),
+        ("/feedback", UNKNOWN, 403),
+        ("/feedback", "null", 403),
+        ("/other", "http://testserver", 200),
     ],
 )
-def test_only_corrections_of_listed_origins_are_welcome(path: str, origin: str, welcome: bool) -> None:
-    scope = {"type": "http", "path": path, "headers": [(b"origin", origin.encode())]}
-    assert is_correction_from(scope, [KNOWN]) is welcome
+def test_a_page_may_change_something_only_from_here_or_a_listed_origin(path: str, origin: str, status: int) -> None:
+    assert TestClient(app()).post(path, headers={"Origin": origin}).status_code == status
+
+
+def test_behind_a_proxy_that_drops_the_port_the_public_url_says_what_is_from_here() -> None:
+    own = "http://catdog.example:8080"
+    headers = {"Host": "catdog.example", "Origin": own}
+    assert TestClient(app()).post("/other", headers=headers).status_code == 403
+    assert TestClient(app(own)).post("/other", headers=headers).status_code == 200
+    assert TestClient(app(own)).post("/other", headers={**headers, "Origin": UNKNOWN}).status_code == 403
+
+
+def test_a_path_that_only_begins_like_a_shared_one_is_not_shared() -> None:
+    table = RouteTable()
+    table.include({("GET", "/feedback/{row_id}"): Entry(cors=True)})
+    assert table.find("GET", "/feedback/0123").cors
+    assert not table.find("GET", "/feedbacks").cors
+    assert not table.find("POST", "/feedback/0123").cors
 
 
 @pytest.mark.parametrize("text", ["*", "me.example", "https://me.example/page", "https://a.example https://b.example"])

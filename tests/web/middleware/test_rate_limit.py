@@ -1,5 +1,6 @@
 """Limits per client, on an app with small ones behind one trusted proxy; each test is another client."""
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -90,9 +91,22 @@ def test_one_client_whose_bodies_never_come_leaves_places_for_others(limited: Se
         wait_for(lambda: same.post("/gradio_api/cancel").status_code == 503, "all of them to be there")
         refusal = same.post("/predict", files={"file": RED})
         assert (refusal.status_code, refusal.json()["error"]) == (503, "busy")
-        assert "Wait for the answers to yours" in refusal.json()["detail"]
+        assert "Wait for the responses to yours" in refusal.json()["detail"]
         assert "Retry-After" in refusal.headers
         assert other.post("/predict", files={"file": RED}).status_code == 200
+
+
+def test_every_response_says_what_is_left(limited: Server) -> None:
+    with client_from(limited, "1.0.0.13") as client:
+        answers = [client.post("/predict", files={"file": RED}) for _ in range(4)]
+        correction = client.post("/feedback", json={"request_id": "x", "label": "red"})
+        assert "RateLimit" not in client.get("/health").headers
+    assert [answer.headers["RateLimit-Policy"] for answer in answers] == ['"predictions";q=3;w=3600'] * 4
+    left = [re.fullmatch(r'"predictions";r=(\d+);t=(\d+)', answer.headers["RateLimit"]) for answer in answers]
+    assert [int(each[1]) for each in left if each] == [2, 1, 0, 0]
+    assert left[3]
+    assert left[3][2] == answers[3].headers["Retry-After"]
+    assert correction.headers["RateLimit"].startswith('"feedback";r=1;')
 
 
 def test_health_is_not_limited(limited: Server) -> None:
@@ -156,5 +170,5 @@ def test_a_flood_of_clients_is_forgotten_from_its_beginning() -> None:
 
 @pytest.mark.parametrize("rate", ["", "many", "10", "10/fortnight", "-1/minute", "0/minute", "1/minute/2"])
 def test_a_rate_that_cannot_be_understood_is_a_settings_error(rate: str) -> None:
-    with pytest.raises(SettingsError, match="is no rate"):
+    with pytest.raises(SettingsError, match="is not a valid rate"):
         RateLimiter({"kind": rate})

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from web.service.web_page import not_a_picture, suggested_picture
+from web.service.fetch import not_a_picture, suggested_picture
 
 PAGE = "https://pets.example/a/page.html"
 
@@ -41,7 +41,7 @@ def test_a_page_that_is_built_to_take_long_takes_none() -> None:
 
 
 def test_what_is_no_page_is_called_unreadable() -> None:
-    assert "no picture that can be read" in not_a_picture(b"%PDF-1.7", PAGE)
+    assert "can't be read as a picture" in not_a_picture(b"%PDF-1.7", PAGE)
 
 
 def test_the_suggestion_comes_with_the_error_and_is_not_fetched(client: httpx.Client, web_site: str) -> None:
