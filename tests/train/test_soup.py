@@ -84,3 +84,12 @@ def test_models_that_do_not_fit_together_are_refused(
     with pytest.raises(SettingsError, match="exists already"):
         soup(members, str(folder), out=tmp_path / "there")
     assert list(tmp_path.iterdir()) == [tmp_path / "there"]
+
+
+def test_validation_chooses_how_much_the_last_member_counts(members: list[Path], folder: Path, tmp_path: Path) -> None:
+    made = soup(members, str(folder), out=tmp_path / "soup", choose_share=True)
+    first, last = (each["share"] for each in load_metadata(made).training["settings"]["members"])
+    assert first + last == pytest.approx(1)
+    mean, slow, fast = (load_file(each / WEIGHTS_FILE) for each in (made, *members))
+    name = "blocks.0.0.conv_dw.weight"
+    assert torch.allclose(mean[name], first * slow[name] + last * fast[name], atol=1e-6)

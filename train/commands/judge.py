@@ -85,6 +85,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     if arguments.update_card and not arguments.report:
         raise SettingsError("--update-card needs --report DIR, where the plots are made.")
+    if arguments.card_as in RESERVED_METRICS:
+        raise SettingsError(f"--card-as {arguments.card_as}: the model folder has figures of that name already.")
     answered = answer(
         arguments.model,
         arguments.data,
@@ -111,8 +113,6 @@ def _note(figures: dict[str, Any], arguments: argparse.Namespace) -> None:
     """The figures beside those of the model's own splits."""
     from train.model_folder.amend import amend_model_folder  # noqa: PLC0415
 
-    if arguments.card_as in RESERVED_METRICS:
-        raise SettingsError(f"--card-as {arguments.card_as}: the model folder has figures of that name already.")
     noted = {name: value for name, value in figures.items() if name not in ("model_id", "model_revision", "labels")}
     amend_model_folder(arguments.model, {arguments.card_as: {**noted, "looked_at": arguments.looked_at}})
 

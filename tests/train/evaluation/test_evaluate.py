@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,13 @@ import pytest
 from huggingface_hub import HfApi
 from PIL import Image
 
-from catdog.errors import DataError, ModelError
+from catdog.errors import DataError, ModelError, SettingsError
+from catdog.model.metadata import load_metadata
 from devhub.server import Running
 from tests.conftest import ROOT
 from tests.toy import toy_model
 from tests.train.pictures import LABELS, picture, write_folder
+from train.__main__ import main
 from train.data.splits import read_manifest
 from train.evaluation.evaluate import evaluate
 
@@ -127,3 +130,31 @@ def test_a_hub_data_set_is_read_at_the_commit_that_is_reported(hub: Running, tmp
             metrics = json.loads(result.stdout)
             assert metrics["accuracy"] == 1
             assert metrics["data"]["revision"] == commit.oid
+
+
+def test_pictures_in_their_true_shape_are_scored_squeezed_too(tmp_path: Path) -> None:
+    metrics = evaluate(toy_model(tmp_path / "toy"), str(coloured(tmp_path / "data")))
+    assert metrics["squeezed"]["n"] == 12
+    assert metrics["squeezed"]["accuracy"] == 1
+
+
+def test_squares_have_no_other_shape(tmp_path: Path) -> None:
+    data = coloured(tmp_path / "data")
+    for path in data.glob("*/*.png"):
+        Image.open(path).resize((50, 50)).save(path)
+    assert "squeezed" not in evaluate(toy_model(tmp_path / "toy"), str(data))
+
+
+def test_figures_of_other_data_are_put_into_the_card(trained: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(trained, model)
+    data = write_folder(tmp_path / "elsewhere", count=4)
+    arguments = ["evaluate", "--model", str(model), "--data", str(data), "--split", "all", "--no-tracking"]
+    assert main([*arguments, "--card-as", "elsewhere", "--looked-at", "2"]) == 0
+    card = (model / "README.md").read_text()
+    assert "| elsewhere | 12 |" in card
+    assert "| the same, squeezed to squares | 12 |" in card
+    assert "looked at twice" in card
+    assert load_metadata(model).metrics["elsewhere"]["looked_at"] == 2
+    with pytest.raises(SettingsError, match="--card-as test"):
+        main([*arguments, "--card-as", "test"])
