@@ -3,25 +3,35 @@
 import json
 import logging
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import nn
 
-from catdog.errors import SettingsError
+from catdog.errors import DataError, SettingsError
+from catdog.images.phash import same_pictures
 from catdog.model.metadata import RESERVED_LABELS, Preprocessing, hash_file
 from train.data.examples import read_examples, require_every_label
 from train.data.overlay import read_overlay
-from train.data.source import open_source
+from train.data.source import open_outliers, open_source
 from train.data.splits import Divided, divide, read_manifest
 from train.interruption import clear_interruption
 from train.model_folder.write import Origin, write_model_folder
 from train.network.checkpoint import CHECKPOINT_FILE
 from train.network.create import RANDOM, create_network, preprocessing
-from train.network.distill import Distillation, Lessons, Pictures, Teacher, create_student
+from train.network.distill import (
+    NO_LABEL,
+    Distillation,
+    Lessons,
+    Pictures,
+    Teacher,
+    create_student,
+    open_teacher,
+)
 from train.network.export import clear_disk_errors
 from train.network.finetune import Schedule, TrainingSet, create_accelerator, finetune, require_one_batch
 from train.network.inference import pixel_batches, pooled_features, run
@@ -99,6 +109,8 @@ def fit(options: FitOptions, tracker: Tracker | None = None) -> Path:
 
 def _fit(options: FitOptions, tracker: Tracker) -> None:
     _check_folders(options)
+    if options.distillation is not None:
+        options = replace(options, distillation=open_teacher(options.distillation))
     accelerator = create_accelerator(precision=options.precision, accumulate=options.schedule.accumulate)
     if not accelerator.is_main_process:
         tracker = Untracked()
@@ -157,12 +169,17 @@ def _train(  # noqa: PLR0913 - each is one thing
     if options.recipe == FINETUNE:
         settings["schedule"] = asdict(options.schedule)
         student, lessons = network, None
+        pictures = Pictures(data.examples.squares, data.examples.aspects, data.training_labels, data.members("train"))
         if options.distillation is not None:
-            settings["distillation"] = _described(options.distillation)
-            student, lessons = _with_teacher(options, options.distillation, network, data)
+            pictures = _with_unlabelled(pictures, options, data)
+            settings["distillation"] = {
+                **_described(options.distillation),
+                "unlabelled_pictures": len(pictures.members) - len(data.members("train")),
+            }
+            student, lessons = _with_teacher(options, options.distillation, network, data, pictures)
         settings["history"] = finetune(
             student,
-            TrainingSet(data.examples.squares, data.examples.aspects, data.training_labels, data.members("train")),
+            TrainingSet(pictures.squares, pictures.aspects, pictures.labels, pictures.members),
             lambda candidate: (run(candidate, validation, spec, device=accelerator.device), data.labels("validation")),
             spec,
             options.schedule,
@@ -179,22 +196,43 @@ def _train(  # noqa: PLR0913 - each is one thing
 
 
 def _with_teacher(
-    options: FitOptions, how: Distillation, network: nn.Module, data: Divided
+    options: FitOptions, how: Distillation, network: nn.Module, data: Divided, pictures: Pictures
 ) -> tuple[nn.Module, Lessons]:
     """The network with the head that distillation needs, and what the teacher has to say."""
     teacher = Teacher(how, options.work / "teacher")
     examples = data.examples
-    pictures = Pictures(examples.squares, examples.aspects, data.training_labels, data.members("train"))
     schedule = options.schedule
     lessons = Lessons(teacher, pictures, schedule.augmentation, schedule.seed, schedule.epochs, examples.digest)
     return create_student(network, options.init, teacher, len(examples.source.labels)), lessons
+
+
+def _with_unlabelled(pictures: Pictures, options: FitOptions, data: Divided) -> Pictures:
+    """The training pictures, and those that only the teacher judges; copies of validation and test are left out."""
+    if options.distillation is None or options.distillation.unlabelled is None:
+        return pictures
+    source = open_outliers(options.distillation.unlabelled)
+    more = read_examples(source, side=_square_side(options))
+    if not len(more):
+        raise DataError(f"--unlabelled {source.name} has no readable picture. Name another folder.")
+    judging = data.examples.hashes[data.splits != "train"]
+    copies = {row for row, _ in same_pictures(more.hashes, judging, more.certain)}
+    kept = [row for row in range(len(more)) if row not in copies]
+    _log.info("%d pictures without labels, %d copies of validation and test left out", len(kept), len(copies))
+    return Pictures(
+        squares=np.concatenate([pictures.squares, more.squares]),
+        aspects=np.concatenate([pictures.aspects, more.aspects]),
+        labels=np.concatenate([pictures.labels, np.full(len(more), NO_LABEL)]),
+        members=np.concatenate([pictures.members, len(pictures.labels) + np.array(kept, dtype=np.int64)]),
+    )
 
 
 def _described(how: Distillation) -> dict[str, Any]:
     """For the record: where files lie is nobody's business."""
     weights = Path(how.teacher)
     digest = hash_file(weights) if weights.is_file() else None
-    return {**asdict(how), "teacher": weights.name if digest else how.teacher, "sha256": digest}
+    unlabelled = how.unlabelled and Path(how.unlabelled).name
+    name = weights.name if digest else how.teacher
+    return {**asdict(how), "teacher": name, "sha256": digest, "unlabelled": unlabelled}
 
 
 def _fit_head(

@@ -3,19 +3,23 @@
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from catdog.errors import SettingsError
 from train.commands.arguments import (
     add_frozen,
     frozen,
     named_folder,
+    positive,
     read_overlay,
     tell_mlflow,
 )
 
 if TYPE_CHECKING:
     from train.evaluation.evaluate import Answered
+
+
+RESERVED_METRICS = ("train", "validation", "test", "test_clean", "stored", "neither", "report", "comparison")
 
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +35,9 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     add("--report", type=Path, metavar="DIR",
         help="write a report to look at: plots, kinds of picture, worst mistakes; not for the repository")  # fmt: skip
     add("--update-card", action="store_true", help="with --report: put its plots into the model folder and its card")
+    add("--card-as", metavar="NAME", help="put the figures into the model folder and its card, under this name")
+    add("--looked-at", type=positive, metavar="N", default=1,
+        help="with --card-as: how often figures of these pictures were seen while the model was made")  # fmt: skip
     add("--no-tracking", action="store_true", help="with --report: keep no plots in MLflow, with the model's run")
     parser.set_defaults(run=_evaluate)
 
@@ -85,7 +92,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         split=arguments.split,
         overlay=read_overlay(arguments),
     )
-    text = json.dumps(answered.as_dict(), indent=2)
+    figures = answered.as_dict()
+    text = json.dumps(figures, indent=2)
     print(text)
     if arguments.out:
         try:
@@ -94,7 +102,19 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             raise SettingsError(f"--out {arguments.out} cannot be written: {error.strerror}.") from None
     if arguments.report:
         _write_report(answered, arguments)
+    if arguments.card_as:
+        _note(figures, arguments)
     return 0
+
+
+def _note(figures: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """The figures beside those of the model's own splits."""
+    from train.model_folder.amend import amend_model_folder  # noqa: PLC0415
+
+    if arguments.card_as in RESERVED_METRICS:
+        raise SettingsError(f"--card-as {arguments.card_as}: the model folder has figures of that name already.")
+    noted = {name: value for name, value in figures.items() if name not in ("model_id", "model_revision", "labels")}
+    amend_model_folder(arguments.model, {arguments.card_as: {**noted, "looked_at": arguments.looked_at}})
 
 
 def _write_report(answered: "Answered", arguments: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from catdog.errors import SettingsError
 from catdog.settings import load_settings
 from train.commands.arguments import (
     above_zero,
@@ -53,10 +54,15 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
         "--size-steps", type=int, default=0, help="vary the crops' side by up to so many times 16 pixels to either side"
     )
     add("--average-decay", type=share, default=0.995, help="of the moving average of the weights, per step")
-    add("--teacher", metavar="WEIGHTS", help="learn from a larger frozen network too: a safetensors file, or timm/NAME")
+    add(
+        "--teacher",
+        metavar="WEIGHTS",
+        help="learn from a larger frozen network too: a safetensors file, timm/NAME on the Hub, or a finished run",
+    )
     add("--teacher-arch", default="tf_efficientnet_lite2", help="timm's name of the teacher, for --teacher FILE")
     add("--teacher-size", type=positive, default=192, help="side of what the teacher sees, in pixels")
     add("--views", type=positive, default=5, help="fixed views of each picture that the teacher judges")
+    add("--unlabelled", metavar="DATA", help="with --teacher: also learn what it says of pictures without labels")
     add("--precision", choices=["no", "fp16", "bf16"], default="no", help="mixed precision; pays on a GPU")
     add("--resume", action="store_true", help="go on with an interrupted run, if there is one")
     add("--no-tracking", action="store_true", help="keep no record in MLflow")
@@ -81,6 +87,9 @@ def add_soup(parser: argparse.ArgumentParser) -> None:
     add("--model", required=True, action="append", type=Path, metavar="RUN", help="a model folder; name two or more")
     add("--data", required=True, help="the data that they were trained with")
     add("--revision", help="branch, tag or commit of the Hub data set")
+    add("--choose-share", action="store_true",
+        help="let validation choose how much the last one counts beside the mean of the others; by default all count "
+        "the same")  # fmt: skip
     add("--out", required=True, type=Path, metavar="RUN2", help="the model folder to make")
     parser.set_defaults(run=_soup)
 
@@ -180,8 +189,16 @@ def _distillation(arguments: argparse.Namespace) -> "Distillation | None":
     from train.network.distill import Distillation  # noqa: PLC0415
 
     if not arguments.teacher:
+        if arguments.unlabelled:
+            raise SettingsError("--unlabelled needs --teacher: who else would say what the pictures show?")
         return None
-    return Distillation(arguments.teacher, arguments.teacher_arch, side=arguments.teacher_size, views=arguments.views)
+    return Distillation(
+        arguments.teacher,
+        arguments.teacher_arch,
+        side=arguments.teacher_size,
+        views=arguments.views,
+        unlabelled=arguments.unlabelled,
+    )
 
 
 def _rule_options(arguments: argparse.Namespace) -> "RuleOptions":
@@ -195,7 +212,15 @@ def _rule_options(arguments: argparse.Namespace) -> "RuleOptions":
 def _soup(arguments: argparse.Namespace) -> int:
     from train.soup import soup  # noqa: PLC0415 - torch is slow to import, and may be missing
 
-    print(soup(arguments.model, arguments.data, revision=arguments.revision, out=arguments.out))
+    print(
+        soup(
+            arguments.model,
+            arguments.data,
+            revision=arguments.revision,
+            out=arguments.out,
+            choose_share=arguments.choose_share,
+        )
+    )
     return 0
 
 

@@ -23,6 +23,8 @@ from train.metrics import Floats, Labels, score
 UNSEEN = "unseen"
 CHOICES = (UNSEEN, "test", "validation", "train", "all")
 _BATCH = 32
+_SQUARE_SIDE = 200  # pixels
+_NEARLY_SQUARE = 0.02  # of the logarithm of width by height
 _log = logging.getLogger(__name__)
 
 
@@ -39,6 +41,8 @@ class Answered:
     predictions: list[Prediction]
     clean: Clean | None
     """The labels as an overlay has them."""
+    squeezed: list[Prediction] | None
+    """The answers to the same pictures squeezed to squares; None if they are squares already."""
     about: Mapping[str, Any]
     """Which model, which data, and what was left out."""
 
@@ -50,6 +54,8 @@ class Answered:
     def as_dict(self) -> dict[str, Any]:
         """The metrics, for JSON: raw, and under `clean` with the labels that the overlay corrects."""
         result = {**self.about, "labels": list(self.model.labels), **_score(self.predictions, self.labels)}
+        if self.squeezed is not None:
+            result["squeezed"] = _score(self.squeezed, self.labels)
         if self.clean is None:
             return result
         kept = np.flatnonzero(self.clean.kept)
@@ -89,12 +95,14 @@ def answer(
     if not chosen.any():
         raise DataError(f"{data} has no picture of the split `{split}`. Choose another --split.")
     rows: list[int] = examples.rows[chosen].tolist()
+    square = _mostly_square(examples.aspects[chosen])
     return Answered(
         model=model,
         source=source,
         rows=rows,
         labels=examples.labels[chosen],
         predictions=predict_rows(model, source, rows),
+        squeezed=None if square else predict_rows(model, source, rows, change=squeeze),
         clean=None if overlay is None else clean_labels(examples, overlay).at(chosen),
         about={
             "model_id": model.model_id,
@@ -105,6 +113,15 @@ def answer(
             "left_out": {str(name): int((seen[~chosen] == name).sum()) for name in np.unique(seen[~chosen])},
         },
     )  # fmt: skip
+
+
+def squeeze(image: Image.Image) -> Image.Image:
+    """The picture as data sets of squares hold it: its shape is lost."""
+    return image.resize((_SQUARE_SIDE, _SQUARE_SIDE), Image.Resampling.BICUBIC, reducing_gap=3.0)
+
+
+def _mostly_square(aspects: npt.NDArray[np.float32]) -> bool:
+    return float((np.abs(np.log(aspects)) < _NEARLY_SQUARE).mean()) > 0.5  # noqa: PLR2004
 
 
 def score_rows(model: Model, source: Source, rows: Sequence[int], labels: Labels) -> dict[str, Any]:
@@ -155,7 +172,8 @@ def _seen(folder: Path, examples: Examples, made_with: Mapping[str, Any] | None)
     if path.is_file():
         manifest = read_manifest(path)
         seen = seen_splits(examples.hashes, manifest, examples.certain)
-        warn_of_other_data(examples, seen, manifest, made_with)
+        if (seen == "").any():  # a part of the model's data is as good as all of it
+            warn_of_other_data(examples, seen, manifest, made_with)
         return seen
     _log.warning("%s has no %s: whether it was trained on these pictures cannot be told", folder, SPLITS_FILE)
     return np.full(len(examples), "", dtype="<U10")

@@ -18,11 +18,12 @@ from catdog.errors import HubError, ModelError, SettingsError
 from catdog.model.metadata import Preprocessing
 
 IMAGENET_CLASSES = 1000
+_ARCH = {"--init": "--arch", "--teacher": "--teacher-arch"}
 RANDOM = "random"
 """The `--init` that starts from nothing."""
 
 
-def create_network(architecture: str, *, labels: int, init: str) -> nn.Module:
+def create_network(architecture: str, *, labels: int, init: str, option: str = "--init") -> nn.Module:
     """Make a timm network with a fresh head for `labels` outputs.
 
     Args:
@@ -30,6 +31,7 @@ def create_network(architecture: str, *, labels: int, init: str) -> nn.Module:
         labels: Number of outputs.
         init: A safetensors file with timm's parameter names (a head that does not fit is left out), `timm/NAME` or
             another Hub repository in timm's format, or `random`.
+        option: Where the user said so, for messages.
 
     Raises:
         SettingsError: timm has no such architecture, or the file is missing.
@@ -40,9 +42,9 @@ def create_network(architecture: str, *, labels: int, init: str) -> nn.Module:
         return _create(architecture, labels)
     if init.endswith(".safetensors") or os.path.isfile(init):  # noqa: PTH113 - fails for no name
         network = _create(architecture, labels)
-        _load_weights(network, Path(init))
+        _load_weights(network, Path(init), option)
         return network
-    return _fetch(init, labels)
+    return _fetch(init, labels, option)
 
 
 def output_count(init: str) -> int:
@@ -91,9 +93,9 @@ def fold_temperature(network: nn.Module, temperature: float) -> None:
         head.bias.div_(temperature)
 
 
-def _fetch(name: str, labels: int) -> nn.Module:
+def _fetch(name: str, labels: int, option: str) -> nn.Module:
     """A network from the Hub; a bare name is one of timm's own."""
-    unknown = SettingsError(f"--init {name} is no file, no model of timm's, and no Hub repository such as timm/NAME.")
+    unknown = SettingsError(f"{option} {name} is no file, no model of timm's, and no Hub repository such as timm/NAME.")
     if "/" not in name and not timm.is_model(name):
         raise unknown
     try:
@@ -119,19 +121,22 @@ def _create(architecture: str, labels: int) -> nn.Module:
     return network
 
 
-def _load_weights(network: nn.Module, path: Path) -> None:
+def _load_weights(network: nn.Module, path: Path, option: str) -> None:
     if not path.is_file():
-        raise SettingsError(f"--init {path}: there is no such file. Name a safetensors file, or timm/NAME on the Hub.")
+        raise SettingsError(
+            f"{option} {path}: there is no such file. Name a safetensors file, or timm/NAME on the Hub."
+        )
     try:
         weights = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"--init {path} is no readable safetensors file: {error}. Fetch it again.") from None
+        raise ModelError(f"{option} {path} is no readable safetensors file: {error}. Fetch it again.") from None
+    advice = f"Set {_ARCH[option]} to its own."
     own = network.state_dict()
     head = {name for name in own if own[name] is classifier(network).weight or name.startswith("classifier.")}
     fitting = {name: tensor for name, tensor in weights.items() if name not in head or tensor.shape == own[name].shape}
     try:
         missing, unexpected = network.load_state_dict(fitting, strict=False)
     except RuntimeError as error:
-        raise ModelError(f"--init {path} does not fit the architecture: {error}. Set --arch to its own.") from None
+        raise ModelError(f"{option} {path} does not fit the architecture: {error}. {advice}") from None
     if unexpected or set(missing) - head:
-        raise ModelError(f"--init {path} does not fit the architecture: other layers. Set --arch to its own.")
+        raise ModelError(f"{option} {path} does not fit the architecture: other layers. {advice}")

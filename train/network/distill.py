@@ -14,7 +14,7 @@ import logging
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from catdog.errors import DataError, SettingsError
-from catdog.model.metadata import Preprocessing, hash_file
+from catdog.model.metadata import WEIGHTS_FILE, Preprocessing, hash_file, load_metadata, verify_file
 from train.network.augment import Augmentation, draw_views, resample
 from train.network.create import classifier, create_network, output_count, preprocessing
 from train.network.export import PIXELS, export_onnx
@@ -38,6 +38,7 @@ from train.network.probe import Linear, fit_linear
 Features = npt.NDArray[np.float32]
 _BATCH = 32
 _STRENGTHS = (0.001,)
+NO_LABEL = -1
 _log = logging.getLogger(__name__)
 
 
@@ -46,9 +47,9 @@ class Distillation:
     """Who teaches, and how much its word counts."""
 
     teacher: str
-    """A safetensors file, or `timm/NAME` on the Hub."""
+    """A safetensors file, `timm/NAME` on the Hub, or the folder of a finished run."""
     architecture: str = "tf_efficientnet_lite2"
-    """Of the file."""
+    """Of the file; a folder says it itself."""
     side: int = 192
     """Height and width of what the teacher sees, in pixels."""
     views: int = 5
@@ -60,6 +61,8 @@ class Distillation:
     Falls linearly from epoch to epoch, almost to zero."""
     doubt: float = 0.01
     """Where the teacher gives a label less than this, the label is wrong, and only the teacher counts."""
+    unlabelled: str | None = None
+    """Pictures of which only the teacher says what they show: a Hub data set or a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +93,11 @@ class Lesson:
             indices: Shape (n,): positions among the training pictures.
             logits: Shape (n, labels), the student's.
             own: Shape (n, classes), the student's.
-            labels: Shape (n,).
+            labels: Shape (n,); `NO_LABEL` where there is none.
         """
         features = torch.from_numpy(self.features[indices.numpy()]).to(torch.float32)
         soft = torch.from_numpy(self.labels.logits(features.numpy())).softmax(dim=1)
-        hard = functional.one_hot(labels, logits.shape[1]).to(torch.float32)
+        hard = functional.one_hot(labels.clamp(min=0), logits.shape[1]).to(torch.float32)
         share = 1 - (1 - self.share) * self.trusted[indices, None]
         loss = functional.cross_entropy(logits, share * soft + (1 - share) * hard)
         if own is None or self.classes is None:
@@ -139,7 +142,10 @@ class Teacher:
         Raises:
             SettingsError, ModelError, HubError: see `create_network`.
         """
-        network = create_network(how.architecture, labels=output_count(how.teacher), init=how.teacher).eval()
+        network = create_network(
+            how.architecture, labels=output_count(how.teacher), init=how.teacher, option="--teacher"
+        ).eval()
+        classifier(network)  # says so if there is no last layer to replace
         self.how = how
         self.folder = folder
         self.spec: Preprocessing = preprocessing(network, input_size=how.side, crop_pct=1.0)
@@ -183,7 +189,7 @@ class Pictures:
     aspects: npt.NDArray[np.float32]
     """Shape (all,)."""
     labels: npt.NDArray[np.int64]
-    """Shape (all,)."""
+    """Shape (all,); `NO_LABEL` where there is none."""
     members: npt.NDArray[np.int64]
     """Shape (n,): which of all."""
 
@@ -212,7 +218,8 @@ class Lessons:
         """Which of all pictures have a label that the teacher rules out."""
         self._start()
         members: npt.NDArray[np.int64] = self._pictures.members[(self._trusted == 0).numpy()]
-        return members
+        labelled: npt.NDArray[np.int64] = members[self._pictures.labels[members] != NO_LABEL]
+        return labelled
 
     def lesson(self, epoch: int) -> Lesson:
         """What `epoch`, counted from 0, learns from; waits for the teacher."""
@@ -236,12 +243,15 @@ class Lessons:
         if self._linear is not None:
             return
         features = self._view(0).astype(np.float32)
-        labels = self._pictures.labels[self._pictures.members]
+        given = self._pictures.labels[self._pictures.members]
+        labelled = np.flatnonzero(given != NO_LABEL)
+        features, labels = features[labelled], given[labelled]
         self._linear = fit_linear((features, labels), (features, labels), strengths=_STRENGTHS)
         logits = torch.from_numpy(self._linear.logits(features))
-        given = logits.softmax(dim=1)[torch.arange(len(labels)), torch.from_numpy(labels)]
-        self._trusted = (given >= self._teacher.how.doubt).to(torch.float32)
-        wrong = int((self._trusted == 0).sum())
+        likely = logits.softmax(dim=1)[torch.arange(len(labels)), torch.from_numpy(labels)]
+        self._trusted = torch.zeros(len(given))
+        self._trusted[labelled] = (likely >= self._teacher.how.doubt).to(torch.float32)
+        wrong = len(labelled) - int(self._trusted.sum())
         _log.info("teacher: right on %.4f of the training views, rules out %d labels",
                   float((logits.argmax(dim=1).numpy() == labels).mean()), wrong)  # fmt: skip
 
@@ -311,11 +321,21 @@ def create_student(network: nn.Module, init: str, teacher: Teacher, labels: int)
     return Student(network, own)
 
 
-def require_teacher(how: Distillation) -> None:
-    """Look at what can be seen before the pictures are read.
+def open_teacher(how: Distillation) -> Distillation:
+    """Look at what can be seen before the pictures are read; a finished run becomes its weights and architecture.
 
     Raises:
-        SettingsError: timm has no such architecture.
+        SettingsError: there is no such file, or timm has no such architecture.
+        ModelError: the folder holds no model, or it is damaged.
     """
-    if how.teacher.endswith(".safetensors") and not timm.is_model(how.architecture):
-        raise SettingsError(f"--teacher-arch {how.architecture}: timm has no such network. Name the teacher's own.")
+    path = Path(how.teacher)
+    if path.is_dir():
+        metadata = load_metadata(path)
+        verify_file(path, metadata, WEIGHTS_FILE)
+        return replace(how, teacher=str(path / WEIGHTS_FILE), architecture=metadata.architecture)
+    if how.teacher.endswith(".safetensors"):
+        if not path.is_file():
+            raise SettingsError(f"--teacher {path}: there is no such file. Name its weights, a run, or timm/NAME.")
+        if not timm.is_model(how.architecture):
+            raise SettingsError(f"--teacher-arch {how.architecture}: timm has no such network. Name the teacher's own.")
+    return how

@@ -230,12 +230,16 @@ class _Run:
         how = self.schedule.augmentation
         views = None if self.lesson is None else self.lesson.theta[positions]
         pixels = augment(squares, aspects, side=self._side(), how=how, theta=views)
-        pixels, shares = mix(standardize(pixels, self.spec), labels, classes=self.classes, how=how)
+        pixels = standardize(pixels, self.spec)
+        shares = labels
+        if self.lesson is None:
+            pixels, mixed = mix(pixels, labels, classes=self.classes, how=how)
+            shares = mixed.argmax(dim=1)
         with self.accelerator.accumulate(self.network):
             with self.accelerator.autocast():
                 if self.lesson is None:
                     logits = self.network(pixels)
-                    loss = functional.cross_entropy(logits, shares, label_smoothing=self.schedule.smoothing)
+                    loss = functional.cross_entropy(logits, mixed, label_smoothing=self.schedule.smoothing)
                 else:
                     logits, own = self.network(pixels)
                     loss = self.lesson.loss(positions, logits, own, labels)
@@ -248,7 +252,7 @@ class _Run:
         value = float(loss.detach())
         if not math.isfinite(value):
             raise DataError("The loss became infinite. Set a smaller --rate.")
-        return value, float((logits.argmax(dim=1) == shares.argmax(dim=1)).float().mean())
+        return value, float((logits.argmax(dim=1) == shares).float().mean())
 
     def _side(self) -> int:
         """This batch's side: sides vary in steps that the network's strides like."""

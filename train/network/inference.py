@@ -16,12 +16,24 @@ from train.data.source import Row, Source
 _BATCH = 64
 
 
-def pixel_batches(source: Source, rows: Sequence[int], spec: Preprocessing) -> Iterator[torch.Tensor]:
-    """Decode and crop pictures as serving does: uint8 tensors of shape (up to 64, 3, side, side)."""
+def pixel_batches(
+    source: Source,
+    rows: Sequence[int],
+    spec: Preprocessing,
+    *,
+    change: Callable[[Image.Image], Image.Image] | None = None,
+) -> Iterator[torch.Tensor]:
+    """Decode and crop pictures as serving does, each changed by `change` before.
+
+    Yields:
+        uint8 tensors of shape (up to 64, 3, side, side).
+    """
     plain = spec.model_copy(update={"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)})
 
     def crop(_row: Row, image: Image.Image) -> npt.NDArray[np.uint8]:
-        pixels: npt.NDArray[np.uint8] = np.rint(preprocess(image, plain) * 255.0).astype(np.uint8)
+        pixels: npt.NDArray[np.uint8] = np.rint(
+            preprocess(image if change is None else change(image), plain) * 255.0
+        ).astype(np.uint8)
         return pixels
 
     batch: list[npt.NDArray[np.uint8]] = []
