@@ -81,7 +81,7 @@ def _fail(*_: object) -> None:
         ({"teacher": "missing.safetensors"}, SettingsError, "--teacher missing.safetensors: there is no such file"),
         ({"teacher": "mobilenetv9_huge"}, SettingsError, "--teacher mobilenetv9_huge"),
         ({"architecture": "mobilenetv9"}, SettingsError, "--teacher-arch mobilenetv9"),
-        ({"architecture": "mobilenetv3_small_100"}, ModelError, "--teacher .* does not fit .* --teacher-arch"),
+        ({"architecture": "mobilenetv3_small_100"}, ModelError, "(?s)--teacher .* does not fit.*--teacher-arch"),
         ({"unlabelled": "EMPTY"}, DataError, "EMPTY"),
         ({"unlabelled": "./missing"}, SettingsError, "missing"),
     ],
