@@ -76,7 +76,7 @@ def measure(modules: Iterable[Module], readme: str) -> list[Measure]:
     hub = sorted(module.name for module in product if module.outside & _HUB_ERRORS)
     return [
         Measure("most Python files in one folder", count, 15, detail=largest),
-        Measure("modules that only one other module imports", 100 * len(single) / len(real), 40, "%"),
+        Measure("modules that only one other module imports", len(single), 40),
         Measure(f"modules of {_SHORT_LINES} lines or fewer", 100 * len(short) / len(real), 10, "%"),
         Measure("import cycles between folders", len(cycles), 0, detail="; ".join(map(" - ".join, cycles))),
         Measure("modules with SQL outside feedback/journal", len(sql), 0, detail=", ".join(sql)),

@@ -167,6 +167,7 @@ def _schemas() -> dict[str, Any]:
     predict = {"type": "object", "title": "PredictForm", "properties": {"file": _PICTURE}, "required": ["file"]}
     predict["description"] = "A picture as a form."
     return {
+        **form.pop("$defs", {}),
         "PredictForm": predict,
         "FeedbackForm": form,
         **_of(PredictRequest),

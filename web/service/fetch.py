@@ -215,7 +215,10 @@ def _parse(url: str, *, base: httpx.URL | None = None) -> httpx.URL:
     if len(url) > MAX_URL_LENGTH:
         raise UrlRefusedError(_REFUSED)
     try:
-        parsed = base.join(url) if base else httpx.URL(url.strip())
+        reference = httpx.URL(url.strip())
+        if base and not reference.host and (reference.scheme or url.startswith("//")):
+            raise UrlRefusedError(_REFUSED)  # such as `http:x`, which a browser would take for a path
+        parsed = base.join(reference) if base else reference
         _ = parsed.host  # decodes the name, which may fail
         parsed.copy_with(host="127.0.0.1")  # fails for what has no host, such as mailto:
     except (httpx.InvalidURL, UnicodeError, ValueError):

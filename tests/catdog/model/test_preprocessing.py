@@ -84,7 +84,7 @@ def test_the_crop_is_within_the_picture_whatever_the_rounding(crop_mode: str, si
 def test_a_line_of_millions_of_pixels_takes_little_memory(size: tuple[int, int], crop_mode: str, fast: bool) -> None:
     spec = SPEC.model_copy(update={"crop_mode": crop_mode, "input_size": 256})
     lines = (
-        "import resource; from PIL import Image; from catdog import preprocessing",
+        "import resource; from PIL import Image; from catdog.model import preprocessing",
         "from catdog.model.metadata import Preprocessing",
         f"preprocessing.simd = preprocessing.simd if {fast} else None",
         f"image, spec = Image.new('RGB', {size}, 'red'), Preprocessing.model_validate({spec.model_dump()!r})",

@@ -70,10 +70,10 @@ def test_small_and_large_photos_give_the_same_answer(client: httpx.Client, size:
 @pytest.mark.parametrize(
     ("data", "status", "code", "words"),
     [
-        (b"hello, this is text", 422, "unreadable_image", "no image that can be read"),
+        (b"hello, this is text", 422, "unreadable_image", "This image can't be read"),
         (NOISE[: len(NOISE) // 2], 422, "unreadable_image", "cut short"),
         (b"", 422, "unreadable_image", "empty"),
-        (huge_png(), 413, "image_too_large", "too many pixels"),
+        (huge_png(), 413, "image_too_large", "400 million pixels"),
         (bytes(2_000_001), 413, "image_too_large", "MB"),
     ],
     ids=["text named .jpg", "truncated", "empty", "20,000 x 20,000", "too many bytes"],

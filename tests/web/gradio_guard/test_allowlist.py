@@ -145,7 +145,7 @@ def test_a_function_that_gets_other_values_than_it_takes_says_which(client: http
     answer = client.post(f"/gradio_api/call/{name}", json=body)
     assert (answer.status_code, answer.json()["error"]) == (422, "invalid_request")
     names = "image" if "classify" in name else "request_id and label"
-    assert answer.json()["detail"] == f"The values do not fit. Send {names}."
+    assert answer.json()["detail"] == f"Invalid values. Send {names}."
 
 
 @pytest.mark.parametrize("values", [({}, "cat"), (["a"], ["b"]), (None, "red"), ("x", 7)])
@@ -155,7 +155,7 @@ def test_a_function_that_gets_values_of_other_types_says_so(
 ) -> None:
     body = dict(zip(("request_id", "label"), values, strict=True)) if version else {"data": values}
     event = client.post(f"/gradio_api/call/{version}wrong_label", json=body).json()["event_id"]
-    assert "Send request_id and label as texts." in client.get(f"/gradio_api/call/wrong_label/{event}").text
+    assert "request_id and label must be strings." in client.get(f"/gradio_api/call/wrong_label/{event}").text
     assert "Traceback" not in server.log.read_text()
 
 
@@ -252,7 +252,7 @@ def test_a_program_can_classify_and_correct(program: Client, red_file: Path, ser
 def test_a_program_gets_the_sentence_of_an_error(program: Client, tmp_path: Path) -> None:
     text = tmp_path / "text.jpg"
     text.write_text("hello")
-    with pytest.raises(AppError, match="no image that can be read"):
+    with pytest.raises(AppError, match="This image can't be read"):
         program.predict(image=handle_file(text), api_name="/classify")
     with pytest.raises(AppError, match="no longer remembered"):
         program.predict(request_id="0" * 32, label="red", api_name="/wrong_label")

@@ -219,7 +219,7 @@ def test_several_photos_become_a_list_by_confidence_correctable_and_as_csv(page:
     expect(csv).to_be_visible()
     expect(page.locator("#several [role=status]").first).to_have_text("4 of 4 photos")
     assert page.locator("#several .file").all_inner_texts()[2:] == ["grey.jpg", "=broken.jpg"]
-    expect(page.locator("#several li.problem")).to_contain_text("no image that can be read")
+    expect(page.locator("#several li.problem")).to_contain_text("This image can't be read")
     page.get_by_label("Correct the label: grey.jpg").select_option("green")
     expect(page.locator("#several .said").filter(has_text="Noted")).to_be_visible()
     row = server.rows()[-1]
@@ -437,7 +437,7 @@ def test_an_answer_can_be_taken_back(page: Page, server: Server) -> None:
 def test_when_the_model_is_unsure_it_says_so_and_asks(page: Page, server: Server) -> None:
     choose(page, encoded(picture("white")))
     expect(verdict(page)).to_have_text("Not sure")
-    expect(page.locator("#choices")).to_contain_text("What is it?")
+    expect(page.locator("#choices")).to_contain_text("What does it show?")
     expect(page.locator("#question")).to_be_hidden()
     expect(page.locator("#right")).to_be_hidden()
     expect(page.locator("#choices label")).to_have_count(5)
@@ -465,10 +465,10 @@ NOISE = encoded(Image.effect_noise((400, 300), 60).convert("RGB"))
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"hello, this is text", "no image that can be read"),
+        (b"hello, this is text", "This image can't be read"),
         (NOISE[: len(NOISE) // 2], "cut short"),
         (b"", "empty"),
-        (huge_png(), "too many pixels"),
+        (huge_png(), "400 million pixels"),
     ],
     ids=["text named .jpg", "truncated", "empty", "20,000 x 20,000"],
 )
@@ -491,7 +491,7 @@ def test_a_file_that_is_too_large_gets_a_sentence(page: Page) -> None:
     [
         ("/page.html", "web page, not a picture"),
         ("/missing.jpg", "error (404)"),
-        ("/large.jpg", "more than 2 MB"),
+        ("/large.jpg", "larger than 2 MB"),
         (None, "cannot be reached from here"),
     ],
 )
