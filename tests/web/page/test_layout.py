@@ -492,7 +492,7 @@ def test_a_file_that_is_too_large_gets_a_sentence(page: Page) -> None:
         ("/page.html", "web page, not a picture"),
         ("/missing.jpg", "error (404)"),
         ("/large.jpg", "larger than 2 MB"),
-        (None, "cannot be reached from here"),
+        (None, "can't be reached"),
     ],
 )
 def test_a_bad_address_gets_a_sentence(page: Page, web_site: str, path: str | None, words: str) -> None:

@@ -14,6 +14,8 @@ function consents() {
 /** Show a photo and answer it; the answer before it can no longer be confirmed. */
 export async function answer(file, source = "upload", then) {
   const mine = begin();
+  const address = document.querySelector("#url :is(input, textarea)");
+  if (address) address.value = ""; // it belongs to another picture
   const shows = show(file);
   progress(0);
   const photo = await fit(file);
