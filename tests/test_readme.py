@@ -24,6 +24,13 @@ def test_the_figures_are_those_of_the_model() -> None:
     assert told in " ".join(README.split())
 
 
+def test_the_figures_for_true_shapes_are_those_of_the_model() -> None:
+    shaped = load_metadata(EMBEDDED_MODEL).metrics["true_shape"]
+    low, high = shaped["intervals"]["accuracy"]
+    told = f"{shaped['accuracy']:.2%} of {shaped['n']} of them in their true shape ({low:.2%} to {high:.2%})"
+    assert told in " ".join(README.split())
+
+
 def test_the_speeds_are_those_of_the_benchmarks() -> None:
     results = (ROOT / "benchmarks" / "RESULTS.md").read_text()
     serving, start = (results.split(f"<!-- {name}: ")[1].split("<!-- end")[0] for name in ("serving", "startup"))

@@ -186,8 +186,8 @@ def test_the_answers_of_another_model_or_collection_are_not_mixed_in(
     [
         (["x.jpg", "--engine", "ray"], 2, "--out"),
         (["x.jpg", "--out", "{tmp}/out", "--format", "csv"], 2, "--format"),
-        (["hf://spaces/me/x"], 2, "hf://datasets/USER/NAME"),
-        (["hf://datasets/a b/c"], 2, "hf://datasets/USER/NAME"),
+        (["hf://spaces/me/x"], 2, "USER/NAME"),
+        (["hf://datasets/a b/c"], 2, "USER/NAME"),
         (["{tmp}/" + "x" * 300 + ".parquet"], 1, "File name too long"),
         (["{tmp}/broken.parquet"], 1, "cannot be read as Parquet"),
         (["{tmp}/missing.parquet"], 1, "cannot be read as Parquet"),
