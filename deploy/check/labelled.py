@@ -15,6 +15,7 @@ from catdog.errors import DataError, HubError, SettingsError
 from catdog.images.formats import is_picture, left_out_sentence, why_left_out
 
 log = logging.getLogger(__name__)
+_NAMED = 10
 
 _LABEL_COLUMNS = ("label", "labels")
 _IMAGE = "image"
@@ -92,9 +93,10 @@ def _files(folder: Path) -> list[_Reference]:
         path for label in sorted(path for path in folder.iterdir() if path.is_dir()) for path in sorted(label.iterdir())
     ]
     pictures = [path for path in files if is_picture(path)]
-    left_out = Counter(why_left_out(path) for path in set(files) - set(pictures))
-    if left_out:
-        log.warning("%s", left_out_sentence(left_out))
+    others = sorted(set(files) - set(pictures))
+    if others:
+        named = ", ".join(path.name for path in others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
+        log.warning("%s: %s", left_out_sentence(Counter(map(why_left_out, others))), named)
     return [_Reference(path, path.relative_to(folder).as_posix(), path.parent.name) for path in pictures]
 
 

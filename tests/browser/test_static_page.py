@@ -139,7 +139,7 @@ def test_the_camera_is_answered_live_and_a_correction_takes_a_snapshot(page: Pag
     expect_verdict(page, "Blue")
     expect(page.locator("#answer.live")).to_be_visible()
     correct(page, "Red")
-    expect(page.locator("#thanks")).to_contain_text("Kept on this device as “Red”")
+    expect(page.locator("#thanks")).to_contain_text("Saved on this device as “Red”")
     expect(page.locator("video")).to_be_hidden()
     expect(page.locator("#preview")).to_be_visible()
 
@@ -160,7 +160,7 @@ def test_what_is_no_picture_is_said(page: Page) -> None:
 @pytest.mark.parametrize(
     ("colour", "verdict", "sureness"),
     [
-        ((250, 250, 250), "None of these", "If it had to choose"),
+        ((250, 250, 250), "None of these", "Closest match"),
         ((90, 90, 90), "Not sure", "but that is a guess"),
     ],
 )
@@ -177,7 +177,7 @@ def test_why_lays_the_heat_map_over_the_photo(page: Page) -> None:
     choose(page, picture("red"))
     page.get_by_role("button", name="Why?").click()
     expect(page.locator("#heat-map")).to_be_visible()
-    expect(page.locator("#heat figcaption")).to_contain_text("The brighter a place, the more it speaks for “red”.")
+    expect(page.locator("#heat figcaption")).to_contain_text("Brighter areas count more towards “red”.")
     drawn = page.locator("#heat-map").evaluate("(c) => c.getContext('2d').getImageData(256, 170, 1, 1).data[3]")
     assert drawn > 0
     choose(page, picture("blue"))

@@ -254,7 +254,7 @@ def test_a_program_gets_the_sentence_of_an_error(program: Client, tmp_path: Path
     text.write_text("hello")
     with pytest.raises(AppError, match="This image can't be read"):
         program.predict(image=handle_file(text), api_name="/classify")
-    with pytest.raises(AppError, match="no longer remembered"):
+    with pytest.raises(AppError, match="has expired"):
         program.predict(request_id="0" * 32, label="red", api_name="/wrong_label")
 
 
