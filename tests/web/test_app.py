@@ -39,7 +39,7 @@ def explained(process: subprocess.CompletedProcess[str], words: str) -> None:
 
 
 def test_a_missing_model_is_a_sentence_and_exit_2(tmp_path: Path) -> None:
-    explained(run_app(model=tmp_path / "nowhere", data_dir=tmp_path), "no such folder")
+    explained(run_app(model=tmp_path / "nowhere", data_dir=tmp_path), "neither a folder nor a Hub repository")
 
 
 def test_a_folder_that_is_no_model_is_a_sentence_and_exit_2(tmp_path: Path) -> None:
