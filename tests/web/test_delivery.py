@@ -106,8 +106,8 @@ def test_with_remote_acknowledgement_saved_means_on_the_hub(hub: Running, tmp_pa
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (Fault(status=401), "does not know the token"),
-        (Fault(status=403), "may not write"),
+        (Fault(status=401), "is not valid"),
+        (Fault(status=403), "does not have permission"),
         (None, "cannot be reached"),
     ],
 )
