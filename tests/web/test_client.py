@@ -1,4 +1,4 @@
-"""Programs call the page's two functions as README.md shows."""
+"""Programs call the page's two functions as docs/api.md shows."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tests.web.conftest import Server
 def test_the_readmes_example_classifies_and_corrects(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    blocks = (ROOT / "README.md").read_text().split("```python\n")[1:]
+    blocks = (ROOT / "docs" / "api.md").read_text().split("```python\n")[1:]
     (example,) = [block.split("```")[0] for block in blocks if "gradio_client" in block]
     (tmp_path / "photo.jpg").write_bytes(encoded(picture("red")))
     monkeypatch.chdir(tmp_path)

@@ -101,7 +101,7 @@ def test_the_audit_writes_its_lists_and_keeps_the_features(data: Path, tmp_path:
     assert len(suspects) == result["suspects"]
     assert {each["given"] for each in suspects} <= set(LABELS)
     assert "<figure>" in (tmp_path / "audit" / "suspects.html").read_text() or not suspects
-    assert "no image that can be read" in (tmp_path / "audit" / "unreadable.csv").read_text()
+    assert "This image can't be read" in (tmp_path / "audit" / "unreadable.csv").read_text()
     examples = read_examples(open_source(str(data)))
     first = frozen_features(examples, frozen, cache=tmp_path / "audit" / "features.npz")
     again = frozen_features(examples, frozen, cache=tmp_path / "audit" / "features.npz")

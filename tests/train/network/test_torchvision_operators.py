@@ -20,7 +20,7 @@ def test_where_the_operators_are_there_nothing_is_declared() -> None:
 import torch
 library = torch.library.Library("torchvision", "DEF")
 library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-from train.network.create import torchvision_operators
+from train.network import torchvision_operators
 print(torchvision_operators._declared)
 """
     assert run(code) == "[]"

@@ -35,7 +35,7 @@ def api(data_dir: Path, model: Path) -> Iterator[TestClient]:
         service = create_service(Settings(data_dir=data_dir), live, journal, metrics)
         app = FastAPI()
         ErrorResponses(metrics, RouteTable()).install(app)
-        router = RestApi(service, metrics, client_of=lambda _: "1.2.3.4", warnings=lambda: ["look"]).router()
+        router = RestApi(service, metrics, client_of=lambda _: "1.2.3.4", warnings=lambda: ["look"]).routes().router
         app.include_router(router)
         with TestClient(app) as client:
             yield client
