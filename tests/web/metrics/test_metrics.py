@@ -34,9 +34,11 @@ def api(data_dir: Path, model: Path) -> Iterator[TestClient]:
         live = LoadedModel(Model.load(model), "folder")
         service = create_service(Settings(data_dir=data_dir), live, journal, metrics)
         app = FastAPI()
-        ErrorResponses(metrics, RouteTable()).install(app)
-        router = RestApi(service, metrics, client_of=lambda _: "1.2.3.4", warnings=lambda: ["look"]).routes().router
-        app.include_router(router)
+        routes = RestApi(service, metrics, client_of=lambda _: "1.2.3.4", warnings=lambda: ["look"]).routes()
+        table = RouteTable()
+        table.include(routes.entries)
+        ErrorResponses(metrics, table).install(app)
+        app.include_router(routes.router)
         with TestClient(app) as client:
             yield client
 
