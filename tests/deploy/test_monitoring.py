@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 from tests.deploy.test_image import checked
 from tests.toy import encoded, picture
 from tests.web.conftest import Server
-from web.metrics import drift_gauges
+from web.metrics import gauges
 
 MONITORING = ROOT / "deploy" / "monitoring"
 GRAFANA = MONITORING / "grafana"
@@ -80,7 +80,7 @@ def test_every_metric_of_dashboard_and_alerts_is_one_of_the_running_app(server: 
     named = metrics_in([*dashboard_queries(), *(rule["expr"] for rule in rules())])
     assert len(named) > 20
     # Drift is told only of a model with a reference, and after many pictures.
-    source = Path(str(drift_gauges.__file__)).read_text()
+    source = Path(str(gauges.__file__)).read_text()
     drift = {name for name in named if name.startswith("catdog_drift_")}
     assert drift <= set(re.findall(r'"(\w+)"', source))
     assert named - drift - samples == set()

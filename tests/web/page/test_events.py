@@ -13,9 +13,10 @@ from catdog.settings import Settings
 from feedback.journal.journal import Journal
 from web.app import create_service
 from web.metrics.metrics import Metrics
-from web.middleware.rate_limit import FEEDBACK, RateLimiter
+from web.middleware.rate_limit import RateLimiter
 from web.page.events import PageParts, ProgramEvents
 from web.page.uploads import Uploads
+from web.route_table import Cost
 
 NOBODY = gr.Request()
 
@@ -31,7 +32,7 @@ def events(tmp_path: Path, toy_folder: Path, monkeypatch: pytest.MonkeyPatch) ->
                 Settings(data_dir=tmp_path / "data"), LoadedModel(Model.load(toy_folder), "folder"), journal, metrics
             ),
             metrics=metrics,
-            limiter=RateLimiter({FEEDBACK: "1/minute"}),
+            limiter=RateLimiter({Cost.FEEDBACK: "1/minute"}),
             client_of=lambda _: "1.2.3.4",
             uploads=Uploads(tmp_path, max_bytes=1_000_000),
             warnings=(),
@@ -52,6 +53,6 @@ def test_values_that_are_no_strings_are_refused_in_a_sentence(events: ProgramEve
 
 
 def test_corrections_of_programs_have_the_limit_of_all_others(events: ProgramEvents) -> None:
-    for words in ("no longer remembered", "Too many"):
+    for words in ("has expired", "Too many"):
         with pytest.raises(gr.Error, match=words):
             asyncio.run(events.wrong_label("forgotten", "red", NOBODY))
