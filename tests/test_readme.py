@@ -7,48 +7,21 @@ import sys
 import pytest
 
 from catdog.model.metadata import load_metadata
-from catdog.settings import EMBEDDED_MODEL, Settings, variable
+from catdog.settings import EMBEDDED_MODEL
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
 
 
-def settings_rows() -> list[str]:
-    rows = []
-    for name, info in Settings.model_fields.items():
-        if not name.startswith("test_"):
-            default = f"`{info.default}`" if info.default is not None and str(info.default) else ""
-            rows.append(f"| `{variable(name)}` | {default} | {info.description} |")
-    return rows
-
-
-def test_the_settings_table_is_complete_and_current() -> None:
-    for row in settings_rows():
-        assert row in README, f"README.md lacks the line:\n{row}"
-
-
-def test_every_file_in_the_tree_exists_and_every_python_file_is_in_it() -> None:
-    tree = README.split("## The tree")[1].split("```")[1]
-    named: set[str] = set()
-    folder = ""
-    for line in tree.strip().splitlines():
-        name = line.split()[0]
-        if not line.startswith(" "):
-            folder = name if name.endswith("/") else ""
-        path = folder + name if line.startswith(" ") else name
-        assert (ROOT / path).exists(), path
-        named.add(path)
-    listed = subprocess.run(["git", "ls-files", "*.py"], capture_output=True, text=True, cwd=ROOT, check=True)
-    for path in listed.stdout.split():
-        if not path.startswith(("tests/", "benchmarks/")) and not path.endswith("__init__.py"):
-            assert path in named, f"README.md's tree lacks {path}"
+def test_it_is_short_enough_to_be_read() -> None:
+    assert len(README.split()) <= 1500
 
 
 def test_the_figures_are_those_of_the_model() -> None:
     test = load_metadata(EMBEDDED_MODEL).metrics["test"]
     low, high = test["intervals"]["accuracy"]
     told = f"{test['accuracy']:.2%} of {test['n']:,} test pictures (95% interval {low:.2%} to {high:.2%};"
-    assert told in " ".join(README.replace(" %", "%").split())
+    assert told in " ".join(README.split())
 
 
 def test_the_speeds_are_those_of_the_benchmarks() -> None:

@@ -1,0 +1,1 @@
+"""Scripts for maintainers: the shape of the code base, and the generated pages in docs/."""
