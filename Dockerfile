@@ -10,7 +10,7 @@ RUN python3 -m venv --without-pip /app/venv
 WORKDIR /build
 COPY requirements.txt deploy/prune.py ./
 RUN python3 -m venv pip \
-    && pip/bin/pip --python /app/venv/bin/python install --no-compile -r requirements.txt \
+    && pip/bin/pip --python /app/venv/bin/python install --no-compile --require-hashes -r requirements.txt \
     && python3 prune.py /app/venv
 
 # Retraining, as deploy/kubernetes does it every night: `docker build --target train -t catdog-train .`
@@ -19,7 +19,7 @@ FROM ${PYTHON_IMAGE} AS train
 ARG TORCH_INDEX=""
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
-COPY requirements.txt requirements-train.txt ./
+COPY requirements-train.txt ./
 RUN python3 -m venv /app/venv \
     && grep -E '^torch(vision)?==' requirements-train.txt > torch.txt \
     && if [ -n "$TORCH_INDEX" ]; then /app/venv/bin/pip install --no-compile --index-url "$TORCH_INDEX" -r torch.txt; fi \

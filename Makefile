@@ -1,24 +1,35 @@
 # Two commands set everything up: `make run` and `make test`. Both are safe to repeat, and quick the second time.
-PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# The environment's own Python if it is new enough, else the first one on the PATH that is.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for each in $(BIN)/python python3 python3.13 python3.12 python3.11; do \
+	"$$each" -c '$(NEW_ENOUGH)' 2>/dev/null && { echo $$each; break; }; done || true)
+PYTHON_VERSION := $(shell "$(or $(PYTHON),python3)" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help shape tree run test check format lock loop soak torture pipeline promote mlflow bench
+.PHONY: help shape tree run test test-quick check format lock loop soak torture hostile pipeline promote mlflow bench wheel sbom
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-$(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+# Made anew when the version of Python has changed.
+PYTHON_STAMP := $(VENV)/.python-$(or $(PYTHON_VERSION),missing)
+$(PYTHON_STAMP):
+	@"$(or $(PYTHON),python3)" -c '$(NEW_ENOUGH)' 2>/dev/null || { \
+		echo "Python 3.11 or newer is needed; $(or $(PYTHON),python3) is $(or $(PYTHON_VERSION),missing)." \
+			"Install it, then name it: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@if [ "$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" != "$(PYTHON_VERSION)" ]; \
+	then "$(PYTHON)" -m venv --clear $(VENV) && $(BIN)/python -m pip install --quiet --upgrade pip; fi
+	@touch $@
 
-# A stamp a set of requirements: installed again only when its pins change.
-$(VENV)/.app: requirements.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+# A stamp for each set of requirements: installed again only when its pins change.
+$(VENV)/.app: requirements.txt | $(PYTHON_STAMP)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
 	touch $@
 
-$(VENV)/.dev: requirements-dev.txt requirements-train.txt requirements.txt | $(VENV)/bin/python
+$(VENV)/.dev: requirements-dev.txt requirements-train.txt requirements.txt | $(PYTHON_STAMP)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $(VENV)/.app $@
 
@@ -28,10 +39,15 @@ run: $(VENV)/.app  ## start the app on port 7860 with the embedded model
 test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-check: $(VENV)/.dev  ## lint, format and types
+test-quick: $(VENV)/.dev  ## run the tests that need neither torch nor a browser nor much time
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not browser and not train'
+
+check: $(VENV)/.dev  ## lint, format, types, layers and dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/deptry .
 
 soak: $(VENV)/.dev  ## 100,000 mixed requests to the running app: nothing may grow, fail or be left
 	$(BIN)/python -m benchmarks.endurance.soak
@@ -44,6 +60,9 @@ shape: $(VENV)/.dev  ## the layout in numbers; fails where it outgrows its limit
 
 tree: $(VENV)/.dev  ## renew docs/settings.md and docs/tree.md from the code
 	$(BIN)/python -m scripts.docs
+
+hostile: $(VENV)/.dev  ## attack the running app: hostile files, slow servers, floods; fails above the goals
+	$(BIN)/python -m benchmarks.endurance.hostile $(HOSTILE)
 
 bench: $(VENV)/.dev  ## speed and size beside the peers, into benchmarks/RESULTS.md; one of them: make bench BENCH=serving
 	$(BIN)/python -m benchmarks $(BENCH)
@@ -60,9 +79,9 @@ promote: $(VENV)/.dev  ## check a run and copy it to model/: make promote RUN=ru
 
 # MLflow's UI wants other versions of packages than the app, so it has an environment of its own; its version is that
 # of the library that keeps the record.
-$(VENV)/mlflow/.done: requirements-train.txt | $(VENV)/bin/python
-	$(PYTHON) -m venv $(VENV)/mlflow
-	$(VENV)/mlflow/bin/python -m pip install --quiet $$(sed -n 's/^mlflow-skinny==/mlflow==/p' requirements-train.txt)
+$(VENV)/mlflow/.done: requirements-train.txt | $(PYTHON_STAMP)
+	$(BIN)/python -m venv $(VENV)/mlflow
+	$(VENV)/mlflow/bin/python -m pip install --quiet $$(sed -nE 's/^mlflow-skinny(==[^ ]+).*/mlflow\1/p' requirements-train.txt)
 	touch $@
 
 mlflow: $(VENV)/mlflow/.done  ## the record of all training runs, on http://localhost:5000
@@ -74,18 +93,16 @@ format: $(VENV)/.dev  ## put the code into its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Each file holds what its predecessor lacks. Without CUDA packages, which belong to one build of torch and come with
-# it, and without the `+cpu` of another build.
-COMPILE := $(BIN)/pip-compile --quiet --strip-extras --no-header --no-annotate --no-emit-options --output-file -
-PORTABLE := sed -E '/^([^a-z-]|$$|nvidia-|cuda-|triton)/d; s/\+cpu$$//'
+lock: $(VENV)/.app  ## renew requirements*.txt from pyproject.toml; newest versions: make lock LOCK=--upgrade
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python -m scripts.lock $(LOCK)
 
-lock: | $(VENV)/bin/python  ## renew requirements*.txt from pyproject.toml
-	$(BIN)/python -m pip install --quiet pip-tools
-	$(COMPILE) pyproject.toml > requirements.tmp
-	mv requirements.tmp requirements.txt
-	(echo "-r requirements.txt"; $(COMPILE) --extra train -c requirements.txt pyproject.toml \
-		| $(PORTABLE) | grep -vxFf requirements.txt) > requirements.tmp
-	mv requirements.tmp requirements-train.txt
-	(echo "-r requirements-train.txt"; $(COMPILE) --extra train --extra dev -c requirements.txt -c requirements-train.txt \
-		pyproject.toml | $(PORTABLE) | grep -vxFf requirements.txt -f requirements-train.txt) > requirements.tmp
-	mv requirements.tmp requirements-dev.txt
+wheel: $(VENV)/.dev  ## build the wheel into dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+sbom: | $(PYTHON_STAMP)  ## list what the app consists of (CycloneDX) in dist/sbom.json
+	$(BIN)/python -m venv $(VENV)/sbom
+	$(VENV)/sbom/bin/python -m pip install --quiet cyclonedx-bom
+	mkdir -p dist
+	$(VENV)/sbom/bin/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml \
+		--output-format JSON --output-file dist/sbom.json

@@ -11,7 +11,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from catdog.errors import SettingsError
 from catdog.images.decode import ImageLimits
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
+_RESOURCES = Path(__file__).resolve().parent / "resources"
+PROJECT_ROOT = _RESOURCES if _RESOURCES.is_dir() else Path(__file__).resolve().parent.parent
+"""The repository; where the package is installed, the folder that stands in for it (setup.py)."""
 EMBEDDED_MODEL = PROJECT_ROOT / "model"
 _SHORTEST_TOKEN = 12
 _YEAR_S, _CENTURY_DAYS = 366 * 86_400, 36_525  # far more would be beyond what clocks and waiting threads can count

@@ -13,9 +13,8 @@ from catdog.errors import SettingsError
 from devhub.application import create_app
 from devhub.faults import Fault, Faults, Match, Rule
 from devhub.routes.access import Hub
-from devhub.signatures import Signer
 from devhub.storage.store import Store
-from devhub.tokens import Token, Tokens, load_tokens
+from devhub.tokens import Signer, Token, Tokens, load_tokens
 
 LOOPBACK = "127.0.0.1"
 INLINE_BYTES = 32_000_000

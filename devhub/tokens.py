@@ -1,7 +1,9 @@
-"""Who may do what: a list of tokens, each with a user's name and a role."""
+"""Who may do what: tokens with a user's name and a role, and upload addresses signed by this server."""
 
+import hashlib
 import hmac
 import secrets
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ Role = Literal["read", "write"]
 DEFAULT_USER = "local"
 _FILE = "tokens.json"
 _MIN_LENGTH = 8
+_UPLOAD_VALID_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +103,29 @@ def load_tokens(root: Path) -> tuple[list[Token], bool]:
         raise SettingsError(
             f"{path} cannot be read ({type(error).__name__}): correct it, or delete it for a new token."
         ) from None
+
+
+class Signer:
+    """Signs an upload, and recognises its own signatures. The key lives as long as the process."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+
+    def sign(self, text: str) -> str:
+        """A permission for what `text` describes, valid for an hour."""
+        expires = str(int(time.time()) + _UPLOAD_VALID_S)
+        return f"{expires}.{self._mac(text, expires)}"
+
+    def check(self, text: str, signature: str) -> None:
+        """Recognise a permission.
+
+        Raises:
+            RefusedError: 403, it is not ours, for something else, or too old.
+        """
+        expires, _, mac = signature.partition(".")
+        genuine = hmac.compare_digest(mac.encode(), self._mac(text, expires).encode())
+        if not genuine or int(expires) < time.time():
+            raise RefusedError(403, "The upload address is wrong or too old. Ask for a new one.")
+
+    def _mac(self, text: str, expires: str) -> str:
+        return hmac.new(self._key, f"{text} {expires}".encode(), hashlib.sha256).hexdigest()

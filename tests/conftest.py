@@ -13,6 +13,23 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 
+_BROWSER_FIXTURES = frozenset({"browser", "context", "page", "phone", "tab"})
+_APP_FIXTURES = frozenset({"server", "admin_server", "limited", "runner", "sending", "toy_server"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make test-quick` leaves out: training, browsers, and tests that start the app as a process."""
+    for item in items:
+        module = item.path.relative_to(ROOT / "tests") if item.path.is_relative_to(ROOT / "tests") else item.path
+        fixtures = set(getattr(item, "fixturenames", ()))
+        starts_the_app = hasattr(getattr(item, "module", None), "running")  # imported from tests.web.conftest
+        if module.parts[0] in ("train", "demo"):
+            item.add_marker("train")
+        if fixtures & _BROWSER_FIXTURES:
+            item.add_marker("browser")
+        if fixtures & _APP_FIXTURES or starts_the_app:
+            item.add_marker("slow")
+
 
 def missing_tool(reason: str) -> NoReturn:
     """Skip a test for want of a tool; where CI is set, that is a failure."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import IO, Any, Literal
 
 from catdog.batch.classify import Result
+from catdog.model.metadata import possible_verdicts
 from catdog.model.model import Prediction
 
 Format = Literal["table", "json", "csv"]
@@ -24,7 +25,7 @@ def write_results(results: Iterable[Result], labels: tuple[str, ...], *, format_
 
 
 def _write_table(results: Iterable[Result], labels: tuple[str, ...], out: IO[str]) -> None:
-    width = max(len(word) for word in (*labels, "neither", "unsure"))
+    width = max(map(len, possible_verdicts(labels)))
     for result in results:
         match result.outcome:
             case Prediction() as prediction:

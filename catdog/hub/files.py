@@ -1,7 +1,9 @@
 """Files of data sets on the Hub, read where they are: only the bytes that are needed come over the network."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, cast
 
@@ -13,6 +15,22 @@ if TYPE_CHECKING:
 
 HUB_SCHEME = "hf://"
 _DATASETS = "hf://datasets/"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """What identifies the content of a file on the Hub."""
+
+    sha256: str | None
+    """Of files that are stored by LFS or Xet."""
+    git_oid: str
+
+    def holds(self, content: bytes) -> bool:
+        """Whether the content is this."""
+        if self.sha256 is not None:
+            return hashlib.sha256(content).hexdigest() == self.sha256
+        blob = b"blob %d\0%b" % (len(content), content)
+        return hashlib.sha1(blob, usedforsecurity=False).hexdigest() == self.git_oid
 
 
 class HubFiles:

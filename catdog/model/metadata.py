@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -17,10 +18,54 @@ ONNX_FILE = "onnx/model.onnx"
 WEIGHTS_FILE = "model.safetensors"
 SPLITS_FILE = "splits.csv"
 
-NEITHER = "neither"
-UNSURE = "unsure"
+
+class Verdict(str):
+    """The app's answer about a picture: one of the model's labels, `neither` or `unsure`. It is stored as that text.
+
+    Everything that depends on the kind of verdict asks these properties, so that a new kind is defined here.
+    """
+
+    __slots__ = ()
+
+    @property
+    def kind(self) -> Literal["label", "neither", "unsure"]:
+        """`label`, or the verdict's own name where it isn't a label."""
+        return "neither" if self == NEITHER else "unsure" if self == UNSURE else "label"
+
+    @property
+    def is_label(self) -> bool:
+        """Whether the model gave a definite answer."""
+        return self.kind == "label"
+
+    @property
+    def is_neither(self) -> bool:
+        """Whether the picture shows none of the labels."""
+        return self.kind == "neither"
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the model can't decide between its labels."""
+        return self.kind == "unsure"
+
+    @property
+    def is_confirmable(self) -> bool:
+        """Whether a person can say that it is right."""
+        return not self.is_unsure
+
+    def corrections(self, labels: Sequence[str]) -> tuple["Verdict", ...]:
+        """What a person may say instead; `unsure` is always possible, as "both, or can't tell"."""
+        return tuple(each for each in possible_verdicts(labels) if each != self or each.is_unsure)
+
+
+NEITHER = Verdict("neither")
+UNSURE = Verdict("unsure")
 RESERVED_LABELS = frozenset({NEITHER, UNSURE})
-"""Verdicts and corrections that are no label of any model."""
+"""Verdicts and corrections that no model may use as a label."""
+
+
+def possible_verdicts(labels: Sequence[str]) -> tuple[Verdict, ...]:
+    """Every verdict of a model with these labels, and every correction of one."""
+    return (*map(Verdict, labels), NEITHER, UNSURE)
 
 
 class _Frozen(BaseModel):

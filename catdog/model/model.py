@@ -10,7 +10,16 @@ import numpy.typing as npt
 from PIL import Image
 
 from catdog.errors import ModelError
-from catdog.model.metadata import NEITHER, ONNX_FILE, UNSURE, WEIGHTS_FILE, Metadata, load_metadata, verify_file
+from catdog.model.metadata import (
+    NEITHER,
+    ONNX_FILE,
+    UNSURE,
+    WEIGHTS_FILE,
+    Metadata,
+    Verdict,
+    load_metadata,
+    verify_file,
+)
 from catdog.model.network import ORT_ERRORS, Network, Outputs
 from catdog.model.preprocessing import preprocess
 
@@ -24,7 +33,7 @@ class Prediction:
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
     """In the order of `labels`, in [0, 1], with sum 1."""
-    verdict: str
+    verdict: Verdict
     """What the app says: the top label, `neither` or `unsure`."""
     positive_label: str | None
     neither_score: float | None
@@ -165,7 +174,7 @@ class Model:
 
     def _prediction(self, probabilities: npt.NDArray[np.float64], neither_score: float | None) -> Prediction:
         rules = self.metadata.verdict
-        verdict = self.labels[int(probabilities.argmax())]
+        verdict = Verdict(self.labels[int(probabilities.argmax())])
         if rules.neither and neither_score is not None and neither_score > rules.neither.max_score:
             verdict = NEITHER
         elif rules.unsure and probabilities.max() < rules.unsure.min_confidence:

@@ -1,11 +1,13 @@
 """The files of the Space: exactly what the app needs, and the README that configures it."""
 
+import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
 from catdog.errors import SettingsError
-from deploy.space.imports import imported_files
 from deploy.space.spacefile import Spacefile, check_gradio, in_namespace
 
 README = "README.md"
@@ -41,9 +43,15 @@ def collect_files(root: Path, spacefile: Spacefile, namespace: str) -> dict[str,
     if REQUIREMENTS not in paths:
         raise SettingsError(f"The Spacefile's files lack {REQUIREMENTS}, without which the app cannot be installed.")
     files = {path: (root / path).read_bytes() for path in sorted(paths)}
+    files[REQUIREMENTS] = without_hashes(files[REQUIREMENTS].decode()).encode()
     check_gradio(spacefile, files[REQUIREMENTS].decode())
     files[README] = render_readme(spacefile, namespace).encode()
     return files
+
+
+def without_hashes(requirements: str) -> str:
+    """The pins alone: the Space's builder adds packages of its own, for which pip would ask for hashes too."""
+    return re.sub(r" \\\n +--hash=\S+", "", requirements)
 
 
 def render_readme(spacefile: Spacefile, namespace: str) -> str:
@@ -76,3 +84,42 @@ def _matching(root: Path, pattern: str) -> list[str]:
     if not names:
         raise SettingsError(f"The Spacefile's files name {pattern!r}, which matches nothing in {root}.")
     return names
+
+
+def imported_files(root: Path, program: str) -> frozenset[str]:
+    """The Python files that a program consists of, itself included, as paths from the repository's root.
+
+    Imports within functions count, since they run some time; so do a package's `__init__.py` files.
+
+    Args:
+        root: The repository, from which modules are named.
+        program: The path of the program's main file in it.
+    """
+    found: set[str] = set()
+    waiting = [program]
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            tree = ast.parse((root / path).read_text(encoding="utf-8"), path)
+            waiting.extend(file for name in _imported(tree) for file in _module_files(root, name))
+    return frozenset(found)
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    """Modules, and names that may be modules; the repository has no relative imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _module_files(root: Path, module: str) -> Iterator[str]:
+    """The files behind a module's name that are in the repository: its own, and those of its packages."""
+    parts = module.split(".")
+    for count in range(1, len(parts) + 1):
+        path = Path(*parts[:count])
+        candidates = (path / "__init__.py", path.with_suffix(".py"))
+        yield from (file.as_posix() for file in candidates if (root / file).is_file())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from huggingface_hub import Volume
 from pydantic import SecretStr
 
-from train.loop.repository import StoredFile
+from catdog.hub.files import StoredFile
 
 KEPT_FILES = frozenset({".gitattributes"})
 """Files of the repository that the Hub made."""

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
+import web.page
 from catdog import __version__
 from catdog.errors import CatdogError, SettingsError
 from catdog.model.metadata import METADATA_FILE
@@ -22,7 +23,7 @@ from web.page.icon import icon_png
 
 BROWSER = PROJECT_ROOT / "browser"
 LIST_FILE = "files.js"
-_LOOK = PROJECT_ROOT / "web" / "page" / "static" / "page.css"
+_LOOK = Path(web.page.__file__).with_name("static") / "page.css"
 _OWN_TEXTS = "texts.json"
 _UNLISTED = frozenset({LIST_FILE, "sw.js", "README.md"})
 """What browsers keep in a way of their own, and what no page asks for."""

@@ -38,7 +38,6 @@ def _make(arguments: argparse.Namespace, settings: Settings, out: Path) -> int:
     from deploy.static.build import BROWSER, build_static  # noqa: PLC0415 - the Hub's client and ONNX Runtime, for
     from deploy.static.model import find_static_model  # noqa: PLC0415       this command alone
     from deploy.static.runtime import find_runtime  # noqa: PLC0415
-    from deploy.static.space import publish_static  # noqa: PLC0415
 
     model = find_static_model(settings)
     built = build_static(model, find_runtime(BROWSER), out, feedback=arguments.feedback)
@@ -49,3 +48,34 @@ def _make(arguments: argparse.Namespace, settings: Settings, out: Path) -> int:
     else:
         print(publish_static(built.folder, arguments.space, settings, private=arguments.private))  # noqa: T201
     return 0
+
+
+def publish_static(folder: Path, repo_id: str, settings: Settings, *, private: bool = False) -> str:
+    """Make a static Space hold exactly what a built folder holds, in one commit; unchanged files are not sent.
+
+    Returns:
+        The Space's address.
+
+    Raises:
+        SettingsError: there is no token, or the name is not valid for a Space.
+        HubError: the Hub cannot be reached, or refuses.
+    """
+    from huggingface_hub import HfApi  # noqa: PLC0415 - a second of imports that building does without
+
+    from deploy.space.hub import SpaceHub  # noqa: PLC0415
+
+    if settings.hf_token is None:
+        raise SettingsError("Publishing needs a token with write access: set HF_TOKEN.")
+    api = HfApi(endpoint=settings.hf_endpoint, token=settings.hf_token.get_secret_value())
+    hub = SpaceHub(api, repo_id)
+    with hub.asking("create it"):
+        api.create_repo(repo_id, repo_type="space", space_sdk="static", private=private, exist_ok=True)
+    with hub.asking("send the files"):
+        api.upload_folder(
+            repo_id=repo_id,
+            repo_type="space",
+            folder_path=folder,
+            delete_patterns="*",
+            commit_message="Publish the static page",
+        )
+    return hub.page

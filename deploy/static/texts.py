@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from catdog.model.metadata import NEITHER, UNSURE
+from catdog.model.metadata import NEITHER, UNSURE, possible_verdicts
 from web.i18n.texts import Texts
 
 _HALF = 0.5
@@ -13,7 +13,7 @@ _ONE_PERCENT = 0.01
 
 def page_texts(texts: Texts, labels: Sequence[str]) -> dict[str, Any]:
     """What `browser/texts.js` reads: sentences, and those that depend on labels, with `{percent}` left open."""
-    answers = (*labels, NEITHER, UNSURE)
+    answers = possible_verdicts(labels)
     values = {field.name: getattr(texts, field.name) for field in fields(texts)}
     sentences = {name: value for name, value in values.items() if isinstance(value, str)}
     return {

@@ -8,11 +8,10 @@ from fastapi import Depends, Request
 from pydantic import TypeAdapter, ValidationError
 
 from devhub.refusal import RefusedError, bad_request, no_repository
-from devhub.signatures import Signer
 from devhub.storage.names import RepoName, check_path
 from devhub.storage.repository import Repository
 from devhub.storage.store import Store
-from devhub.tokens import Token, Tokens
+from devhub.tokens import Signer, Token, Tokens
 
 MAX_JSON_BYTES = 16_000_000
 REPO_API = "/api/{kind}/{namespace}/{name}"

@@ -7,11 +7,11 @@ from starlette.concurrency import run_in_threadpool
 
 from devhub.refusal import RefusedError, bad_request
 from devhub.routes.access import REPO_API, Body, Revision, TheHub, Writable, Writer
-from devhub.signatures import Signer
 from devhub.storage.commit import Entry
 from devhub.storage.commit_body import CommitBody
 from devhub.storage.names import RepoName, check_path, check_sha256
 from devhub.storage.repository import Message, Repository
+from devhub.tokens import Signer
 
 router = APIRouter()
 

@@ -19,7 +19,7 @@ from pydantic import AwareDatetime, Base64Bytes, BaseModel, ConfigDict, Field, V
 from catdog.cli import counted
 from catdog.errors import FeedbackError, ImageError, SettingsError, UnknownLabelError
 from catdog.images.decode import ImageLimits, decode_image
-from catdog.model.metadata import RESERVED_LABELS
+from catdog.model.metadata import RESERVED_LABELS, Verdict
 from feedback.journal.journal import Journal
 from feedback.row import FeedbackRow, Source, new_row
 
@@ -164,7 +164,7 @@ def _prediction(kept: KeptCorrection) -> "Prediction":
     return Prediction(
         labels=kept.labels,
         probabilities=kept.probabilities,
-        verdict=kept.verdict,
+        verdict=Verdict(kept.verdict),
         positive_label=None,
         neither_score=kept.neither_score,
         model_id=kept.model_id,

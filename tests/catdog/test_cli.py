@@ -11,6 +11,7 @@ import pytest
 
 from catdog.batch.classify import Result
 from catdog.batch.report import write_results
+from catdog.model.metadata import Verdict
 from catdog.model.model import Prediction
 from devhub.server import Running
 from tests.conftest import ROOT
@@ -74,7 +75,7 @@ def test_a_file_name_never_becomes_a_formula(model: Path) -> None:
 
 def test_a_label_never_becomes_a_formula() -> None:
     prediction = Prediction(
-        labels=("=1+1", "@b"), probabilities=(0.9, 0.1), verdict="=1+1", positive_label=None, neither_score=None,
+        labels=("=1+1", "@b"), probabilities=(0.9, 0.1), verdict=Verdict("=1+1"), positive_label=None, neither_score=None,
         model_id="m", model_revision="r",
     )  # fmt: skip
     out = io.StringIO()

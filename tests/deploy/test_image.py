@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from deploy import prune
-from deploy.space.imports import imported_files
+from deploy.space.files import imported_files
 from deploy.space.spacefile import SCHEMA_FILE, schema_text
 from tests.conftest import ROOT, missing_tool
 

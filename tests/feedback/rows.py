@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from catdog.errors import FeedbackError
+from catdog.model.metadata import Verdict
 from catdog.model.model import Prediction
 from feedback.journal.journal import Journal
 from feedback.row import FeedbackRow, Source, new_row
@@ -17,7 +18,7 @@ from feedback.row import FeedbackRow, Source, new_row
 PREDICTION = Prediction(
     labels=("cat", "dog"),
     probabilities=(0.75, 0.25),
-    verdict="cat",
+    verdict=Verdict("cat"),
     positive_label="dog",
     neither_score=None,
     model_id="someone/cat-or-dog",

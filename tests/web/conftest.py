@@ -59,13 +59,19 @@ def environment(**settings: object) -> dict[str, str]:
 
 @contextmanager
 def running(
-    folder: Path, model: Path, *, code: Path = ROOT, by: Sequence[str] = (), **settings: object
+    folder: Path,
+    model: Path,
+    *,
+    code: Path = ROOT,
+    by: Sequence[str] = (),
+    command: Sequence[str] = (sys.executable, "app.py"),
+    **settings: object,
 ) -> Iterator[Server]:
-    """Run `python app.py` on a free port until the block ends; from another code folder, or by another command."""
+    """Run the app on a free port until the block ends; from another code folder, within or by another command."""
     log, data_dir = folder / "log", folder / "data"
     env = environment(host="127.0.0.1", port=0, model=model, data_dir=data_dir, **settings)
     with log.open("wb") as out:
-        process = subprocess.Popen([*by, sys.executable, "app.py"], cwd=code, env=env, stdout=out, stderr=out)
+        process = subprocess.Popen([*by, *command], cwd=code, env=env, stdout=out, stderr=out)
     try:
         wait_for(lambda: b"Ready on" in log.read_bytes() or process.poll() is not None, "the server")
         match = re.search(r"Ready on (http://[\w.:]+)", log.read_text())

@@ -138,7 +138,7 @@ def _score(predictions: Sequence[Prediction], labels: Labels) -> dict[str, Any]:
         raise DataError("No picture is left to score.")
     probabilities = np.array([prediction.probabilities for prediction in predictions])
     verdicts = [prediction.verdict for prediction in predictions]
-    answered = np.array([verdict in predictions[0].labels for verdict in verdicts])
+    answered = np.array([verdict.is_label for verdict in verdicts])
     right = probabilities.argmax(axis=1) == labels
     return {
         **score(probabilities, labels).as_dict(),

@@ -125,7 +125,7 @@ def _score(predictions: Sequence[Prediction], labels: Labels) -> dict[str, Any]:
         "accuracy": float(right.mean()),
         "interval": wilson(int(right.sum()), len(labels)),
         "log_loss": log_loss(probabilities, labels),
-        "answered": float(np.mean([each.verdict in each.labels for each in predictions])),
+        "answered": float(np.mean([each.verdict.is_label for each in predictions])),
     }
 
 

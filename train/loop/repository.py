@@ -1,9 +1,7 @@
 """A model's repository on the Hub: what its revisions hold, and commits in which nobody's work gets lost."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
@@ -12,6 +10,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, Repository
 from huggingface_hub.hf_api import RepoFile
 
 from catdog.errors import HubError, SettingsError
+from catdog.hub.files import StoredFile
 from catdog.settings import Settings
 
 MAIN = "main"
@@ -19,22 +18,6 @@ MAIN = "main"
 
 class ConflictError(HubError):
     """Somebody else committed in between."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """What identifies the content of a file on the Hub."""
-
-    sha256: str | None
-    """Of files that are stored by LFS or Xet."""
-    git_oid: str
-
-    def holds(self, content: bytes) -> bool:
-        """Whether the content is this."""
-        if self.sha256 is not None:
-            return hashlib.sha256(content).hexdigest() == self.sha256
-        blob = b"blob %d\0%b" % (len(content), content)
-        return hashlib.sha1(blob, usedforsecurity=False).hexdigest() == self.git_oid
 
 
 class ModelRepository:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from catdog.errors import CatdogError
-from catdog.model.metadata import NEITHER, UNSURE
+from catdog.model.metadata import NEITHER, UNSURE, Verdict
 
 _TWO = 2
 _HIGHEST, _LOWEST = 99.9, 0.1
@@ -151,7 +151,7 @@ class Texts:
 
     def sureness(self, verdict: str, label: str, confidence: float) -> str:
         """How sure the model is, in words."""
-        text = {NEITHER: self.fits_best, UNSURE: self.a_guess}.get(verdict, self.sure)
+        text = {NEITHER: self.fits_best, UNSURE: self.a_guess}.get(Verdict(verdict), self.sure)
         return text.format(label=self.name(label), percent=self.percent(confidence))
 
     def choice(self, answer: str, labels: Sequence[str]) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from html import escape
 
-from catdog.model.metadata import NEITHER, UNSURE
 from catdog.model.model import Model, Prediction
 from web.i18n.texts import Texts
 
@@ -21,7 +20,7 @@ def answer_html(prediction: Prediction, texts: Texts, *, request_id: str = "") -
     With its `request_id` it differs from a card of the same words, so that browsers show and read out the new one.
     """
     verdict = prediction.verdict
-    kind = verdict if verdict in (NEITHER, UNSURE) else "label"
+    kind = verdict.kind
     headline = escape(texts.verdict(verdict, prediction.labels))
     sureness = escape(texts.sureness(verdict, prediction.label, prediction.confidence))
     pairs = sorted(zip(prediction.probabilities, prediction.labels, strict=True), reverse=True)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from catdog.errors import UnknownRequestError
-from catdog.model.metadata import NEITHER, UNSURE
+from catdog.model.metadata import possible_verdicts
 from catdog.model.model import Prediction
 from feedback.row import Source
 from web.i18n.texts import Texts, choose_language
@@ -71,14 +71,14 @@ class PageApi:
 def _told(prediction: Prediction, texts: Texts) -> dict[str, Any]:
     """A prediction for the scripts: for people in words, for the CSV in the model's labels."""
     labels = prediction.labels
-    answers = (*labels, NEITHER, UNSURE)
+    answers = possible_verdicts(labels)
     return {
         "label": prediction.label,
         "confidence": prediction.confidence,
         "probabilities": dict(zip(labels, prediction.probabilities, strict=True)),
         "verdict": prediction.verdict,
         "headline": texts.verdict(prediction.verdict, labels),
-        "percent": texts.percent(prediction.confidence) if prediction.verdict == prediction.label else "",
+        "percent": texts.percent(prediction.confidence) if prediction.verdict.is_label else "",
         "choices": [[answer, texts.choice(answer, labels)] for answer in answers],
     }
 

@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import gradio as gr
 
-from catdog.model.metadata import NEITHER, UNSURE
 from catdog.model.model import Prediction
 from feedback.row import Source
 from web.i18n.texts import Texts
@@ -65,7 +64,7 @@ def answer_updates(
     Returns:
         Values for: answer, heat, ask, question, why, right, wrong, choices, thanks, take_back, memory.
     """
-    unsure = prediction is not None and prediction.verdict == UNSURE
+    unsure = prediction is not None and not prediction.verdict.is_confirmable
     return [
         answer,
         "",
@@ -97,5 +96,5 @@ def said_updates(message: str, memory: Memory) -> Updates:
 
 def _choices(prediction: Prediction, texts: Texts) -> list[tuple[str, str]]:
     """What it may be instead: every label but the one shown, then none of them, then no answer."""
-    answers = (*prediction.labels, NEITHER, UNSURE)
-    return [(texts.choice(a, prediction.labels), a) for a in answers if a != prediction.verdict or a == UNSURE]
+    answers = prediction.verdict.corrections(prediction.labels)
+    return [(texts.choice(answer, prediction.labels), answer) for answer in answers]

@@ -16,11 +16,14 @@ from catdog.errors import ModelError
 from catdog.model.metadata import (
     METADATA_FILE,
     ONNX_FILE,
+    UNSURE,
     DriftReference,
     FileHash,
     Projection,
+    Verdict,
     hash_file,
     load_metadata,
+    possible_verdicts,
     write_metadata,
 )
 from catdog.model.model import Model
@@ -155,3 +158,16 @@ def test_a_file_that_is_no_network_is_refused(tmp_path: Path, content: bytes) ->
     write_metadata(folder, load_metadata(folder).model_copy(update={"files": listed}))
     with pytest.raises(ModelError, match="Export the model again"):
         Model.load(folder)
+
+
+def test_a_verdict_says_what_follows_from_it() -> None:
+    labels = ("cat", "dog")
+    assert [(each, each.kind, each.is_label, each.is_confirmable) for each in possible_verdicts(labels)] == [
+        ("cat", "label", True, True),
+        ("dog", "label", True, True),
+        ("neither", "neither", False, True),
+        ("unsure", "unsure", False, False),
+    ]
+    assert Verdict("cat").corrections(labels) == ("dog", "neither", "unsure")
+    assert UNSURE.corrections(labels) == ("cat", "dog", "neither", "unsure")
+    assert json.dumps({"verdict": Verdict("cat")}) == '{"verdict": "cat"}'

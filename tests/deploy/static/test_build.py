@@ -18,9 +18,9 @@ from catdog.model.metadata import NEITHER, UNSURE, FileHash, hash_file, load_met
 from catdog.settings import load_settings
 from deploy.__main__ import main
 from deploy.static.build import BROWSER, LIST_FILE, build_static
+from deploy.static.command import publish_static
 from deploy.static.model import find_static_model, load_static_model
 from deploy.static.runtime import RUNTIME_FILES, find_runtime
-from deploy.static.space import publish_static
 from deploy.static.texts import page_texts
 from devhub.server import Running
 from tests.toy import toy_model

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from catdog.model.metadata import NEITHER, UNSURE
+from catdog.model.metadata import NEITHER, UNSURE, Verdict
 from catdog.model.model import Prediction
 from web.i18n.texts import ENGLISH, format_percent
 from web.page.html import answer_html, message_html
@@ -10,7 +10,7 @@ from web.page.html import answer_html, message_html
 PETS = Prediction(
     labels=("cat", "dog"),
     probabilities=(0.25, 0.75),
-    verdict="dog",
+    verdict=Verdict("dog"),
     positive_label="dog",
     neither_score=None,
     model_id="model",
@@ -42,13 +42,13 @@ def test_the_largest_bar_comes_first() -> None:
 )
 def test_neither_and_unsure_are_said_in_plain_words(labels: tuple[str, ...], verdict: str, words: str) -> None:
     probabilities = (0.5, 0.3, 0.2)[: len(labels)]
-    html = answer_html(replace(PETS, labels=labels, probabilities=probabilities, verdict=verdict), ENGLISH)
+    html = answer_html(replace(PETS, labels=labels, probabilities=probabilities, verdict=Verdict(verdict)), ENGLISH)
     assert f'<p class="verdict">{words}</p>' in html
     assert f'data-verdict="{verdict}"' in html
 
 
 def test_labels_and_sentences_cannot_smuggle_html_in() -> None:
-    wild = replace(PETS, labels=("<b>cat", 'do"g'), verdict='do"g')
+    wild = replace(PETS, labels=("<b>cat", 'do"g'), verdict=Verdict('do"g'))
     assert "<b>" not in answer_html(wild, ENGLISH)
     assert 'do"g' not in answer_html(wild, ENGLISH)
     assert "<i>" not in message_html("<i>", kind="problem")
