@@ -15,11 +15,22 @@ from train.data.examples import map_rows
 from train.data.source import Source
 from train.evaluation.slices import Mask, find_slices, measure
 from train.loop.corrections import Correction
-from train.loop.gate import Compared, Latency
+from train.loop.evidence import Latency
 from train.metrics import Floats, Labels
 
 _BATCH = 32
 _ROUNDS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What both models say about the same n pictures."""
+
+    labels: Labels
+    """Shape (n,): the true ones."""
+    champion: Floats
+    """Shape (n, labels): probabilities."""
+    challenger: Floats
 
 
 @dataclass(slots=True)

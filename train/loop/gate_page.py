@@ -12,6 +12,7 @@ from catdog.images.decode import decode_image, to_jpeg
 from train.evaluation.gallery import page, write_page
 from train.loop.evidence import Answers
 from train.loop.gate import GateReport, Picture
+from train.loop.history import History, keep_look, write_history
 
 _SIDE = 220
 _MOST = 120
@@ -25,6 +26,22 @@ _SECTIONS = (
 def page_of(run: Path) -> Path:
     """Where the page of a challenger's folder lies."""
     return run.with_name(f"{run.name}-gate.html")
+
+
+def keep_verdict(run: Path, report: GateReport, answers: Answers, labels: Sequence[str], history: History) -> None:
+    """Write the page, and note the look in the challenger's folder and beside it.
+
+    Args:
+        run: The challenger's finished folder.
+        report: What the gate found.
+        answers: What it was found by.
+        labels: Of the models.
+        history: The looks before this one.
+    """
+    write_gate_page(page_of(run), report, answers, labels)
+    if report.look:
+        write_history(run, history.plus(report.look))
+        keep_look(report.look, run.parent)
 
 
 def write_gate_page(path: Path, report: GateReport, answers: Answers, labels: Sequence[str]) -> None:

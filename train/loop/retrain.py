@@ -3,12 +3,14 @@
 import logging
 import shutil
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from catdog.errors import GateRefusedError, SettingsError
+from catdog.images.decode import decode_image
 from catdog.images.phash import pack
 from catdog.model.metadata import SPLITS_FILE, WEIGHTS_FILE, load_metadata
 from catdog.model.model import Model
@@ -21,7 +23,10 @@ from train.loop.base import Base, find_head, open_base
 from train.loop.challenger import RETRAIN_SCHEDULE, Replay, restore_network, retrain_schedule, train_challenger
 from train.loop.compare import compare_on_corrections, compare_on_source, measure_latency
 from train.loop.corrections import Corrections, HoldOut, select_corrections
-from train.loop.gate import GATE_FILE, GateReport, Rules, judge, write_report
+from train.loop.evidence import Answers, Asked, Evidence, Outputs
+from train.loop.gate import GATE_FILE, Counts, GateReport, Rules, foresee, judge, write_report
+from train.loop.gate_page import keep_verdict
+from train.loop.history import History, known_looks, publish_refusal, read_history
 from train.loop.publish import Published, publish
 from train.loop.repository import ModelRepository
 from train.model_folder.write import Origin, finish_model_folder, write_model_folder
@@ -87,9 +92,14 @@ def retrain(options: RetrainOptions, settings: Settings) -> Retrained:
         hold_out=options.hold_out,
     )
     _log.info("feedback: %s", describe(corrections))
-    _require_enough(corrections, options.rules)
+    now = datetime.now(UTC)
+    history = known_looks(base.folder, base.model.revision, options.out.parent, repository)
+    _require_enough(base, corrections, history, now, options.rules)
     with clear_disk_errors(options.out):
-        report = _make(options, base, feedback, corrections)
+        report, answers = _make(options, base, feedback, corrections, history)
+        keep_verdict(options.out, report, answers, base.metadata.labels, history)
+    if repository and head and not report.accepted:
+        publish_refusal(read_history(options.out), repository, head)
     published = publish(options.out, repository, expected_head=head) if repository and report.accepted else None
     return Retrained(options.out, report, published)
 
@@ -105,16 +115,24 @@ def describe(corrections: Corrections) -> str:
     return ", ".join(parts)
 
 
-def _require_enough(corrections: Corrections, rules: Rules) -> None:
-    """Spare the training where the gate can only refuse."""
-    if len(corrections.held_out) < rules.min_held_out:
+def _require_enough(base: Base, corrections: Corrections, history: History, now: datetime, rules: Rules) -> None:
+    """Spare the training where the gate can only refuse, and say what it will be able to tell."""
+    wrong = [base.model.predict(decode_image(each.image)).label != each.label for each in corrections.held_out]
+    test = sum(split == "test" for split in base.manifest.values())
+    neither = len(corrections.neither) if base.metadata.verdict.neither else 0
+    outlook = foresee(Counts(len(wrong), sum(wrong), neither, test), history, rules=rules, now=now)
+    for note in outlook.notes:
+        _log.info("%s", note)
+    if outlook.reason:
         raise GateRefusedError(
-            f"There is too little accepted feedback to judge a new model by ({describe(corrections)}; the gate needs "
-            f"{rules.min_held_out} held out, half of the new pictures at most). Review more feedback and try again."
+            f"There is too little accepted feedback to judge a new model by ({describe(corrections)}): "
+            f"{outlook.reason}. Review more feedback and try again."
         )
 
 
-def _make(options: RetrainOptions, base: Base, feedback: Feedback, corrections: Corrections) -> GateReport:
+def _make(
+    options: RetrainOptions, base: Base, feedback: Feedback, corrections: Corrections, history: History
+) -> tuple[GateReport, Answers]:
     """Train, write and judge aside; the folder gets its name when it is complete."""
     work = options.out.with_name(f"{options.out.name}.partial")
     shutil.rmtree(work, ignore_errors=True)
@@ -130,7 +148,8 @@ def _make(options: RetrainOptions, base: Base, feedback: Feedback, corrections: 
     folder = work / "model"
     rule = next_rule(base.folder, data, [each.image for each in corrections.neither])
     write_model_folder(folder, network.to("cpu"), data, base.metadata.preprocessing, origin, rule)
-    report = _judge(base.model, Model.load(folder), data, corrections, options.rules)
+    evidence = _collect(base.model, Model.load(folder), data, corrections)
+    report = judge(evidence, history, rules=options.rules, now=datetime.now(UTC), champion=base.model.revision)
     write_report(folder / GATE_FILE, report)
     manifest = _extended(base.manifest, data, corrections)
     write_manifest(folder / SPLITS_FILE, pack(list(manifest)), np.array(list(manifest.values())))
@@ -139,7 +158,7 @@ def _make(options: RetrainOptions, base: Base, feedback: Feedback, corrections: 
     finish_model_folder(folder, metadata.model_copy(update={"training": training}))
     folder.rename(options.out)
     shutil.rmtree(work)
-    return report
+    return report, evidence.answers
 
 
 def _divide(options: RetrainOptions, base: Base) -> Divided:
@@ -148,10 +167,19 @@ def _divide(options: RetrainOptions, base: Base) -> Divided:
     return restore(read_examples(source), base.manifest)
 
 
-def _judge(champion: Model, challenger: Model, data: Divided, corrections: Corrections, rules: Rules) -> GateReport:
+def _collect(champion: Model, challenger: Model, data: Divided, corrections: Corrections) -> Evidence:
+    """Everything that the gate looks at."""
     test, slices = compare_on_source(champion, challenger, data.examples.source, data.rows("test"), data.labels("test"))
-    held_out = compare_on_corrections(champion, challenger, corrections.held_out)
-    return judge(test, slices, held_out, measure_latency(champion, challenger), rules=rules)
+    given = compare_on_corrections(champion, challenger, corrections.held_out)
+    answers = Answers(
+        outputs=Outputs(given.labels, given.champion, given.challenger, given.champion),
+        groups=np.arange(len(corrections.held_out)),
+        asked=(Asked.VOLUNTEERED,) * len(corrections.held_out),
+        row_ids=tuple(each.row_ids for each in corrections.held_out),
+        images=tuple(each.image for each in corrections.held_out),
+    )
+    unselected = Outputs(test.labels, test.champion, test.challenger, test.champion)
+    return Evidence(unselected, slices, answers, measure_latency(champion, challenger))
 
 
 def _extended(parent: Manifest, data: Divided, corrections: Corrections) -> Manifest:
