@@ -6,12 +6,14 @@ import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from catdog.errors import GateRefusedError, SettingsError
+from catdog.images.decode import decode_image
 from catdog.images.phash import pack
 from catdog.model.metadata import SPLITS_FILE, WEIGHTS_FILE, load_metadata
 from catdog.model.model import Model
@@ -19,16 +21,17 @@ from catdog.settings import Settings
 from train.data.examples import read_examples
 from train.data.source import open_source
 from train.data.splits import Divided, Manifest, Split, restore, write_manifest
-from train.loop import gate
 from train.loop.accepted import Feedback, open_feedback
 from train.loop.base import Base, find_head, open_base
 from train.loop.challenger import RETRAIN_SCHEDULE, Replay
 from train.loop.compare import compare_on_source, measure_latency
 from train.loop.corrections import Correction, Corrections, select_corrections
 from train.loop.cross_fit import How, Learned, learn
-from train.loop.evidence import Evidence, Latency, Outputs
+from train.loop.evidence import Answers, Evidence, Outputs
 from train.loop.features import CACHE_FOLDER
-from train.loop.gate import GATE_FILE, Compared, GateReport, Rules, judge, write_report
+from train.loop.gate import GATE_FILE, Counts, GateReport, Rules, foresee, judge, write_report
+from train.loop.gate_page import keep_verdict
+from train.loop.history import History, known_looks, publish_refusal, read_history
 from train.loop.late import LateSchedule
 from train.loop.publish import Published, publish
 from train.loop.repository import ModelRepository
@@ -97,9 +100,13 @@ def retrain(options: RetrainOptions, settings: Settings) -> Retrained:
         earlier=base.earlier,
     )
     _log.info("feedback: %s", describe(corrections))
-    _require_enough(corrections, options.rules)
+    history = known_looks(base.folder, base.model.revision, options.out.parent, repository)
+    _require_enough(base, corrections, history, datetime.now(UTC), options.rules)
     with clear_disk_errors(options.out):
-        report = _make(options, base, feedback, corrections)
+        report, answers = _make(options, base, feedback, corrections, history)
+        keep_verdict(options.out, report, answers, base.metadata.labels, history)
+    if repository and head and not report.accepted:
+        publish_refusal(read_history(options.out), repository, head)
     published = publish(options.out, repository, expected_head=head) if repository and report.accepted else None
     return Retrained(options.out, report, published)
 
@@ -115,16 +122,24 @@ def describe(corrections: Corrections) -> str:
     return ", ".join(parts)
 
 
-def _require_enough(corrections: Corrections, rules: Rules) -> None:
-    """Spare the training where the gate can only refuse."""
-    if len(corrections.answers) < rules.min_held_out:
+def _require_enough(base: Base, corrections: Corrections, history: History, now: datetime, rules: Rules) -> None:
+    """Spare the training where the gate can only refuse, and say what it will be able to tell."""
+    wrong = [base.model.predict(decode_image(each.image)).label != each.label for each in corrections.answers]
+    test = sum(split == "test" for split in base.manifest.values())
+    neither = len(corrections.neither) if base.metadata.verdict.neither else 0
+    outlook = foresee(Counts(len(wrong), sum(wrong), neither, test), history, rules=rules, now=now)
+    for note in outlook.notes:
+        _log.info("%s", note)
+    if outlook.reason:
         raise GateRefusedError(
-            f"There is too little accepted feedback to judge a new model by ({describe(corrections)}; the gate needs "
-            f"{rules.min_held_out} new pictures). Review more feedback and try again."
+            f"There is too little accepted feedback to judge a new model by ({describe(corrections)}): "
+            f"{outlook.reason}. Review more feedback and try again."
         )
 
 
-def _make(options: RetrainOptions, base: Base, feedback: Feedback, corrections: Corrections) -> GateReport:
+def _make(
+    options: RetrainOptions, base: Base, feedback: Feedback, corrections: Corrections, history: History
+) -> tuple[GateReport, Answers]:
     """Train, write and judge aside; the folder gets its name when it is complete."""
     work = options.out.with_name(f"{options.out.name}.partial")
     work.mkdir(parents=True, exist_ok=True)
@@ -132,7 +147,7 @@ def _make(options: RetrainOptions, base: Base, feedback: Feedback, corrections: 
     learned = learn(base, data, corrections, _how(options, base, corrections, work))
     folder = _write(work / "model", base, data, learned, options.late.seed)
     evidence = _collect(base.model, Model.load(folder), data, learned)
-    report = _judge(evidence, options.rules)
+    report = judge(evidence, history, rules=options.rules, now=datetime.now(UTC), champion=base.model.revision)
     write_report(folder / GATE_FILE, report)
     manifest = _extended(base.manifest, data, corrections)
     write_manifest(folder / SPLITS_FILE, pack(list(manifest)), np.array(list(manifest.values())))
@@ -141,7 +156,7 @@ def _make(options: RetrainOptions, base: Base, feedback: Feedback, corrections: 
     finish_model_folder(folder, metadata.model_copy(update={"training": training}))
     folder.rename(options.out)
     shutil.rmtree(work)
-    return report
+    return report, evidence.answers
 
 
 def _how(options: RetrainOptions, base: Base, corrections: Corrections, work: Path) -> How:
@@ -173,22 +188,7 @@ def _collect(champion: Model, challenger: Model, data: Divided, learned: Learned
         champion, challenger, data.examples.source, data.rows("test"), data.labels("test")
     )
     test = Outputs(compared.labels, compared.champion, compared.challenger, learned.twin_test)
-    latency = measure_latency(champion, challenger)
-    return Evidence(
-        test, slices, learned.answers, Latency(latency.champion_ms, latency.challenger_ms), learned.rejection
-    )
-
-
-def _judge(evidence: Evidence, rules: Rules) -> GateReport:
-    """The champion has the corrected pictures wrong, so that on these the twin is what the challenger must beat."""
-    test, answers = evidence.test, evidence.answers.outputs
-    return judge(
-        Compared(test.labels, test.champion, test.challenger),
-        evidence.slices,
-        Compared(answers.labels, answers.twin, answers.challenger),
-        gate.Latency(evidence.latency.champion_ms, evidence.latency.challenger_ms),
-        rules=rules,
-    )
+    return Evidence(test, slices, learned.answers, measure_latency(champion, challenger), learned.rejection)
 
 
 def _divide(options: RetrainOptions, base: Base) -> Divided:

@@ -177,7 +177,7 @@ def assert_described(made: Path, champion: Path, rows: list[FeedbackRow], data: 
 def test_too_little_feedback_is_refused_before_any_training(
     data: Path, champion: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    feedback = write_feedback(tmp_path / "feedback", faded_rows(9))
+    feedback = write_feedback(tmp_path / "feedback", faded_rows(6))
     out = tmp_path / "run"
     assert train("retrain", "--data", data, "--feedback", feedback, "--base", champion, "--out", out) == 3
     assert "too little accepted feedback" in capsys.readouterr().err
