@@ -46,7 +46,8 @@ class Outputs:
     def right(self, model: str) -> npt.NDArray[np.bool_]:
         """Shape (n,): where the top label of `champion`, `challenger` or `twin` is the true one."""
         probabilities: Floats = getattr(self, model)
-        return probabilities.argmax(axis=1) == self.labels
+        right: npt.NDArray[np.bool_] = probabilities.argmax(axis=1) == self.labels
+        return right
 
     def loss(self, model: str) -> Floats:
         """Shape (n,): log loss of a model in nats."""
