@@ -11,11 +11,12 @@ from catdog.errors import GateRefusedError, ModelError
 from catdog.model.metadata import METADATA_FILE, ONNX_FILE, WEIGHTS_FILE, FileHash, Metadata, load_metadata, verify_file
 from catdog.model.model import Model
 from train.loop.gate import GATE_FILE, read_report
+from train.loop.history import HISTORY_FILE, History, merged, parse_history, read_history
 from train.loop.repository import ConflictError, ModelRepository
 from train.loop.revoked import REVOKED_FILE, Revocation, fingerprint, read_revoked
 from train.model_folder.card import CARD_FILE, render_card
 
-KEPT_FILES = frozenset({".gitattributes", REVOKED_FILE})
+KEPT_FILES = frozenset({".gitattributes", REVOKED_FILE, HISTORY_FILE})
 """Files of the repository that belong to no single model."""
 
 _REQUIRED = ("config.json", WEIGHTS_FILE, ONNX_FILE, CARD_FILE)
@@ -56,6 +57,9 @@ def publish(
     """
     metadata = check_folder(folder)
     content = repository_content(folder, metadata, repo_id=repository.repo_id)
+    if looks := read_history(folder).looks:
+        known = repository.read(HISTORY_FILE, head) if (head := repository.head()) else None
+        content[HISTORY_FILE] = merged([History(looks=looks), parse_history(known)]).as_json()
     head = repository.head() or repository.create(private=private)
     try:
         return _publish_onto(head, content, metadata, repository, expected_head)
@@ -104,7 +108,7 @@ def next_tag(tags: Iterable[str]) -> str:
 def _described(metadata: Metadata, card: bytes) -> bytes:
     """`metadata.json` with the hash of the new card."""
     hashed = FileHash(path=CARD_FILE, sha256=hashlib.sha256(card).hexdigest())
-    files = tuple(hashed if file.path == CARD_FILE else file for file in metadata.files)
+    files = tuple(hashed if file.path == CARD_FILE else file for file in metadata.files if file.path != HISTORY_FILE)
     return (metadata.model_copy(update={"files": files}).model_dump_json(indent=2) + "\n").encode()
 
 
