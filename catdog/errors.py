@@ -54,9 +54,27 @@ class ModelError(CatdogError):
 
 
 class HubError(CatdogError):
-    """The Hub cannot be reached, or refuses what was asked."""
+    """The Hub can't be reached, or refuses the request.
+
+    `status` is the HTTP status of its response, None if there was none; `retry_after_s` is how long it asks to wait.
+    """
 
     code = "hub_failed"
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the Hub certainly did nothing; after a timeout or a 5xx it may have committed."""
+        return self.status is not None and self.status // 100 == 4  # noqa: PLR2004
+
+    @property
+    def is_conflict(self) -> bool:
+        """Whether somebody else committed in between."""
+        return self.status in (409, 412)
 
 
 class DataError(CatdogError):

@@ -7,13 +7,12 @@ destroys them, by changing the secret.
 
 import hashlib
 import hmac
-import os
 import secrets
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from catdog.errors import FeedbackError
+from catdog.files import create_once
 
 KEYS_FOLDER = "client-keys"
 KEY_LIFETIME = timedelta(days=60)
@@ -60,22 +59,10 @@ class ClientKeys:
             return hmac.digest(self._secret.encode(), f"client {month}".encode(), hashlib.sha256)
         self.destroy_expired(now)
         try:
-            return _read_or_create(self._folder / f"{month}.key")
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return create_once(self._folder / f"{month}.key", secrets.token_bytes(_KEY_BYTES))
         except OSError as error:
             raise _failed(self._folder, error) from None
-
-
-def _read_or_create(path: Path) -> bytes:
-    """The key in a file; the first of several processes to come makes it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not path.exists():
-        draft = path.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(_KEY_BYTES))
-        with suppress(FileExistsError):
-            os.link(draft, path)  # complete or not at all, and never over another process's key
-        draft.unlink()
-    return path.read_bytes()
 
 
 def _failed(folder: Path, error: OSError) -> FeedbackError:

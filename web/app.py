@@ -29,7 +29,7 @@ from web.api.docs import docs_page
 from web.api.routes import RestApi
 from web.errors import Problems
 from web.gradio_guard.lazy import LatePage
-from web.i18n.texts import ENGLISH
+from web.i18n import ENGLISH
 from web.metrics.metrics import Metrics
 from web.middleware.body_limit import BodyLimit
 from web.middleware.cors import FeedbackCors, is_correction_from
@@ -37,10 +37,9 @@ from web.middleware.csrf import SameSite
 from web.middleware.rate_limit import FEEDBACK, PREDICTIONS, UPLOADS, RateLimiter, RateLimits, client_of
 from web.middleware.security_headers import SecurityHeaders
 from web.page.examples import Examples
-from web.page.retention import Retention
+from web.page.html import Retention
 from web.page.routes import PageApi
-from web.page.upload_folder import UploadFolder
-from web.page.uploads import Uploads
+from web.page.uploads import UploadFolder, Uploads
 from web.service.fetch import ImageFetcher
 from web.service.predictions import Recent
 from web.service.sample import AuditSample
@@ -55,6 +54,10 @@ log = logging.getLogger(__name__)
 _DESCRIPTION = (
     "Classifies photos, and keeps what people say about its answers. "
     "Errors come as `error` (a code), `detail` (a sentence) and `request_id`."
+)
+_TEST_MODE = "Test mode: pictures are fetched from private addresses, too. Never run a public server like this."
+_FEEDBACK_IS_LOST = (
+    "Corrections are lost when this Space restarts. Set CATDOG_FEEDBACK_REPO, or mount a volume as the data folder."
 )
 _WAITING_PICTURES = 64
 _FETCHES_AT_ONCE = 16
@@ -138,7 +141,6 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
             client_of=client,
             uploads=uploads,
             warnings=warnings,
-            texts=ENGLISH,
             examples=examples,
             retention=Retention(
                 hub_days=settings.retain_days if settings.feedback_repo else None, audits=service.audits
@@ -223,8 +225,8 @@ def create_fetcher(settings: Settings) -> ImageFetcher:
 
 def _warnings(settings: Settings) -> tuple[str, ...]:
     """What neither visitor nor maintainer may overlook, for the page and `/health`."""
-    test_mode = (ENGLISH.test_mode,) if settings.test_allow_private_urls else ()
-    lost = (ENGLISH.feedback_is_lost,) if settings.loses_feedback else ()
+    test_mode = (_TEST_MODE,) if settings.test_allow_private_urls else ()
+    lost = (_FEEDBACK_IS_LOST,) if settings.loses_feedback else ()
     return (*test_mode, *lost)
 
 

@@ -36,6 +36,7 @@ from huggingface_hub import HfApi
 from PIL import Image
 
 from catdog.errors import CatdogError, FeedbackError
+from catdog.hub.client import HubClient
 from devhub.faults import Fault, Faults
 from devhub.server import LOOPBACK, listen, make_server, open_hub
 from devhub.tokens import load_tokens
@@ -201,10 +202,9 @@ def make_row(rng: random.Random) -> FeedbackRow:
 
 
 def make_syncer(journal: Journal, stage: Stage) -> Syncer:
-    api = HfApi(endpoint=stage.hub.url, token=stage.hub.token)
     return Syncer(
         Outbox(journal, max_rows=25),
-        FeedbackDataset(api, stage.repo_id),
+        FeedbackDataset(HubClient(stage.hub.url, stage.hub.token), stage.repo_id),
         data_dir=stage.folder,
         every_s=0.05,
         retain=timedelta(seconds=1),

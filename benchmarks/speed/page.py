@@ -20,13 +20,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from catdog.images.decode import decode_image
 from catdog.settings import EMBEDDED_MODEL
 from tests.web.conftest import running
 from tests.web.page.test_layout import FLAGS, find_chromium
-from web.page.examples import draw_cat, draw_dog
+from web.page.examples import Examples
 
 SIDE = 1600
 WARM_UP = 4
@@ -62,12 +62,12 @@ page.launch(server_name="127.0.0.1", server_port=int(sys.argv[1]), quiet=True)""
 def main(argv: list[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="Measure the page in a browser.")
-    parser.add_argument("--photos", type=Path, help="a folder of photos; drawings if left out")
+    parser.add_argument("--photos", type=Path, help="a folder of photos; the examples if left out")
     parser.add_argument("--count", type=int, default=40, help="how many photos to show (default: 40)")
     parser.add_argument("--url", help="a running app; one is started if left out")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder, opened_app(args.url, Path(folder)) as url:
-        photos = sorted(args.photos.iterdir()) if args.photos else drawings(Path(folder))
+        photos = sorted(args.photos.iterdir()) if args.photos else enlarged(Path(folder))
         measure(url, list(itertools.islice(itertools.cycle(photos), args.count + WARM_UP)))
     return 0
 
@@ -126,13 +126,14 @@ def told(name: str, times_ms: list[float]) -> None:
     print(f"{name}: median {statistics.median(times_ms):.0f} ms, p95 {quantiles[-1]:.0f} ms, {len(times_ms)} times")
 
 
-def drawings(folder: Path) -> list[Path]:
-    """A cat and a dog, as large as photos are, with the noise of photos."""
-    noise = Image.effect_noise((SIDE, SIDE), 40).convert("RGB")
+def enlarged(folder: Path) -> list[Path]:
+    """The example photos of a cat and a dog, as large as photos are."""
     paths = []
-    for name, drawn in (("cat", draw_cat()), ("dog", draw_dog())):
+    for name in ("cat", "dog"):
+        picture = Examples().picture(name)
+        assert picture
         paths.append(folder / f"{name}.jpg")
-        Image.blend(drawn.resize((SIDE, SIDE)), noise, 0.15).save(paths[-1], quality=90)
+        decode_image(picture).resize((SIDE, SIDE)).save(paths[-1], quality=90)
     return paths
 
 

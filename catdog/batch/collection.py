@@ -157,7 +157,7 @@ class Collection:
         is_remote = path.startswith(HUB_SCHEME)
         with (
             parquet_errors(path),
-            self._hub.translated(path) if is_remote else nullcontext(),
+            self._hub.errors(path) if is_remote else nullcontext(),
             self._hub.open(path) if is_remote else Path(path).open("rb") as file,
         ):
             yield pq.ParquetFile(file)

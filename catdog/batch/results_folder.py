@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from catdog.batch.classify import Result
 from catdog.batch.collection import Part
 from catdog.errors import DataError, ImageError, SettingsError
+from catdog.files import write_atomically
 from catdog.model.model import Model
 
 PLAN_FILE = "plan.json"
@@ -39,7 +40,7 @@ class ResultsFolder:
             if not path.exists() and any(folder.glob("*.parquet")):
                 raise SettingsError(f"{folder} holds Parquet files that are not of this command. Choose another --out.")
             if not path.exists():
-                _write_aside(path, (json.dumps(plan, indent=2) + "\n").encode())
+                write_atomically(path, (json.dumps(plan, indent=2) + "\n").encode())
             _require_same(plan, json.loads(path.read_text(encoding="utf-8")), folder)
         except OSError as error:
             raise SettingsError(f"{folder} cannot be written: {error.strerror}. Choose another --out.") from None
@@ -58,7 +59,7 @@ class ResultsFolder:
             DataError: they cannot be written.
         """
         try:
-            _write_aside(self._path(number), answers)
+            write_atomically(self._path(number), answers)
         except OSError as error:
             raise DataError(
                 f"{self._path(number)} cannot be written: {error.strerror}. The same command goes on from here."
@@ -141,9 +142,3 @@ def _require_same(plan: Mapping[str, object], found: Mapping[str, object], folde
             "same (of the Hub name the commits: hf://datasets/USER/NAME@COMMIT, CATDOG_MODEL_REVISION), or choose "
             "another --out."
         )
-
-
-def _write_aside(path: Path, data: bytes) -> None:
-    aside = path.with_name(f".{path.name}.partial")
-    aside.write_bytes(data)
-    aside.replace(path)

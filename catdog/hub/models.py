@@ -1,16 +1,17 @@
-"""Which model to serve: a folder, a Hub repository, or what is left when the Hub cannot be reached."""
+"""Which model to serve: a folder, a Hub repository, or a fallback when the Hub can't be reached."""
 
 import json
 import logging
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from catdog.errors import HubError, ModelError, SettingsError
+from catdog.files import write_atomically
+from catdog.hub.candidate import MAX_FILE_BYTES, check_candidate
+from catdog.hub.client import HubClient
 from catdog.model.metadata import METADATA_FILE, ONNX_FILE
 from catdog.model.model import Model
 from catdog.settings import EMBEDDED_MODEL, PROJECT_ROOT, Settings
@@ -22,8 +23,8 @@ logger = logging.getLogger(__name__)
 _REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REQUIRED_FILES = (ONNX_FILE, METADATA_FILE)
+_MAX_EXTRA_FILES, _MAX_EXTRA_BYTES = 20, 5_000_000
 _TIMEOUT_S = 10.0
-_UNAUTHORIZED = 401
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +33,22 @@ class LoadedModel:
 
     model: Model
     origin: Origin
-    """`cache` and `embedded` mean that the Hub repository which was asked for could not be used."""
+    """`cache` is the last good commit of the repository, `embedded` the model in this source tree."""
     problem: str | None = None
-    """Why not, in that case."""
+    """Why the configured repository could not be used; None if it could, or was not asked yet."""
 
 
-def load_model(settings: Settings, *, embedded: Path = EMBEDDED_MODEL) -> LoadedModel:
-    """Load the model that the settings ask for, or the nearest thing to it.
+def load_model(settings: Settings, *, embedded: Path = EMBEDDED_MODEL, last_good_first: bool = False) -> LoadedModel:
+    """Load the model that the settings name, or the nearest fallback.
 
-    A folder must be right. A Hub repository falls back to the last commit of it that was served from this data
+    A folder must be valid. A Hub repository falls back to the last commit of it that was served from this data
     folder, then to the embedded model: a service must start while the Hub is down.
+
+    Args:
+        settings: Name the model.
+        embedded: The folder of the embedded model.
+        last_good_first: Whether to start with the last good commit without asking the Hub, if it is still here. A
+            `ModelWatcher` then brings the newest one: a bad revision must not delay a restart.
 
     Raises:
         SettingsError: `CATDOG_MODEL` is neither a folder nor the name of a Hub repository.
@@ -52,17 +59,19 @@ def load_model(settings: Settings, *, embedded: Path = EMBEDDED_MODEL) -> Loaded
         return LoadedModel(Model.load(folder), "folder")
     if not _REPO_ID.fullmatch(settings.model):
         raise SettingsError(
-            f"CATDOG_MODEL is {settings.model!r}: there is no such folder, and it is no Hub repository (USER/NAME)."
+            f"CATDOG_MODEL is {settings.model!r}, which is neither a folder nor a Hub repository (USER/NAME)."
         )
+    if last_good_first and (known := _load_last_good(settings)):
+        return LoadedModel(known, "cache")
     try:
         return LoadedModel(load_commit(settings, find_commit(settings)), "hub")
-    except (HubError, ModelError) as error:
+    except (HubError, ModelError, SettingsError) as error:
         logger.warning("%s", error)
         return _fall_back(settings, embedded, str(error))
 
 
 def find_commit(settings: Settings) -> str:
-    """The commit that the model's revision names now, as the Hub answers; a full commit id is not looked up.
+    """Ask the Hub for the commit that the model's revision names now; a full commit id is not looked up.
 
     Raises:
         HubError: the Hub cannot be reached, refuses, or knows no such repository or revision.
@@ -73,11 +82,11 @@ def find_commit(settings: Settings) -> str:
 
 
 def load_commit(settings: Settings, commit: str) -> Model:
-    """Fetch one commit of the model's repository, check it, run it once, and remember that it works.
+    """Fetch one commit of the model's repository, try it, load it, and remember that it works.
 
     Raises:
-        HubError: it could not be fetched; another time it may be.
-        ModelError: it is no model that works, and never will be.
+        HubError: it could not be fetched this time.
+        ModelError: it is not a working model, and never will be.
     """
     try:
         model = _load(settings, commit, _cached(settings, commit) or _download(settings, commit))
@@ -94,14 +103,17 @@ def _find_folder(name: str) -> Path | None:
 
 
 def _load(settings: Settings, commit: str, folder: Path) -> Model:
+    """Load a commit's folder; one that has not served from this data folder yet is tried in another process first."""
+    if commit != _last_good(settings):
+        check_candidate(folder)
     return Model.load(folder, model_id=settings.model, revision=commit)
 
 
 def _cached(settings: Settings, commit: str) -> Path | None:
-    """The folder of a commit that has been downloaded completely; asks no hub."""
+    """The folder of a commit that was downloaded completely; doesn't ask the Hub."""
     from huggingface_hub import try_to_load_from_cache  # noqa: PLC0415
 
-    with _translated(settings):
+    with HubClient.of(settings).errors(f"read the model {settings.model}"):
         found = [try_to_load_from_cache(settings.model, name, revision=commit) for name in _REQUIRED_FILES]
     if not all(isinstance(path, str) for path in found):
         return None
@@ -109,91 +121,57 @@ def _cached(settings: Settings, commit: str) -> Path | None:
 
 
 def _download(settings: Settings, commit: str, *, again: bool = False) -> Path:
-    """Fetch a commit's files one by one; what must be there comes last, so that its presence means completeness.
+    """Fetch a commit's files one by one; the required ones come last, so that their presence means completeness.
 
     `snapshot_download` would do, but for a listing without a timeout on which a start could hang.
     """
-    from huggingface_hub import hf_hub_download  # noqa: PLC0415
+    from huggingface_hub.errors import RemoteEntryNotFoundError  # noqa: PLC0415
 
-    _, names = _ask(settings, commit)
-    extra = [name for name in names if name == "README.md" or name.endswith(".png")]
-    path = ""
-    with _translated(settings):
-        for name in (*extra, *_REQUIRED_FILES):
-            path = hf_hub_download(
-                settings.model,
-                name,
-                revision=commit,
-                endpoint=settings.hf_endpoint,
-                token=_token(settings),
-                force_download=again,
-            )
-    return Path(path).parent
+    _, sizes = _ask(settings, commit)
+    if max(sizes.get(name, 0) for name in _REQUIRED_FILES) > MAX_FILE_BYTES:
+        raise ModelError(f"The model {settings.model} at {commit} is larger than {MAX_FILE_BYTES // 1_000_000} MB.")
+    extra = [name for name in sorted(sizes) if name == "README.md" or name.endswith(".png")][:_MAX_EXTRA_FILES]
+    small = [name for name in extra if sizes[name] <= _MAX_EXTRA_BYTES]
+    client = HubClient.of(settings)
+    try:
+        with client.errors(_fetching(settings), passes=(RemoteEntryNotFoundError,)):
+            paths = [
+                client.api.hf_hub_download(settings.model, name, revision=commit, force_download=again)
+                for name in (*small, *_REQUIRED_FILES)
+            ]
+    except RemoteEntryNotFoundError:
+        needed = " and ".join(_REQUIRED_FILES)
+        raise HubError(f"Could not {_fetching(settings)}: it does not have {needed}.") from None
+    return Path(paths[-1]).parent
 
 
-def _ask(settings: Settings, revision: str) -> tuple[str, list[str]]:
-    """A revision's commit and the names of its files."""
-    from huggingface_hub import HfApi  # noqa: PLC0415 - a second of imports that serving a folder does without
+def _ask(settings: Settings, revision: str) -> tuple[str, dict[str, int]]:
+    """A revision's commit, and its files' sizes in bytes (0 where the Hub doesn't say)."""
+    client = HubClient.of(settings)
+    with client.errors(_fetching(settings)):
+        info = client.api.model_info(settings.model, revision=revision, timeout=_TIMEOUT_S, files_metadata=True)
+        return str(info.sha), {file.rfilename: file.size or 0 for file in info.siblings or ()}
 
-    api = HfApi(endpoint=settings.hf_endpoint, token=_token(settings))
-    with _translated(settings):
-        info = api.model_info(settings.model, revision=revision, timeout=_TIMEOUT_S)
-        return str(info.sha), [file.rfilename for file in info.siblings or ()]
+
+def _fetching(settings: Settings) -> str:
+    return f"fetch the model {settings.model} at {settings.model_revision} from {settings.hf_endpoint}"
 
 
 def _fall_back(settings: Settings, embedded: Path, problem: str) -> LoadedModel:
     """The last good commit, if its files are still in the Hub's cache, else the embedded model."""
+    known = _load_last_good(settings)
+    return LoadedModel(known, "cache", problem) if known else LoadedModel(Model.load(embedded), "embedded", problem)
+
+
+def _load_last_good(settings: Settings) -> Model | None:
+    """The last good commit, if its files are still in the Hub's cache and undamaged."""
     commit = _last_good(settings)
     try:
         folder = _cached(settings, commit) if commit else None
-        if commit and folder:
-            return LoadedModel(_load(settings, commit, folder), "cache", problem)
-    except (HubError, ModelError) as error:
+        return _load(settings, commit, folder) if commit and folder else None
+    except (HubError, ModelError, SettingsError) as error:
         logger.warning("%s", error)
-    return LoadedModel(Model.load(embedded), "embedded", problem)
-
-
-def _token(settings: Settings) -> str | None:
-    return settings.hf_token.get_secret_value() if settings.hf_token else None
-
-
-@contextmanager
-def _translated(settings: Settings) -> Iterator[None]:
-    """Turn what `huggingface_hub` raises into a `HubError`."""
-    import httpx2  # noqa: PLC0415 - the Hub client's HTTP library; its connection errors are no OSError
-    from huggingface_hub.errors import HFValidationError  # noqa: PLC0415
-
-    try:
-        yield
-    except (httpx2.HTTPError, HFValidationError, OSError) as error:
-        raise _hub_error(settings, _reason(error)) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:  # the client takes every answer for the Hub's
-        raise _hub_error(settings, f"the answer is not the Hub's ({error}); check HF_ENDPOINT") from error
-
-
-def _hub_error(settings: Settings, reason: str) -> HubError:
-    return HubError(
-        f"The model {settings.model} at {settings.model_revision} could not be fetched from "
-        f"{settings.hf_endpoint}: {reason}"
-    )
-
-
-def _reason(error: Exception) -> str:
-    """The cause in one sentence, with what to do where that is known."""
-    from huggingface_hub import errors  # noqa: PLC0415
-
-    match error:
-        case errors.HFValidationError():
-            return "no repository can have this name; check CATDOG_MODEL"
-        case errors.RepositoryNotFoundError():
-            return "there is no such repository, or HF_TOKEN may not read it"
-        case errors.EntryNotFoundError():
-            return f"it is no model of this application; one has {' and '.join(_REQUIRED_FILES)}"
-        case errors.RevisionNotFoundError():
-            return "it has no such revision; check CATDOG_MODEL_REVISION"
-        case errors.HfHubHTTPError(response=response) if response.status_code == _UNAUTHORIZED:
-            return "the token in HF_TOKEN is not valid"
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return None
 
 
 def _memory(settings: Settings) -> Path:
@@ -201,16 +179,14 @@ def _memory(settings: Settings) -> Path:
 
 
 def _remember(settings: Settings, commit: str) -> None:
-    """Note the commit that works; a data folder that cannot be written costs only the memory."""
+    """Note the commit that works; with a read-only data folder it is just not remembered."""
     record = {"model": settings.model, "revision": settings.model_revision, "commit": commit}
     path = _memory(settings)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(".tmp")
-        aside.write_text(json.dumps(record), encoding="utf-8")
-        aside.replace(path)
+        write_atomically(path, json.dumps(record).encode())
     except OSError as error:
-        logger.warning("The model's commit could not be noted in %s: %s", path, error.strerror)
+        logger.warning("The model's commit could not be written to %s: %s", path, error.strerror)
 
 
 def _last_good(settings: Settings) -> str | None:

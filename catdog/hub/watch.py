@@ -1,11 +1,10 @@
-"""A newer model without a restart: look, load and check aside, then swap in one step."""
+"""Follows the model's repository: tries a newer revision in the background, then swaps it in without a restart."""
 
 import logging
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 
-from catdog.errors import HubError, ModelError
+from catdog.errors import HubError, ModelError, SettingsError
 from catdog.hub.models import LoadedModel, find_commit, load_commit
 from catdog.model.model import Model
 from catdog.settings import Settings
@@ -16,11 +15,11 @@ _STOP_TIMEOUT_S = 5.0
 
 
 class ModelWatcher:
-    """Follows a branch or tag of the Hub from a thread of its own.
+    """Follows a branch or tag on the Hub from its own thread.
 
-    A revision that cannot be fetched, does not match its hashes or does not run never becomes live: `problem` says so,
-    the log too, and what was live stays live. A service that began with its cached or embedded model gets the
-    Hub's as soon as the Hub answers. A model folder is never watched.
+    A revision that can't be fetched, doesn't match its hashes or doesn't run never goes live: `problem` and the log say
+    so, and the model that is live stays live. A service that started with its cached or embedded model gets the newest
+    one as soon as the Hub responds. A model folder is not watched.
     """
 
     def __init__(
@@ -30,9 +29,9 @@ class ModelWatcher:
 
         Args:
             settings: Name the repository, its revision and the Hub.
-            live: The model that answers now.
+            live: The model that is live now.
             swap: Called with each new model, in the watcher's thread; must be quick.
-            every_s: Seconds between two looks; 0 never looks.
+            every_s: Seconds between two checks; 0 disables them.
         """
         self._settings = settings
         self._live = live
@@ -43,41 +42,42 @@ class ModelWatcher:
         self._thread: threading.Thread | None = None
         self.problem: str | None = live.problem
         """Why the newest revision is not live; None if it is."""
-        self.last_look: datetime | None = None
 
     def start(self) -> None:
-        """Begin to look, unless there is nothing to look for."""
+        """Start watching, unless there is nothing to watch."""
         if self._every_s <= 0 or self._live.origin == "folder":
             return
         self._thread = threading.Thread(target=self._run, name="model-watcher", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop looking; a download under way is left to the end of the process."""
+        """Stop watching; a download in progress ends with the process."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join(_STOP_TIMEOUT_S)
 
     def look(self) -> None:
-        """Look once; swap if there is a newer model that works. Only the watcher's thread, or a test, calls this."""
+        """Check once; swap if there is a newer model that works. Called by the watcher's thread, or by a test."""
         try:
             self._follow(find_commit(self._settings))
-        except (HubError, ModelError) as error:
+        except (HubError, ModelError, SettingsError) as error:
             if str(error) != self.problem:
                 logger.warning("The model that was live stays live. %s", error)
             self.problem = str(error)
         else:
             self.problem = None
-        self.last_look = datetime.now(UTC)
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._every_s):
+        # One that started from the cache has not asked the Hub yet.
+        first_s = 0.0 if self._live.origin == "cache" and self._live.problem is None else self._every_s
+        while not self._stopped.wait(first_s):
+            first_s = self._every_s
             try:
                 self.look()
             except Exception as error:  # without this thread no newer model would ever go live
-                # Everybody sees the problem in `/health`, so it is not told in the library's words.
+                # Everybody sees the problem in `/health`, so it is not in the library's words.
                 problem = (
-                    f"Looking for a newer model failed unexpectedly ({type(error).__name__}). The log has the details."
+                    f"Checking for a newer model failed unexpectedly ({type(error).__name__}). See the log for details."
                 )
                 if problem != self.problem:
                     logger.exception("The model that was live stays live. %s", problem)
@@ -96,7 +96,7 @@ class ModelWatcher:
         self._live = live
 
     def _load(self, commit: str) -> Model:
-        """Load a commit; one that was found broken is not fetched again, since a commit never changes."""
+        """Load a commit; a broken one is not fetched again, since a commit never changes."""
         if commit in self._broken:
             raise ModelError(self._broken[commit])
         try:

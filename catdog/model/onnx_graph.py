@@ -20,7 +20,9 @@ _NAME = {_INITIALIZER: 8, _OUTPUT: 1, _VALUE_INFO: 1}
 
 
 @dataclass(frozen=True, slots=True)
-class _Field:
+class Field:
+    """One field of a message."""
+
     number: int
     whole: bytes
     """With its tag and length."""
@@ -34,7 +36,7 @@ def output_names(model: bytes) -> tuple[str, ...]:
     Raises:
         ValueError: it is no ONNX file.
     """
-    return tuple(_name(field).decode() for field in _fields(_graph(model).value) if field.number == _OUTPUT)
+    return tuple(_name(field).decode() for field in fields(_graph(model).value) if field.number == _OUTPUT)
 
 
 def cut(model: bytes, outputs: Sequence[str]) -> bytes:
@@ -44,8 +46,8 @@ def cut(model: bytes, outputs: Sequence[str]) -> bytes:
         ValueError: it is no ONNX file.
     """
     graph = _graph(model)
-    fields = list(_fields(graph.value))
-    nodes = [(field, _values(field)) for field in fields if field.number == _NODE]
+    parts = list(fields(graph.value))
+    nodes = [(field, _values(field)) for field in parts if field.number == _NODE]
     if any(not _WITH_GRAPHS.isdisjoint(node[_NODE_OPERATOR]) for _, node in nodes):
         return model  # what is inside may use names from outside
     needed, kept = {name.encode() for name in outputs}, set()
@@ -54,38 +56,38 @@ def cut(model: bytes, outputs: Sequence[str]) -> bytes:
             kept.add(id(field))
             needed.update(node[_NODE_INPUT])
 
-    def stays(field: _Field) -> bool:
+    def stays(field: Field) -> bool:
         if field.number == _NODE:
             return id(field) in kept
         if field.number == _OUTPUT:
             return _name(field).decode() in outputs
         return field.number not in (_INITIALIZER, _VALUE_INFO) or _name(field) in needed
 
-    smaller = b"".join(field.whole for field in fields if stays(field))
-    others = b"".join(field.whole for field in _fields(model) if field.number != _GRAPH)
+    smaller = b"".join(field.whole for field in parts if stays(field))
+    others = b"".join(field.whole for field in fields(model) if field.number != _GRAPH)
     return others + _varint(_GRAPH << 3 | _BYTES) + _varint(len(smaller)) + smaller
 
 
-def _graph(model: bytes) -> _Field:
-    found = [field for field in _fields(model) if field.number == _GRAPH]
+def _graph(model: bytes) -> Field:
+    found = [field for field in fields(model) if field.number == _GRAPH]
     if len(found) != 1:
         raise ValueError("no graph")
     return found[0]
 
 
-def _name(field: _Field) -> bytes:
-    return next((each.value for each in _fields(field.value) if each.number == _NAME[field.number]), b"")
+def _name(field: Field) -> bytes:
+    return next((each.value for each in fields(field.value) if each.number == _NAME[field.number]), b"")
 
 
-def _values(field: _Field) -> defaultdict[int, list[bytes]]:
+def _values(field: Field) -> defaultdict[int, list[bytes]]:
     """What a message holds, by the number of the field."""
     found = defaultdict(list)
-    for each in _fields(field.value):
+    for each in fields(field.value):
         found[each.number].append(each.value)
     return found
 
 
-def _fields(message: bytes) -> Iterator[_Field]:
+def fields(message: bytes) -> Iterator[Field]:
     """The fields of one message.
 
     Raises:
@@ -107,7 +109,7 @@ def _fields(message: bytes) -> Iterator[_Field]:
             raise ValueError("no message of Protocol Buffers")
         if end > len(message):
             raise ValueError("a message that is cut short")
-        yield _Field(tag >> 3, message[start:end], message[value:end])
+        yield Field(tag >> 3, message[start:end], message[value:end])
         start = end
 
 

@@ -12,7 +12,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, Repository
 from huggingface_hub.hf_api import RepoFile
 
 from catdog.errors import HubError, ServiceError, SettingsError
-from catdog.hub.files import StoredFile
+from catdog.hub.client import StoredFile
 from deploy.space.plan import Found, Plan, secret_mark, volumes_of
 
 _SPACE = "space"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from huggingface_hub import Volume
 from pydantic import SecretStr
 
-from catdog.hub.files import StoredFile
+from catdog.hub.client import StoredFile
 
 KEPT_FILES = frozenset({".gitattributes"})
 """Files of the repository that the Hub made."""

@@ -18,12 +18,12 @@ from catdog.settings import PROJECT_ROOT
 from deploy.static.model import StaticModel
 from deploy.static.runtime import RUNTIME_FILES
 from deploy.static.texts import page_texts
-from web.i18n.texts import ENGLISH, LANGUAGES
-from web.page.icon import icon_png
+from web.i18n import ENGLISH, LANGUAGES
 
 BROWSER = PROJECT_ROOT / "browser"
 LIST_FILE = "files.js"
-_LOOK = Path(web.page.__file__).with_name("static") / "page.css"
+_STATIC = Path(web.page.__file__).with_name("static")
+_LOOK = _STATIC / "page.css"
 _OWN_TEXTS = "texts.json"
 _UNLISTED = frozenset({LIST_FILE, "sw.js", "README.md"})
 """What browsers keep in a way of their own, and what no page asks for."""
@@ -80,16 +80,21 @@ def _fill(folder: Path, model: StaticModel, runtime: Path, page: dict[str, Any])
     _copy(BROWSER, folder, [path.name for kind in ("*.js", "*.css", "*.html") for path in BROWSER.glob(kind)])
     shutil.copyfile(_LOOK, folder / "look.css")
     labels = model.metadata.labels
-    own = json.loads((BROWSER / _OWN_TEXTS).read_text(encoding="utf-8"))
-    texts = {each.language: {**page_texts(each, labels), "own": own[each.language]} for each in LANGUAGES}
+    texts = {each.language: {**page_texts(each, labels), "own": _own_texts(each.language)} for each in LANGUAGES}
     _write_json(folder / _OWN_TEXTS, texts)
     _write_json(folder / "page.json", page)
     _write_json(folder / "manifest.webmanifest", _manifest(ENGLISH.title(labels), ENGLISH.tagline))
     for side in _SIDES:
-        (folder / f"icon-{side}.png").write_bytes(icon_png(side))
+        shutil.copyfile(_STATIC / f"icon-{side}.png", folder / f"icon-{side}.png")
     (folder / "README.md").write_text(_readme(model, ENGLISH.title(labels), ENGLISH.tagline), encoding="utf-8")
     hashes = {path: _sha256_base64(folder / path) for path in _paths(folder) if path not in _UNLISTED}
     (folder / LIST_FILE).write_text(f"self.FILES = {json.dumps(hashes, indent=2)};\n", encoding="utf-8")
+
+
+def _own_texts(language: str) -> dict[str, str]:
+    """The sentences of this page alone."""
+    texts: dict[str, str] = json.loads((BROWSER / "i18n" / f"{language}.json").read_text(encoding="utf-8"))
+    return texts
 
 
 def _page(model: StaticModel, feedback: str | None) -> dict[str, Any]:

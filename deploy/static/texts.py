@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from catdog.model.metadata import NEITHER, UNSURE, possible_verdicts
-from web.i18n.texts import Texts
+from web.i18n import Texts
 
 _HALF = 0.5
 _ONE_PERCENT = 0.01

@@ -1,22 +1,19 @@
 """The feedback data set on the Hub: Parquet shards that are added, and rewritten only to remove a row."""
 
-import logging
-import random
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from catdog.errors import HubError, SettingsError
+from catdog.errors import SettingsError
+from catdog.hub.client import HubClient, retry_conflicts
 from catdog.settings import Settings
 from feedback.journal.outbox import DECISIONS_FOLDER, ROWS_FOLDER, may_hold
 
 if TYPE_CHECKING:
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-
-log = logging.getLogger(__name__)
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
 README = "README.md"
 _CARD = f"""---
@@ -48,32 +45,8 @@ The application only adds shards. Where a person takes an answer back, its shard
 history is squashed: pin no commit of this data set.
 """
 
-_CONNECT_S, _ANSWER_S = 10.0, 120.0
-_CONFLICTS = 6
-_MAX_RETRY_AFTER_S = 3600.0
-_CLIENT_ERRORS = range(400, 500)
+_RESPONSE_S = 120.0
 _NOT_FOUND = 404
-
-
-class HubRequestError(HubError):
-    """A request to the Hub failed."""
-
-    def __init__(self, message: str, *, status: int | None = None, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        """The HTTP status; None if there was no answer."""
-        self.retry_after_s = retry_after_s
-        """How long the Hub asks to wait."""
-
-    @property
-    def is_refusal(self) -> bool:
-        """Whether the Hub certainly did nothing; after a timeout or a 5xx it may have committed."""
-        return self.status in _CLIENT_ERRORS
-
-    @property
-    def is_conflict(self) -> bool:
-        """Whether somebody else committed in between."""
-        return self.status in (409, 412)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,52 +62,53 @@ class Head:
 
 
 class FeedbackDataset:
-    """One data set repository. Every method may raise `HubRequestError` with a sentence that says what to do."""
+    """One data set repository. Every method may raise `HubError` with a sentence that says what to do."""
 
-    def __init__(self, api: "HfApi", repo_id: str) -> None:
+    def __init__(self, client: HubClient, repo_id: str) -> None:
         self.repo_id = repo_id
-        self._api = api
+        self._client = client
 
     @classmethod
-    def open(cls, settings: Settings) -> "FeedbackDataset":
-        """The data set of the settings; nothing is asked of the Hub yet.
+    def of(cls, settings: Settings) -> "FeedbackDataset":
+        """The data set of the settings; doesn't ask the Hub yet.
 
         Raises:
             SettingsError: none is set.
         """
-        from huggingface_hub import HfApi  # noqa: PLC0415 - a second of imports that an app without sync does without
-
         if not settings.feedback_repo:
-            raise SettingsError("No data set is set for feedback. Set CATDOG_FEEDBACK_REPO to USER/NAME.")
-        token = settings.hf_token.get_secret_value() if settings.hf_token else None
-        return cls(HfApi(endpoint=settings.hf_endpoint, token=token), settings.feedback_repo)
+            raise SettingsError("No feedback data set is configured. Set CATDOG_FEEDBACK_REPO to USER/NAME.")
+        return cls(HubClient.of(settings), settings.feedback_repo)
 
     def other(self, repo_id: str) -> "FeedbackDataset":
         """Another data set on the same hub."""
-        return FeedbackDataset(self._api, repo_id)
+        return FeedbackDataset(self._client, repo_id)
 
     def prepare(self) -> Head:
-        """Make sure that the data set is there and can be written to; a new one is private."""
+        """Make sure that the data set exists and can be written to; a new one is private."""
+        with self._errors("write to"):
+            found = self.head(write=True)
+            if found is not None:
+                return found
+            self._client.api.create_repo(self.repo_id, repo_type="dataset", private=True, exist_ok=True)
+            return self._head()
+
+    def head(self, *, write: bool = False) -> Head | None:
+        """The newest commit; None if there is no such data set.
+
+        Args:
+            write: Whether the token must be allowed to write.
+        """
         from huggingface_hub.errors import RepositoryNotFoundError  # noqa: PLC0415
 
-        try:
-            with self._asking():
-                self._api.auth_check(self.repo_id, repo_type="dataset", write=True)
+        with self._errors("write to" if write else "read"):
+            try:
+                if write:
+                    self._client.api.auth_check(self.repo_id, repo_type="dataset", write=True)
                 return self._head()
-        except RepositoryNotFoundError:
-            with self._asking(passes=False):
-                self._api.create_repo(self.repo_id, repo_type="dataset", private=True, exist_ok=True)
-                return self._head()
-
-    def head(self) -> Head | None:
-        """The newest commit; None if there is no such data set."""
-        from huggingface_hub.errors import RepositoryNotFoundError  # noqa: PLC0415
-
-        try:
-            with self._asking():
-                return self._head()
-        except RepositoryNotFoundError:
-            return None
+            except RepositoryNotFoundError as error:
+                if error.response.status_code != _NOT_FOUND:
+                    raise
+                return None
 
     def add(self, files: Mapping[str, BinaryIO | None], *, message: str) -> None:
         """Make one commit on top of whatever is there, even while others commit too.
@@ -144,36 +118,29 @@ class FeedbackDataset:
                 and it may have been rewritten since. None is nothing to add.
             message: Of the commit.
         """
-        self._retrying(lambda head: self._add(head, files, message))
+        retry_conflicts(lambda: self._add(self.head() or self.prepare(), files, message))
 
     def remove(self, ids: Collection[str], *, message: str) -> None:
         """Remove rows, and the decisions about them, from the newest commit and from the history."""
-        self._retrying(lambda head: self._remove(head, frozenset(ids), message))
-        with self._asking(passes=False):
-            self._api.super_squash_history(self.repo_id, repo_type="dataset", commit_message=message)
+        retry_conflicts(lambda: self._remove(self.head() or self.prepare(), frozenset(ids), message))
+        with self._errors("remove rows from"):
+            self._client.api.super_squash_history(self.repo_id, repo_type="dataset", commit_message=message)
 
     def download(self, head: Head, path: str, folder: Path) -> Path:
-        """Fetch one file into a folder; what is there already is not fetched again."""
-        with self._asking(passes=False):
+        """Fetch one file into a folder, unless it is there already."""
+        with self._errors("read"):
             return Path(
-                self._api.hf_hub_download(
+                self._client.api.hf_hub_download(
                     self.repo_id, path, repo_type="dataset", revision=head.commit, local_dir=folder
                 )
             )
 
     def _head(self) -> Head:
-        info = self._api.dataset_info(self.repo_id, timeout=_ANSWER_S)
+        info = self._client.api.dataset_info(self.repo_id, timeout=_RESPONSE_S)
         return Head(str(info.sha), frozenset(file.rfilename for file in info.siblings or ()))
 
-    def _retrying(self, attempt: Callable[[Head], None]) -> None:
-        """Try again on top of the newer commit when another process or machine was quicker."""
-        for left in reversed(range(_CONFLICTS)):
-            try:
-                return attempt(self.head() or self.prepare())
-            except HubRequestError as error:
-                if not error.is_conflict or not left:
-                    raise
-        raise AssertionError
+    def _errors(self, action: str) -> AbstractContextManager[None]:
+        return self._client.errors(f"{action} the data set {self.repo_id}")
 
     def _add(self, head: Head, files: Mapping[str, BinaryIO | None], message: str) -> None:
         from huggingface_hub import CommitOperationAdd  # noqa: PLC0415
@@ -187,7 +154,7 @@ class FeedbackDataset:
         """Rewrite the shards that hold the rows; nothing of them stays on this disk."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete  # noqa: PLC0415
 
-        from feedback.hub.shards import without  # noqa: PLC0415 - pyarrow
+        from feedback.hub.parquet import without  # noqa: PLC0415 - pyarrow
 
         operations: list[CommitOperationAdd | CommitOperationDelete] = []
         with ExitStack() as stack:
@@ -210,8 +177,8 @@ class FeedbackDataset:
         operations = [*operations, *(() if README in head.paths else (card,))]
         if not operations:
             return
-        with self._asking(passes=False):
-            self._api.create_commit(
+        with self._errors("write to"):
+            self._client.api.create_commit(
                 self.repo_id,
                 operations,
                 repo_type="dataset",
@@ -219,55 +186,6 @@ class FeedbackDataset:
                 parent_commit=head.commit,
                 num_threads=1,
             )
-
-    @contextmanager
-    def _asking(self, *, passes: bool = True) -> Iterator[None]:
-        """Set the client's patience, and turn what it raises into one sentence; `passes` lets a missing one through."""
-        import httpx2  # noqa: PLC0415 - the Hub client's HTTP library; its connection errors are no OSError
-        from huggingface_hub import errors, get_session  # noqa: PLC0415
-
-        get_session().timeout = httpx2.Timeout(_ANSWER_S, connect=_CONNECT_S)  # it has none, and could wait for ever
-        try:
-            yield
-        except errors.RepositoryNotFoundError as error:
-            if passes and error.response.status_code == _NOT_FOUND:
-                raise
-            raise self._error(error.response) from None
-        except errors.HfHubHTTPError as error:
-            raise self._error(error.response) from None
-        except (httpx2.HTTPError, OSError) as error:
-            raise HubRequestError(
-                f"The Hub cannot be reached at {self._api.endpoint} ({type(error).__name__}). Check the network."
-            ) from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise HubRequestError(
-                f"The answer of {self._api.endpoint} is not the Hub's ({type(error).__name__}). Check HF_ENDPOINT."
-            ) from None
-
-    def _error(self, response: Any) -> HubRequestError:
-        status = int(response.status_code)
-        sentence = _SENTENCES.get(status, f"The Hub answered {status}")
-        return HubRequestError(
-            f"{sentence}: {self.repo_id}. {_ADVICE.get(status, '')}".strip(),
-            status=status,
-            retry_after_s=_retry_after(response.headers.get("Retry-After")),
-        )
-
-
-_SENTENCES = {
-    401: "The Hub does not know the token in HF_TOKEN",
-    403: "The token in HF_TOKEN may not write to the feedback data set",
-    404: "There is no such data set, or the token in HF_TOKEN may not see it",
-    429: "The Hub asks to wait with the feedback data set",
-}
-_ADVICE = dict.fromkeys((401, 403), "Use one with the right to write to it.")
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds; the header may hold a date too, for which our own backoff is good enough."""
-    if value is None or not value.strip().isdigit():
-        return None
-    return min(float(value), _MAX_RETRY_AFTER_S) + random.uniform(0, 1)  # noqa: S311 - so that not all come at once
 
 
 def _affected(head: Head, ids: frozenset[str]) -> list[str]:

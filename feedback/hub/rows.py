@@ -87,7 +87,7 @@ class Collection:
         found = self._journal.picture(row_id)
         if found is not None or self._dataset is None:
             return found
-        from feedback.hub.shards import read_rows  # noqa: PLC0415 - pyarrow
+        from feedback.hub.parquet import read_rows  # noqa: PLC0415 - pyarrow
 
         paths = [path for path in self._shards(ROWS_FOLDER) if may_hold(path.name, row_id)]
         found = next((row.image for path in paths for row in read_rows(path) if row.id == row_id), None)
@@ -133,7 +133,7 @@ class Collection:
 
     def _hub_rows(self, *, pictures: bool) -> Iterator[FeedbackRow]:
         if self._dataset is not None:
-            from feedback.hub.shards import read_rows  # noqa: PLC0415 - pyarrow
+            from feedback.hub.parquet import read_rows  # noqa: PLC0415 - pyarrow
 
             for path in self._shards(ROWS_FOLDER):
                 yield from read_rows(path, pictures=pictures)
@@ -141,7 +141,7 @@ class Collection:
     def _decisions(self) -> Iterable[Decision]:
         yield from self._journal.decisions()
         if self._dataset is not None:
-            from feedback.hub.shards import read_decisions  # noqa: PLC0415 - pyarrow
+            from feedback.hub.parquet import read_decisions  # noqa: PLC0415 - pyarrow
 
             for path in self._shards(DECISIONS_FOLDER):
                 yield from read_decisions(path)
@@ -186,5 +186,5 @@ class Collection:
 
 def create_collection(journal: Journal, settings: Settings, *, max_age_s: float, alone: bool = False) -> Collection:
     """The journal's rows, with those of the data set of the settings, if there is one."""
-    dataset = FeedbackDataset.open(settings) if settings.feedback_repo else None
+    dataset = FeedbackDataset.of(settings) if settings.feedback_repo else None
     return Collection(journal, dataset, settings.data_dir, max_age_s=max_age_s, alone=alone)

@@ -9,18 +9,20 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from catdog.errors import CatdogError
-from feedback.hub.dataset import FeedbackDataset, HubRequestError
-from feedback.hub.sync_lock import sync_lock
+from catdog.errors import CatdogError, FeedbackError, HubError
+from catdog.files import try_lock
+from feedback.hub.dataset import FeedbackDataset
 from feedback.journal.outbox import Batch, Outbox, Sent
 
 log = logging.getLogger(__name__)
+
+LOCK_FILE = "sync.lock"
 
 _FLUSH_RESERVE = 1
 """Commits that are kept for the end of the process, when what waits may be on a disk that is lost with it."""
@@ -140,10 +142,10 @@ class Syncer:
             reserve: How many of an hour's commits to leave.
 
         Raises:
-            HubRequestError: the Hub cannot be reached, or refuses.
+            HubError: the Hub cannot be reached, or refuses.
             FeedbackError: the journal cannot be read or written.
         """
-        with sync_lock(self._data_dir) as held:
+        with _sync_lock(self._data_dir) as held:
             if not held:
                 return Round(locked=True)
             if not self._prepared:
@@ -182,7 +184,7 @@ class Syncer:
 
     def _send(self, batch: Batch) -> Sent:
         """Upload one batch. What is sent is read before, so that nobody who writes to the journal waits for the Hub."""
-        from feedback.hub.shards import decisions_shard, rows_shard  # noqa: PLC0415 - pyarrow
+        from feedback.hub.parquet import decisions_shard, rows_shard  # noqa: PLC0415 - pyarrow
 
         with ExitStack() as stack:
             shards = {
@@ -200,7 +202,7 @@ class Syncer:
         number = self._outbox.note_commit(time.time())
         try:
             commit()
-        except HubRequestError as error:
+        except HubError as error:
             if error.is_refusal:
                 self._outbox.forget_commit(number)
             raise
@@ -225,7 +227,7 @@ class Syncer:
         except CatdogError as error:
             if str(error) != self._problem:
                 log.warning("Feedback waits here and will be sent later. %s", error)
-            self._failed(str(error), error.retry_after_s if isinstance(error, HubRequestError) else None)
+            self._failed(str(error), error.retry_after_s if isinstance(error, HubError) else None)
             return
         except Exception as error:  # rows would never reach the Hub again if the thread ended
             log.exception("Feedback waits here and will be sent later.")
@@ -254,3 +256,15 @@ class Syncer:
             now = time.monotonic()
             self._not_before = now + not_before_s
             self._due = max(self._not_before, min(now + wait_s, self._wanted_by))
+
+
+@contextmanager
+def _sync_lock(data_dir: Path) -> Iterator[bool]:
+    """Hold the lock that lets one process at a time sync a data folder; yields whether it is held."""
+    path = data_dir / LOCK_FILE
+    with ExitStack() as stack:
+        try:
+            held = stack.enter_context(try_lock(path))
+        except OSError as error:
+            raise FeedbackError(f"{path} cannot be created: {error.strerror}. Make the folder writable.") from None
+        yield held

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from huggingface_hub import HfApi
 
+from catdog.hub.client import HubClient
 from devhub.server import Running
 from feedback.hub.dataset import FeedbackDataset
 from feedback.hub.sync import Syncer
@@ -35,8 +36,13 @@ def api(hub: Running) -> HfApi:
 
 
 @pytest.fixture
-def dataset(api: HfApi) -> FeedbackDataset:
-    return FeedbackDataset(api, REPO)
+def client(hub: Running) -> HubClient:
+    return HubClient(hub.url, hub.token)
+
+
+@pytest.fixture
+def dataset(client: HubClient) -> FeedbackDataset:
+    return FeedbackDataset(client, REPO)
 
 
 @pytest.fixture

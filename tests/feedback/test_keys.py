@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 from catdog.errors import FeedbackError
+from catdog.settings import Settings
+from feedback.hub.delivery import create_delivery
+from feedback.journal.journal import Journal
 from feedback.keys import KEYS_FOLDER, ClientKeys
+from tests.web.conftest import wait_for
 
 MAY = datetime(2025, 5, 20, tzinfo=UTC)
 JUNE = datetime(2025, 6, 1, tzinfo=UTC)
@@ -40,13 +44,6 @@ def test_threads_that_come_first_together_agree_on_the_key(tmp_path: Path) -> No
     with ThreadPoolExecutor(16) as pool:
         hashes = pool.map(lambda keys: keys.client_hash("a", now=MAY), [ClientKeys(tmp_path) for _ in range(16)])
     assert len(set(hashes)) == 1
-    assert key_files(tmp_path) == ["2025-05.key"]
-
-
-def test_who_comes_a_moment_later_takes_the_key_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = ClientKeys(tmp_path).client_hash("a", now=MAY)
-    monkeypatch.setattr(Path, "exists", lambda _: False)  # as it was when this process looked
-    assert ClientKeys(tmp_path).client_hash("a", now=MAY) == first
     assert key_files(tmp_path) == ["2025-05.key"]
 
 
@@ -97,3 +94,12 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     (tmp_path / KEYS_FOLDER).write_text("")
     with pytest.raises(FeedbackError, match="keys"):
         ClientKeys(tmp_path).client_hash("a", now=MAY)
+
+
+def test_expired_keys_are_destroyed_without_any_feedback(tmp_path: Path) -> None:
+    ClientKeys(tmp_path).client_hash("a", now=MAY)
+    with Journal.open(tmp_path) as journal:
+        delivery = create_delivery(journal, Settings(data_dir=tmp_path))
+        delivery.start()
+        wait_for(lambda: not key_files(tmp_path), "the key's end")
+        delivery.stop()

@@ -69,7 +69,7 @@ def running(
 ) -> Iterator[Server]:
     """Run the app on a free port until the block ends; from another code folder, within or by another command."""
     log, data_dir = folder / "log", folder / "data"
-    env = environment(host="127.0.0.1", port=0, model=model, data_dir=data_dir, **settings)
+    env = environment(**{"host": "127.0.0.1", "port": 0, "model": model, "data_dir": data_dir, **settings})
     with log.open("wb") as out:
         process = subprocess.Popen([*by, *command], cwd=code, env=env, stdout=out, stderr=out)
     try:

@@ -3,19 +3,21 @@
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import datasets
-import httpx
+import httpx2
 import pyarrow as pa
 from datasets.exceptions import DatasetsError
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import HfHubHTTPError
 
 from catdog.cli import counted
 from catdog.errors import DataError, HubError, SettingsError
+from catdog.hub.client import HubClient
+from catdog.settings import load_settings
 
 _LABEL_COLUMNS = ("label", "labels")
 _KIND_COLUMNS = ("name", *_LABEL_COLUMNS)
@@ -147,10 +149,24 @@ def source_of(name: str, pictures: Sequence[bytes], labels: Sequence[int], names
 
 def _open(data: str, revision: str | None) -> tuple[datasets.Dataset, str, str | None]:
     """The rows, their column of pictures, and the commit."""
-    if not Path(data).is_dir():
-        revision = _resolve_commit(data, revision)
-    rows = _load(data, revision)
-    return rows, _image_column(rows.features, data), revision
+    if Path(data).is_dir():
+        rows = _load(data, revision)
+        return rows, _image_column(rows.features, data), revision
+    commit, unreachable = _resolve_commit(data, revision)
+    with _offline() if unreachable else nullcontext():
+        rows = _load(data, commit, unreachable=unreachable)
+    return rows, _image_column(rows.features, data), commit
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Let `datasets` look only for cached copies: with an unreachable Hub it would retry for a minute."""
+    online = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = online
 
 
 def _source(  # noqa: PLR0913, PLR0917 - each is one thing
@@ -176,17 +192,17 @@ def _origin(data: str, revision: str | None) -> tuple[str, str | None]:
         raise DataError(f"{folder / ORIGIN_FILE} is damaged ({error}). Prepare the data again.") from None
 
 
-def _resolve_commit(data: str, revision: str | None) -> str | None:
-    """The commit behind a branch or tag; without a network `datasets` may still have a copy, then it stays unknown."""
+def _resolve_commit(data: str, revision: str | None) -> tuple[str | None, HubError | None]:
+    """The commit behind a branch or tag, or why the Hub does not say: there may still be a cached copy."""
     if data.startswith((".", "/")) or data.count("/") > 1:
         raise SettingsError(f"{data}: there is no such folder. Name a folder, or a Hub data set as USER/NAME.")
+    client = HubClient.of(load_settings())
     try:
-        return HfApi().dataset_info(data, revision=revision).sha
-    except HFValidationError:
-        raise SettingsError(f"{data} is neither a folder nor the name of a Hub data set.") from None
-    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
-        _log.warning("The Hub did not answer for %s (%s); looking for a cached copy", data, type(error).__name__)
-        return revision
+        with client.errors(f"read the data set {data}"):
+            return client.api.dataset_info(data, revision=revision).sha, None
+    except HubError as error:
+        _log.warning("%s Looking for a cached copy.", error)
+        return revision, error
 
 
 def _all_pictures(data: str) -> dict[str, list[str]] | None:
@@ -200,11 +216,13 @@ def _all_pictures(data: str) -> dict[str, list[str]] | None:
     return {"train": ["*/*"]} if flat and not described else None
 
 
-def _load(data: str, revision: str | None) -> datasets.Dataset:
+def _load(data: str, revision: str | None, *, unreachable: HubError | None = None) -> datasets.Dataset:
     try:
         splits = datasets.load_dataset(data, revision=revision, data_files=_all_pictures(data))
-    except (HfHubHTTPError, httpx.HTTPError, ConnectionError) as error:
-        raise HubError(f"The Hub did not give {data}: {error}. Check the name, the network and HF_TOKEN.") from None
+    except (HfHubHTTPError, httpx2.HTTPError, ConnectionError) as error:
+        raise unreachable or HubError(
+            f"The data set {data} could not be fetched ({type(error).__name__}). Check its name and the network."
+        ) from None
     except (DatasetsError, OSError, ValueError, pa.ArrowException) as error:
         raise DataError(
             f"{data} cannot be read as a data set: {error}. Expected is a Hub data set, a folder with Parquet files, "

@@ -10,9 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from huggingface_hub import HfApi
 
 from catdog.errors import DataError, SettingsError
+from catdog.hub.client import HubClient
 from catdog.settings import Settings
 from feedback.decision import ReviewedRow, Status
 from feedback.hub.dataset import FeedbackDataset
@@ -75,8 +75,7 @@ def open_feedback(feedback: str, settings: Settings) -> Feedback:
         return read_export(Path(feedback))
     if feedback.count("/") != 1 or feedback.startswith((".", "/")):
         raise SettingsError(f"--feedback {feedback}: there is no such folder, and it is no Hub data set (USER/NAME).")
-    token = settings.hf_token.get_secret_value() if settings.hf_token else None
-    dataset = FeedbackDataset(HfApi(endpoint=settings.hf_endpoint, token=token), feedback)
+    dataset = FeedbackDataset(HubClient.of(settings), feedback)
     has_journal = feedback == settings.feedback_repo and (settings.data_dir / JOURNAL_FILE).is_file()
     # Copies of pictures, which do not stay on this disk, and an empty journal where there is none.
     with (

@@ -10,7 +10,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, Repository
 from huggingface_hub.hf_api import RepoFile
 
 from catdog.errors import HubError, SettingsError
-from catdog.hub.files import StoredFile
+from catdog.hub.client import StoredFile
 from catdog.settings import Settings
 
 MAIN = "main"

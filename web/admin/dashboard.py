@@ -16,10 +16,10 @@ from feedback.stats import Stats
 from web.admin.plots import lying, stacked
 from web.admin.routes import COOKIE, HEADERS
 from web.admin.sessions import Sessions
-from web.i18n.texts import format_share
+from web.i18n import format_share
 from web.metrics.history import LATENCY_EDGES_MS, History, Step
 from web.metrics.metrics import Metrics
-from web.page.about import corrections_learned
+from web.page.html import corrections_learned
 from web.service.service import Service
 
 TEMPLATE = "dashboard.html"

@@ -15,7 +15,7 @@ from feedback.review.order import Entry, Filter, Signals
 from feedback.review.review import count
 from feedback.row import Source
 from web.admin.sessions import Session
-from web.i18n.texts import format_percent
+from web.i18n import format_percent
 
 ANY = "any"
 PAGE_ROWS = 48

@@ -68,8 +68,9 @@ class PictureFeedbackRequest(_Body):
     model_config = ConfigDict(extra="forbid")
 
     label: str = Field(min_length=1, max_length=_MAX_LABEL, description="a label of the model, `neither` or `unsure`")
-    source: Literal[Source.API, Source.BROWSER] = Field(
-        Source.API, description="`browser` if the static page sends it, whose own model has classified it"
+    source: Source = Field(
+        Source.API,
+        description="where the picture came from; `browser`: the static page, whose own model classified it",
     )
     idempotency_key: str | None = Field(
         None, min_length=1, max_length=_MAX_KEY, description="sending the same again adds nothing"

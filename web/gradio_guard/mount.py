@@ -1,6 +1,6 @@
 """Mounting the page on the app, with the doors closed that Gradio leaves open."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import gradio as gr
 from fastapi import FastAPI
@@ -10,11 +10,11 @@ from web.errors import Problems
 from web.gradio_guard.allowlist import GradioGate
 from web.gradio_guard.assets import AssetCache
 from web.gradio_guard.memory import bound_memory
-from web.i18n.gradio import create_i18n
+from web.i18n import Texts
 from web.page.events import PageParts
 from web.page.head import PageHead
-from web.page.layout import STYLE, build_page
-from web.page.theme import create_theme
+from web.page.html import page_words
+from web.page.layout import STYLE, build_page, create_theme
 
 
 def mount_page(
@@ -48,12 +48,16 @@ def mount_page(
         mcp_server=False,  # with it, Gradio would fetch addresses and call itself by whatever host a request names
         theme=create_theme(),
         css_paths=[STYLE],
-        i18n=create_i18n(),
     )
     demo.has_launched = True  # else Gradio lets events name any file on this disk
     mount = app.router.routes[-1]
     assert isinstance(mount, Mount)
-    page = PageHead(mount.app, labels=lambda: parts.service.live.model.labels)
+
+    def words(texts: Texts) -> Mapping[str, str]:
+        model = parts.service.live.model
+        return page_words(model, parts.retention, parts.examples.names(model.labels), texts)
+
+    page = PageHead(mount.app, words=words)
     gate = GradioGate(
         page,
         routes=routes,

@@ -20,6 +20,7 @@ from catdog.errors import CatdogError, UnreadableImageError
 from feedback.row import Source
 from web.api.schemas import PredictionAnswer
 from web.errors import Problems
+from web.i18n import ENGLISH
 from web.mcp.endpoint import McpDoor
 from web.page.events import PageParts, correct_by_id
 from web.service.service import Answer
@@ -85,7 +86,7 @@ def add_mcp_tools(app: FastAPI, parts: PageParts, problems: Problems) -> list[Ro
     from gradio.mcp import GradioMCPServer  # noqa: PLC0415 - it is there only with Gradio's extra
 
     tools = McpTools(parts)
-    with gr.Blocks(title=parts.texts.title(parts.service.live.model.labels), analytics_enabled=False) as blocks:
+    with gr.Blocks(title=ENGLISH.title(parts.service.live.model.labels), analytics_enabled=False) as blocks:
         for tool in (tools.classify, tools.wrong_label):
             api(tool, api_name=tool.__name__, queue=False)
     server = GradioMCPServer(blocks)

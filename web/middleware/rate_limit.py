@@ -24,6 +24,8 @@ _COSTLY = {
     ("POST", "/predict"): PREDICTIONS,
     ("POST", "/page/photo"): PREDICTIONS,
     ("POST", "/page/frame"): PREDICTIONS,
+    ("POST", "/page/url"): PREDICTIONS,
+    ("POST", "/page/why"): PREDICTIONS,
     ("POST", "/gradio_api/queue/join"): PREDICTIONS,
     ("POST", "/gradio_api/run/predict"): PREDICTIONS,
     ("POST", "/gradio_api/mcp"): PREDICTIONS,

@@ -1,81 +1,136 @@
-"""The head of the page: its icon, its scripts, and what social networks show, in place of Gradio's own."""
+"""The page's HTML as visitors get it: their language, our head, and a first view that needs no script."""
 
+import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from html import escape
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from web.i18n.texts import ENGLISH
-from web.page.assets import SCRIPTS
+from web.i18n import Texts, choose_language
+from web.page.html import first_html
 
-# Gradio puts the page together bit by bit, and brings the style sheet late: nothing is shown before it is at its place.
+Words = Callable[[Texts], Mapping[str, str]]
+"""The parts of the page that are words alone, by name; see `web.page.html.page_words`."""
+
+_WORD = re.compile(r"%%(\w+)%%")
+_DROPPED = re.compile(
+    r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*|<link\s+rel="(?:icon|manifest)"[^>]*>\s*|<title>.*?</title>',
+    re.IGNORECASE | re.DOTALL,
+)
+_STYLESHEET = re.compile(r'<link\s+rel="stylesheet"[^>]*>\s*')
+_BODY = re.compile(r"<body[^>]*>")
+# Gradio puts the page together bit by bit, and brings the style sheet late: until all is in place, `first` is shown.
 _STYLE = (
     "<style>.gradio-container{width:100%!important;max-width:1080px!important;margin:0 auto!important}"
-    ".gradio-container:not(:has(#foot p):has(#url input):has(#photo [data-testid=image])) :is(main,footer)"
-    "{visibility:hidden}</style>"
+    "html:not(.ready) gradio-app{visibility:hidden}html.ready #first{display:none}"
+    "#first{position:absolute;z-index:1;inset:0 0 auto;box-sizing:border-box;max-width:1080px;margin:0 auto;"
+    "padding:1.4rem 1rem 0;font:16px/1.5 ui-rounded,'SF Pro Rounded','Segoe UI',system-ui,sans-serif}"
+    "#first h1{font-size:clamp(2rem,6vw,2.75rem);line-height:1.15;font-weight:800;letter-spacing:-.02em;margin:0}"
+    "#first p{margin:.35rem 0 1rem;opacity:.75}#first label{display:grid;place-content:center;justify-items:center;"
+    "gap:.6rem;box-sizing:border-box;width:calc((100% - 1rem)*6/11);height:min(420px,48svh);border:2px dashed #a8a29e;"
+    "border-radius:20px;font-size:1.15rem;font-weight:650;cursor:pointer;position:relative}"
+    "#first input{position:absolute;inset:0;opacity:0;font-size:0;cursor:pointer}"
+    "#first label:focus-within{outline:3px solid #f97316;outline-offset:2px}"
+    "@media(max-width:640px){#first label{width:100%;height:min(300px,38svh)}}</style>"
 )
-_PRELOADED = "".join(f'<link rel="modulepreload" href="./assets/{name}">' for name in SCRIPTS)
-_GRADIO = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>\s*|<link\s+rel="icon"[^>]*>\s*', re.IGNORECASE)
 
 
 class PageHead:
-    """ASGI app around Gradio's: the page's HTML gets a head of our own."""
+    """ASGI app around Gradio's: puts the visitor's language and a head of our own into the page."""
 
-    def __init__(self, app: ASGIApp, *, labels: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, app: ASGIApp, *, words: Words) -> None:
         self._app = app
-        self._labels = labels
+        self._words = words
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; of the page, keep the answer back until it is complete."""
-        if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
+        """Pass the request on; the page and its configuration are held back until they are complete."""
+        path = scope["path"] if scope["type"] == "http" and scope["method"] == "GET" else None
+        if path not in ("/", "/config"):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        base = f"{scope['scheme']}://{headers.get('Host', 'localhost')}{scope.get('root_path', '')}"
+        texts = choose_language(headers.get("Accept-Language", ""), cookie_parser(headers.get("Cookie", "")))
+        words = self._words(texts)
+        base = f"{scope['scheme']}://{headers.get('Host', 'localhost')}{scope.get('root_path', '')}".rstrip("/")
         plain = [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]
-        page = _Page(send, head_html(self._labels(), base.rstrip("/")))
-        await self._app({**scope, "headers": plain}, receive, page.send)
+
+        def finish(body: str) -> str:
+            filled = fill(body, words)
+            return with_head(filled, words, texts, base) if path == "/" else filled
+
+        await self._app({**scope, "headers": plain}, receive, _Whole(send, finish).send)
 
 
-def head_html(labels: Sequence[str], base: str) -> str:
-    """Icon, scripts and social preview.
+def fill(configuration: str, words: Mapping[str, str]) -> str:
+    """Put words into JSON that stands in HTML."""
+    return _WORD.sub(lambda match: _as_json(words.get(match[1], match[0])), configuration)
+
+
+def with_head(html: str, words: Mapping[str, str], texts: Texts, base: str) -> str:
+    """Gradio's page with our title, icon, scripts, social preview and first view.
 
     Args:
-        labels: The model's.
-        base: The address of the page, without a slash at its end: social networks want whole addresses.
+        html: The page.
+        words: See `Words`.
+        texts: The visitor's language.
+        base: The page's address without a slash at its end: social networks need whole addresses.
     """
-    title, about, image = escape(ENGLISH.title(labels)), escape(ENGLISH.tagline), escape(f"{base}/page/preview.png")
+    html = _DROPPED.sub("", html).replace('lang="en"', f'lang="{texts.language}"', 1)
+    late = "".join(_STYLESHEET.findall(html))  # at the end, so that nothing waits for it
+    html = _STYLESHEET.sub("", html)
+    html = html.replace("</head>", f"{head_html(words['title'], texts, base)}</head>", 1)
+    html = _BODY.sub(lambda match: match[0] + first_html(words, texts), html, count=1)
+    return html.replace("</body>", f"{late}</body>", 1)
+
+
+def head_html(title: str, texts: Texts, base: str) -> str:
+    """Title, icon, manifest, scripts and social preview, in one language."""
+    name, about, image = escape(title), escape(texts.tagline), escape(f"{base}/page/preview.png")
+    language = json.dumps(texts.language)
     return (
-        '<link rel="icon" type="image/svg+xml" href="./page/icon.svg">'
+        f"<title>{name}</title>"
+        '<link rel="icon" type="image/svg+xml" href="./page/icon.svg"><link rel="manifest" href="./manifest.json">'
+        '<link rel="apple-touch-icon" href="./page/icon-192.png">'
         f'<meta name="description" content="{about}"><meta property="og:type" content="website">'
-        f'<meta property="og:title" content="{title}"><meta property="og:description" content="{about}">'
+        f'<meta property="og:title" content="{name}"><meta property="og:description" content="{about}">'
         f'<meta property="og:image" content="{image}"><meta property="og:image:width" content="1200">'
         '<meta property="og:image:height" content="630"><meta name="twitter:card" content="summary_large_image">'
-        f'<script type="module" src="./page/page.js"></script>{_PRELOADED}{_STYLE}'
+        # Gradio's own words, few as they are, follow the browser's first language: that is the page's now.
+        f'<script>for(const [name,value] of [["language",{language}],["languages",[{language}]]])'
+        "Object.defineProperty(navigator,name,{value,configurable:true})</script>"
+        f'<script type="module" src="./page/page.js"></script>{_STYLE}'
     )
 
 
-class _Page:
-    """Collects the HTML and sends it with the other head."""
+def _as_json(text: str) -> str:
+    inner = json.dumps(text)[1:-1]
+    return inner.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026").replace("'", "\\u0027")
 
-    def __init__(self, send: Send, head: str) -> None:
+
+class _Whole:
+    """Collects a response and sends it once it is complete, changed."""
+
+    def __init__(self, send: Send, change: Callable[[str], str]) -> None:
         self._send = send
-        self._head = head
+        self._change = change
         self._start: Message | None = None
         self._body = bytearray()
 
     async def send(self, message: Message) -> None:
-        """Take one message of the answer."""
+        """Take one message of the response."""
         if message["type"] == "http.response.start":
             self._start = message
             return
         self._body += message.get("body", b"")
         if self._start is None or message.get("more_body", False):
             return
-        html = _GRADIO.sub("", self._body.decode("utf-8", "replace")).replace("</head>", f"{self._head}</head>", 1)
-        body = html.encode()
-        MutableHeaders(scope=self._start)["Content-Length"] = str(len(body))
+        body = self._change(self._body.decode("utf-8", "replace")).encode()
+        headers = MutableHeaders(scope=self._start)
+        headers["Content-Length"] = str(len(body))
+        headers.add_vary_header("Accept-Language")
+        headers.add_vary_header("Cookie")
         await self._send(self._start)
         await self._send({"type": "http.response.body", "body": body})

@@ -1,31 +1,47 @@
-"""What the page's own scripts ask for, beside Gradio: frames of live mode, several photos at once, texts, pictures."""
+"""What the page's own scripts ask for: answers to photos, addresses and frames, heat maps, texts, files."""
 
-from collections.abc import Callable, Mapping
+import base64
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
+from pydantic import BaseModel, Field
 
 from catdog.errors import UnknownRequestError
 from catdog.model.metadata import possible_verdicts
 from catdog.model.model import Prediction
 from feedback.row import Source
-from web.i18n.texts import Texts, choose_language
+from web.i18n import Texts, choose_language
 from web.middleware.spooled import spooled_body
-from web.page.about import CALIBRATION_PLOT
 from web.page.examples import Examples
-from web.page.icon import favicon_svg, preview_png
-from web.service.service import Service
+from web.page.html import CALIBRATION_PLOT, answer_html, ask_html
+from web.service.heatmap import as_data_url
+from web.service.service import Answer, Service
 
 _STATIC = Path(__file__).with_name("static")
-SCRIPTS = ("page", "camera", "connection", "gallery", "photo")
+SCRIPTS = ("page", "answer", "camera", "feedback", "gallery", "mine", "photo", "server")
 _CACHED = {"Cache-Control": "public, max-age=3600"}
 _REVALIDATED = {"Cache-Control": "no-cache"}
+_ICONS = {"icon.svg": "image/svg+xml", "icon-192.png": "image/png", "icon-512.png": "image/png"}
+_OF_VISITORS = (Source.UPLOAD, Source.WEBCAM, Source.CLIPBOARD)
+_MAX_URL = 4096
+_PAPER = "#fff7ed"
+
+Flag = Annotated[bool, Query()]
+
+
+class _Address(BaseModel):
+    url: str = Field(min_length=1, max_length=_MAX_URL)
+
+
+class _Explained(BaseModel):
+    request_id: str = Field(max_length=64)
 
 
 class PageApi:
-    """Routes below `/page`. They are the page's, may change with it, and are not in the API's document."""
+    """Routes of the page, most of them below `/page`. They may change with it, and are not in the API's document."""
 
     def __init__(self, service: Service, examples: Examples) -> None:
         self._service = service
@@ -33,42 +49,104 @@ class PageApi:
 
     def router(self) -> APIRouter:
         """The routes."""
-        router = APIRouter(prefix="/page", include_in_schema=False)
-        router.post("/frame")(self._frame)
-        router.post("/photo")(self._photo)
-        router.get("/texts.json")(self._texts)
-        router.get("/icon.svg")(_picture(favicon_svg, "image/svg+xml"))
-        router.get("/preview.png")(_picture(lambda: preview_png(self._service.live.model.labels), "image/png"))
-        router.get("/calibration.png")(self._calibration)
-        router.get("/example/{name}")(_example(self._examples.picture))
-        router.get("/thumbnail/{name}")(_example(self._examples.thumbnail))
+        router = APIRouter(include_in_schema=False)
+        router.post("/page/photo")(self._photo)
+        router.post("/page/url")(self._url)
+        router.post("/page/frame")(self._frame)
+        router.post("/page/why")(self._why)
+        router.get("/page/texts.json")(self._texts)
+        router.get("/page/calibration.png")(self._calibration)
+        router.get("/page/example/{name}")(_example(self._examples.picture))
+        router.get("/page/thumbnail/{name}")(_example(self._examples.thumbnail))
+        router.get("/manifest.json")(self._manifest)
+        router.get("/favicon.ico")(_file("favicon.ico", "image/x-icon"))
+        router.get("/page/preview.png")(_file("preview.png", "image/png"))
+        for name, kind in _ICONS.items():
+            router.get(f"/page/{name}")(_file(name, kind))
         for name in SCRIPTS:
-            router.get(f"/{name}.js")(_script(_STATIC / f"{name}.js"))
+            router.get(f"/page/{name}.js")(_file(f"{name}.js", "text/javascript", fresh=True))
         return router
 
-    async def _frame(self, request: Request) -> JSONResponse:
-        """Classify a frame of the camera, which is the body; nothing is kept."""
-        prediction = await self._service.classify_frame(await request.body())
-        return JSONResponse(_told(prediction, _texts_of(request)))
+    async def _photo(
+        self, request: Request, source: Source = Source.UPLOAD, consent: Flag = False, preview: Flag = False
+    ) -> JSONResponse:
+        """Classify a photo, which is the body; it may be corrected by its `request_id`.
 
-    async def _photo(self, request: Request) -> JSONResponse:
-        """Classify one of several photos, which is the body; it may be corrected by its `request_id`."""
+        With `preview` the picture comes back as a small JPEG, for browsers that cannot show the file.
+        """
+        origin = source if source in _OF_VISITORS else Source.UPLOAD
         async with spooled_body(request) as file:
-            answer = await self._service.classify(file.read, Source.UPLOAD)
-        return JSONResponse({"request_id": answer.request_id, **_told(answer.prediction, _texts_of(request))})
+            answer = await self._service.classify(file.read, origin, preview=preview, consents=consent)
+        return JSONResponse(self._shown(answer, _texts_of(request)))
+
+    async def _url(self, request: Request, address: _Address, consent: Flag = False) -> JSONResponse:
+        """Classify the picture at an address; it comes back as a small JPEG, for the page to show."""
+        answer = await self._service.classify_url(address.url.strip(), preview=True, consents=consent)
+        return JSONResponse(self._shown(answer, _texts_of(request)))
+
+    async def _frame(self, request: Request) -> JSONResponse:
+        """Classify a frame of the camera, which is the body; nothing of it is kept."""
+        prediction = await self._service.classify_frame(await request.body())
+        return JSONResponse(_described(prediction, _texts_of(request)))
+
+    async def _why(self, request: Request, explained: _Explained) -> JSONResponse:
+        """Draw which areas of a photo spoke for the answer."""
+        explanation = await self._service.explain(explained.request_id)
+        texts = _texts_of(request)
+        caption = texts.why_explained.format(label=texts.name(explanation.label))
+        return JSONResponse({"layer": as_data_url(explanation.layer), "alt": texts.why_alt, "caption": caption})
 
     def _texts(self, request: Request) -> JSONResponse:
         """What the scripts show, in the visitor's language."""
-        return JSONResponse(_texts_of(request).for_scripts, headers={**_REVALIDATED, "Vary": "Accept-Language"})
+        vary = {"Vary": "Accept-Language, Cookie"}
+        return JSONResponse(_texts_of(request).for_scripts, headers={**_REVALIDATED, **vary})
+
+    def _manifest(self, request: Request) -> JSONResponse:
+        """What makes the page installable."""
+        texts = _texts_of(request)
+        title = texts.title(self._service.live.model.labels)
+        icons = [
+            {"src": f"./page/icon-{side}.png", "sizes": f"{side}x{side}", "type": "image/png", "purpose": purpose}
+            for side in (192, 512)
+            for purpose in ("any", "maskable")
+        ]
+        manifest = {
+            "name": title,
+            "short_name": title,
+            "description": texts.tagline,
+            "lang": texts.language,
+            "start_url": "./",
+            "scope": "./",
+            "display": "standalone",
+            "background_color": _PAPER,
+            "theme_color": _PAPER,
+            "icons": icons,
+        }
+        headers = {**_REVALIDATED, "Vary": "Accept-Language, Cookie"}
+        return JSONResponse(manifest, media_type="application/manifest+json", headers=headers)
 
     def _calibration(self) -> Response:
         folder = self._service.live.model.folder
         if folder is None or not (folder / CALIBRATION_PLOT).is_file():
-            raise UnknownRequestError("The model brings no calibration plot. Train it again to get one.")
+            raise UnknownRequestError("This model has no calibration plot. Train it again to get one.")
         return FileResponse(folder / CALIBRATION_PLOT, media_type="image/png", headers=_REVALIDATED)
 
+    def _shown(self, answer: Answer, texts: Texts) -> dict[str, Any]:
+        """An answer as the page shows it: the card, what may be said about it, and the picture if it was asked for."""
+        prediction = answer.prediction
+        explains = self._service.live.model.explains
+        picture = base64.b64encode(answer.preview).decode() if answer.preview else None
+        return {
+            "request_id": answer.request_id,
+            "audit_receipt": answer.audit_receipt,
+            "preview": picture,
+            "card": answer_html(prediction, texts, request_id=answer.request_id),
+            "ask": ask_html(prediction, texts, explains=explains),
+            **_described(prediction, texts),
+        }
 
-def _told(prediction: Prediction, texts: Texts) -> dict[str, Any]:
+
+def _described(prediction: Prediction, texts: Texts) -> dict[str, Any]:
     """A prediction for the scripts: for people in words, for the CSV in the model's labels."""
     labels = prediction.labels
     answers = possible_verdicts(labels)
@@ -84,7 +162,7 @@ def _told(prediction: Prediction, texts: Texts) -> dict[str, Any]:
 
 
 def _texts_of(request: Request) -> Texts:
-    return choose_language(request.headers.get("Accept-Language", ""))
+    return choose_language(request.headers.get("Accept-Language", ""), request.cookies)
 
 
 def _example(read: Callable[[str], bytes | None]) -> Callable[[str], Response]:
@@ -97,15 +175,10 @@ def _example(read: Callable[[str], bytes | None]) -> Callable[[str], Response]:
     return example
 
 
-def _script(path: Path) -> Callable[[], FileResponse]:
-    def script() -> FileResponse:
-        return FileResponse(path, media_type="text/javascript", headers=_REVALIDATED)
+def _file(name: str, kind: str, *, fresh: bool = False) -> Callable[[], FileResponse]:
+    """Serve a file of `static/`; a fresh one is asked for again at each visit."""
 
-    return script
+    def file() -> FileResponse:
+        return FileResponse(_STATIC / name, media_type=kind, headers=_REVALIDATED if fresh else _CACHED)
 
-
-def _picture(draw: Callable[[], bytes], kind: str, headers: Mapping[str, str] = _CACHED) -> Callable[[], Response]:
-    def picture() -> Response:
-        return Response(draw(), media_type=kind, headers=dict(headers))
-
-    return picture
+    return file

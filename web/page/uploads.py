@@ -1,18 +1,25 @@
-"""Files that the page's visitors sent: found again by what the browser says of them, and nothing else on this disk."""
+"""What visitors upload: a folder that empties itself, and the way from what a browser says of a file to its bytes."""
 
+import logging
 import os
-import uuid
-from collections.abc import Mapping
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from catdog.errors import UnreadableImageError
-from feedback.row import Source
 
-# The names that the page's scripts give to pictures that come from no file.
-_PASTED = "clipboard.png"
-_SNAPSHOT = "snapshot.jpg"
-_NOT_SHOWN_BY_BROWSERS = (".heic", ".heif")
+log = logging.getLogger(__name__)
+
+KEPT_S = 600.0
+MAX_BYTES = 2_000_000_000
+_LOOKED_AT_EVERY_S = 10.0
+_PREFIX = "catdog-uploads-"
+_LOCK = ".lock"
+_BEING_MADE_S = 60.0
 
 
 class Uploads:
@@ -49,22 +56,105 @@ class Uploads:
         except OSError:
             raise UnreadableImageError(refusal) from None
 
-    def write(self, jpeg: bytes) -> str:
-        """Put a preview beside the uploads; returns its path."""
-        path = self.folder / uuid.uuid4().hex / "preview.jpg"
-        path.parent.mkdir(parents=True)
-        path.write_bytes(jpeg)
-        return str(path)
+
+class UploadFolder:
+    """A folder of this process alone, swept by a thread between `start` and `stop`."""
+
+    def __init__(
+        self,
+        *,
+        kept_s: float = KEPT_S,
+        max_bytes: int = MAX_BYTES,
+        every_s: float = _LOOKED_AT_EVERY_S,
+        parent: Path | None = None,
+    ) -> None:
+        """Make the folder, and remove those that processes left that are no more.
+
+        Args:
+            kept_s: How old a file may become.
+            max_bytes: How much may lie there; beyond that the oldest go early.
+            every_s: How often to look.
+            parent: Where to make the folder; the system's folder of temporary files if None.
+        """
+        self._parent = parent or Path(tempfile.gettempdir())
+        self._kept_s = kept_s
+        self._max_bytes = max_bytes
+        self._every_s = every_s
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._remove_abandoned()
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=self._parent))
+        self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        _try_lock(self._lock)
+
+    def start(self) -> None:
+        """Begin to sweep."""
+        self._thread = threading.Thread(target=self._run, name="uploads", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Remove the folder with all that is in it."""
+        self._stopped.set()
+        if self._thread:
+            self._thread.join()
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+    def sweep(self) -> None:
+        """Remove what is too old, and the oldest of what is too much."""
+        oldest_first = sorted(_files(self.path))
+        size, now = sum(bytes_ for _, bytes_, _ in oldest_first), time.time()
+        for changed, bytes_, path in oldest_first:
+            if now - changed <= self._kept_s and size <= self._max_bytes:
+                break
+            path.unlink(missing_ok=True)
+            size -= bytes_
+        for folder in self.path.iterdir():
+            if folder.is_dir() and now - folder.stat().st_mtime > self._kept_s and not any(folder.iterdir()):
+                folder.rmdir()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._every_s):
+            try:
+                self.sweep()
+            except OSError as error:  # a file came or went meanwhile: the next round sees it
+                log.debug("Uploads could not be swept: %s", error.strerror)
+
+    def _remove_abandoned(self) -> None:
+        for folder in self._parent.glob(f"{_PREFIX}*"):
+            if _is_abandoned(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
-def source_of(file: Mapping[str, Any]) -> Source:
-    """How a file came: from the disk, the clipboard or the camera."""
-    name = file.get("orig_name")
-    if name == _PASTED:
-        return Source.CLIPBOARD
-    return Source.WEBCAM if name == _SNAPSHOT else Source.UPLOAD
+def _files(folder: Path) -> Iterator[tuple[float, int, Path]]:
+    """Time of change, size and path of every file in a folder but its lock."""
+    for path in folder.rglob("*"):
+        if path.name != _LOCK and not path.is_dir():
+            about = path.lstat()
+            yield about.st_mtime, about.st_size, path
 
 
-def needs_preview(file: Mapping[str, Any]) -> bool:
-    """Whether a browser may be unable to show the file itself."""
-    return str(file.get("orig_name")).lower().endswith(_NOT_SHOWN_BY_BROWSERS)
+def _is_abandoned(folder: Path) -> bool:
+    """Whether no process holds a folder's lock any more; another user's folder is none of ours."""
+    try:
+        if time.time() - folder.stat().st_mtime < _BEING_MADE_S:
+            return False
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        return False
+    try:
+        return _try_lock(lock)
+    finally:
+        os.close(lock)
+
+
+def _try_lock(lock: int) -> bool:
+    try:
+        import fcntl  # noqa: PLC0415 - not on Windows: there, what a killed process left stays where it is
+    except ImportError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -163,7 +163,7 @@ def test_a_data_set_on_the_hub_is_read_where_it_is(hub: Running, model: Path, ph
     assert [row | {"path": ""} for row in answers(out)] == [row | {"path": ""} for row in answers(here)]
     missing = predict("hf://datasets/me/nowhere", model=model, **hub_is)
     assert (missing.returncode, "Traceback" in missing.stderr) == (1, False)
-    assert "hf://datasets/me/nowhere could not be read" in missing.stderr
+    assert "Could not read hf://datasets/me/nowhere" in missing.stderr
 
 
 def test_the_answers_of_another_model_or_collection_are_not_mixed_in(

@@ -123,7 +123,7 @@ def test_an_interrupted_download_falls_back_to_the_last_good_one(published: Publ
         ({"model": "me/..x--y"}, "no repository can have this name"),
         ({"model": "-x/y", "model_revision": "0" * 40}, "no repository can have this name"),
         ({"model_revision": "v9"}, "no such revision"),
-        ({"model_revision": "0" * 40}, "could not be fetched"),
+        ({"model_revision": "0" * 40}, "no such revision"),
     ],
 )  # fmt: skip
 def test_the_embedded_model_is_served_with_the_cause(

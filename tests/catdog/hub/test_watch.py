@@ -53,7 +53,7 @@ def test_an_unchanged_revision_is_not_swapped(application: Application) -> None:
     application.watcher.look()
     application.watcher.look()
     assert len(application.lived) == 1
-    assert application.watcher.last_look
+    assert application.watcher.problem is None
 
 
 def test_going_back_is_followed_too(published: Published, application: Application) -> None:

@@ -91,7 +91,7 @@ def test_without_the_hub_review_and_stats_go_on_and_say_so_and_what_needs_all_ro
     hub.stop()
     assert listed(capsys) == {own.id: "pending"}
     assert run(main, ["review", "--accept", own.id, "--by", "me"]) == 0
-    assert "may be missing here. The Hub cannot be reached" in capsys.readouterr().err
+    assert "may be missing here. Could not read the data set" in capsys.readouterr().err
     assert run(main, ["stats"]) == 0
     assert "may be missing" in capsys.readouterr().err
     for command in (["export", "--out", str(tmp_path / "out")], ["forget", "--client", "aa"]):

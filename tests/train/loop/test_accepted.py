@@ -12,8 +12,7 @@ from catdog.settings import Settings
 from devhub.faults import Fault
 from devhub.server import Running
 from feedback.decision import accept, reject, undo
-from feedback.hub.parquet import ROW_SCHEMA, write_parquet
-from feedback.hub.shards import decisions_shard, rows_shard
+from feedback.hub.parquet import ROW_SCHEMA, decisions_shard, rows_shard, write_parquet
 from feedback.journal.journal import Journal
 from feedback.row import FeedbackRow
 from tests.feedback.rows import some_row

@@ -4,7 +4,7 @@ import pytest
 
 from catdog.model.metadata import NEITHER, UNSURE, Verdict
 from catdog.model.model import Prediction
-from web.i18n.texts import ENGLISH, format_percent
+from web.i18n import ENGLISH, format_percent
 from web.page.html import answer_html, message_html
 
 PETS = Prediction(
@@ -20,7 +20,7 @@ PETS = Prediction(
 
 @pytest.mark.parametrize(
     ("probability", "text"),
-    [(1.0, "> 99.9 %"), (0.9991, "> 99.9 %"), (0.999, "99.9 %"), (0.7546, "75.5 %"), (0.001, "0.1 %"), (0, "< 0.1 %")],
+    [(1.0, "> 99.9%"), (0.9991, "> 99.9%"), (0.999, "99.9%"), (0.7546, "75.5%"), (0.001, "0.1%"), (0, "< 0.1%")],
 )
 def test_percentages_never_claim_certainty(probability: float, text: str) -> None:
     assert format_percent(probability) == text
@@ -28,8 +28,8 @@ def test_percentages_never_claim_certainty(probability: float, text: str) -> Non
 
 def test_the_largest_bar_comes_first() -> None:
     html = answer_html(PETS, ENGLISH)
-    assert html.index("75.0 %") < html.index("Dog</span>") < html.index("Cat</span>")
-    assert '<p class="verdict">Dog</p><p class="sureness">75.0 % sure</p>' in html
+    assert html.index("75.0%") < html.index("Dog</span>") < html.index("Cat</span>")
+    assert '<p class="verdict">Dog</p><p class="sureness">75.0% sure</p>' in html
 
 
 @pytest.mark.parametrize(

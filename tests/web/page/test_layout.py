@@ -126,7 +126,7 @@ def test_a_dropped_photo_is_answered_at_once(page: Page) -> None:
     data = base64.b64encode(encoded(picture("red"))).decode()
     page.locator("#photo [aria-dropeffect]").evaluate(DROP, ["photo.jpg", "image/jpeg", data])
     expect(verdict(page)).to_have_text("Red")
-    expect(page.locator("#answer .sureness")).to_have_text("> 99.9 % sure")
+    expect(page.locator("#answer .sureness")).to_have_text("> 99.9% sure")
     expect(page.locator("#answer .bars .name")).to_have_text(["Red", "Green", "Blue"])
 
 
@@ -190,7 +190,7 @@ def test_live_mode_slows_down_where_the_server_has_a_limit(page: Page) -> None:
 
     page.route("**/page/frame", refuse)
     page.click("[data-way=camera]")
-    expect(page.locator("#camera .live-answer")).to_contain_text("more slowly")
+    expect(page.locator("#camera .live-answer")).to_contain_text("slower")
     gap = (
         "performance.getEntriesByType('resource').filter((e) => e.name.endsWith('/page/frame')).map((e) => e.startTime)"
     )
@@ -226,7 +226,7 @@ def test_several_photos_become_a_list_by_confidence_correctable_and_as_csv(page:
     assert (row.source, row.corrected_label) == ("upload", "green")
     with page.expect_download() as download:
         csv.click()
-    lines = Path(download.value.path()).read_text().splitlines()
+    lines = Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()
     assert lines[0] == "file,verdict,label,confidence,p_red,p_green,p_blue,corrected_label,problem"
     assert len(lines) == 5
     assert any(line.startswith("grey.jpg,") and line.endswith(",green,") for line in lines)
@@ -292,7 +292,7 @@ def test_wrong_label_tells_that_it_has_opened_the_choices(page: Page) -> None:
 
 
 def test_an_example_is_answered_at_once(page: Page) -> None:
-    expect(page.locator("#examples button")).to_have_count(3)
+    expect(page.locator("#examples button")).to_have_count(2)  # a cat or a dog means nothing to this model
     page.get_by_label("A cup").click()
     expect(verdict(page)).to_have_text("Red")
 
@@ -304,24 +304,9 @@ def test_the_page_speaks_german_to_germans(browser: Browser, server: Server) -> 
     expect(page.locator("#answer .waiting")).to_have_text("Hier erscheint die Antwort.")
     expect(page.locator("#photo")).to_contain_text("Fotos auswählen oder hier ablegen")
     choose(page, encoded(picture("red")))
-    expect(page.locator("#answer .sureness")).to_have_text("zu > 99,9 % sicher")
+    expect(page.locator("#answer .sureness")).to_have_text(re.compile(r"zu > 99,9\s% sicher"))
     expect(page.locator("#wrong")).to_have_text("Falsch")
     expect(page.locator("html")).to_have_attribute("lang", "de")
-    context.close()
-
-
-def test_an_early_answer_stays_when_the_words_of_the_page_come_late(browser: Browser, server: Server) -> None:
-    context = browser.new_context(locale="de-DE")
-    page = context.new_page()
-    held: list[Route] = []
-    page.route("**/gradio_api/run/predict", lambda route: route.continue_() if held else held.append(route))
-    page.goto(server.url)
-    choose(page, encoded(picture("red")))
-    expect(verdict(page)).to_have_text("Red")
-    expect(page.locator("h1")).to_have_text("Red, green or blue?")
-    held[0].continue_()
-    expect(page.locator("h1")).to_have_text("Red, green oder blue?")
-    expect(verdict(page)).to_have_text("Red")
     context.close()
 
 
@@ -337,7 +322,7 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(page: Page) -> No
         assert len(reached) < 40
     assert [name for name, seen in reached if not seen] == []
     names = " ".join(name for name, _ in reached)
-    for name in ("Remove the photo", "camera", "paste", "Address", "cup", "why", "right", "wrong", "green", "About"):
+    for name in ("remove", "camera", "paste", "Address", "cup", "why", "right", "wrong", "green", "About"):
         assert name in names
 
 
@@ -444,7 +429,7 @@ def test_an_answer_can_be_taken_back(page: Page, server: Server) -> None:
     choose(page, encoded(picture("red")))
     row = kept(page, server, "Green")
     page.click("#take-back")
-    expect(page.locator("#thanks")).to_contain_text("Taken back")
+    expect(page.locator("#thanks")).to_contain_text("Undone")
     expect(page.locator("#take-back")).to_be_hidden()
     assert row.id not in [other.id for other in server.rows()]
 
@@ -498,7 +483,7 @@ def test_a_bad_file_gets_a_sentence_and_the_next_photo_works(page: Page, data: b
 
 def test_a_file_that_is_too_large_gets_a_sentence(page: Page) -> None:
     choose(page, bytes(2_000_001))
-    expect(page.locator(".toast-body")).to_contain_text("maximum allowed size")
+    expect(page.locator("#answer .problem")).to_contain_text("at most 2 MB")
 
 
 @pytest.mark.parametrize(
@@ -526,22 +511,35 @@ def test_an_address_leaves_the_field_when_a_photo_comes_another_way(page: Page, 
     expect(page.locator("#url input")).to_be_empty()
 
 
-def test_when_the_server_refuses_a_sentence_says_so_and_no_older_answer_stays(page: Page) -> None:
+def test_when_the_server_refuses_a_sentence_says_so_and_trying_again_works(page: Page) -> None:
     choose(page, encoded(picture("red")))
     expect(verdict(page)).to_have_text("Red")
     busy = {"error": "busy", "detail": "Too many pictures are waiting."}
-    page.route("**/gradio_api/run/predict", lambda route: route.fulfill(status=503, json=busy))
+    page.route("**/page/photo?*", lambda route: route.fulfill(status=503, json=busy))
     choose(page, encoded(picture("blue")))
-    expect(page.locator("#told")).to_have_text("Too many pictures are waiting.")
-    expect(verdict(page)).to_be_hidden()
-    page.unroute("**/gradio_api/run/predict")
-    page.route("**/gradio_api/run/predict", lambda route: route.abort())
-    choose(page, encoded(picture("green")))
-    expect(page.locator("#told")).to_contain_text("cannot be reached")
-    page.unroute("**/gradio_api/run/predict")
-    choose(page, encoded(picture("blue")))
+    expect(page.locator("#told")).to_contain_text("Too many pictures are waiting.")
+    expect(verdict(page)).to_have_count(0)
+    page.unroute("**/page/photo?*")
+    page.get_by_role("button", name="Try again").click()
     expect(verdict(page)).to_have_text("Blue")
-    expect(page.locator("#told")).to_be_hidden()
+    expect(page.locator("#told span")).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (502, "<html>Bad Gateway</html>", "can't be reached"),
+        (413, "<html>Request Entity Too Large</html>", "Something went wrong"),
+        (200, "", "Something went wrong"),
+    ],
+)
+def test_whatever_a_proxy_answers_is_told_in_a_sentence(page: Page, status: int, body: str, words: str) -> None:
+    page.route("**/page/photo?*", lambda route: route.fulfill(status=status, content_type="text/html", body=body))
+    choose(page, encoded(picture("blue")))
+    expect(page.get_by_text(words)).to_be_visible()
+    page.unroute("**/page/photo?*")
+    choose(page, encoded(picture("red")))
+    expect(verdict(page)).to_have_text("Red")
 
 
 def test_a_heic_photo_is_shown_by_a_preview_that_every_browser_can_draw(page: Page) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import httpx
 import pytest
 
@@ -21,12 +20,7 @@ from feedback.row import Source
 from tests.toy import encoded, picture, textured
 from tests.web.conftest import running
 from web.app import create_service
-from web.i18n.texts import ENGLISH
 from web.metrics.metrics import Metrics
-from web.middleware.rate_limit import FEEDBACK, RateLimiter
-from web.page.events import PageEvents, PageParts
-from web.page.state import Memory
-from web.page.uploads import Uploads
 from web.service.sample import AuditSample
 from web.service.service import Answer, Service
 
@@ -119,33 +113,14 @@ def test_the_share_is_kept_and_no_more_than_so_many_a_day() -> None:
     assert sample.chooses()
 
 
-def test_the_page_says_that_it_was_kept_and_takes_everything_back(
-    journal: Journal, tmp_path: Path, toy_folder: Path
-) -> None:
-    (tmp_path / "uploads").mkdir()
-    path = tmp_path / "uploads" / "photo.jpg"
-    path.write_bytes(encoded(picture("red")))
-    parts = PageParts(
-        service=service_of(journal, tmp_path, toy_folder, 1),
-        metrics=Metrics(),
-        limiter=RateLimiter({FEEDBACK: "100/minute"}),
-        client_of=lambda _: "1.2.3.4",
-        uploads=Uploads(tmp_path / "uploads", max_bytes=1_000_000),
-        warnings=(),
-        texts=ENGLISH,
-    )
-    events = PageEvents(parts)
-    file = {"path": str(path), "orig_name": "photo.jpg", "mime_type": "image/jpeg"}
-    *_, thanks, take_back, memory = asyncio.run(events.on_photo(file, True))
-    assert ENGLISH.audited in thanks
-    assert take_back["visible"]
-    asyncio.run(events.on_choice(memory, file, "blue", gr.Request()))
-    *_, kept = asyncio.run(events.on_choice(memory, file, "green", gr.Request()))
-    assert len(Memory.of(kept).receipts) == 2
-    asyncio.run(events.on_take_back(kept))
-    assert not list(journal.rows())
-    *_, memory = asyncio.run(events.on_photo(file, "yes"))
-    assert not Memory.of(memory).receipts
+def test_the_page_keeps_a_photo_only_where_its_sender_agrees(tmp_path: Path, toy_folder: Path) -> None:
+    with running(tmp_path, toy_folder, audit_share=1) as server, httpx.Client(base_url=server.url, timeout=60) as http:
+        photo = encoded(picture("red"))
+        assert http.post("/page/photo", content=photo).json()["audit_receipt"] is None
+        receipt = http.post("/page/photo?consent=true", content=photo).json()["audit_receipt"]
+        assert len(server.rows()) == 1
+        assert http.request("DELETE", "/feedback", json={"receipt": receipt}).status_code == 204
+        assert not server.rows()
 
 
 def test_the_api_keeps_a_picture_only_where_it_is_told_that_it_may(tmp_path: Path, toy_folder: Path) -> None:

@@ -1,16 +1,22 @@
 // The camera: aim, see what the model says while aiming, take the photo.
-import { element, frameOf, show, tell, texts } from "./photo.js";
+import { answer, openChoices } from "./answer.js";
+import { drawn, element, tell } from "./photo.js";
+import { ask, Failure, sentence, texts } from "./server.js";
 
 const LIVE_SIDE = 320;
 const LIVE_QUALITY = 0.7;
-const SNAPSHOT_SIDE = 1600;
+const SNAPSHOT_SIDE = 1024;
 const SHORTEST_GAP_MS = 110; // nine frames a second leave room in a limit of ten
 const LONGEST_GAP_MS = 4000;
 
+const PROBLEMS = { NotAllowedError: "camera_refused", NotReadableError: "camera_in_use", AbortError: "camera_in_use" };
+
 let camera = null;
 
+window.addEventListener("popstate", () => camera?.close());
+
 export async function openCamera() {
-  const words = await texts;
+  const words = await texts();
   if (!window.isSecureContext || !navigator.mediaDevices) return tell(words.camera_insecure);
   if (camera) return;
   camera = new Camera(words);
@@ -55,13 +61,14 @@ class Camera {
 
   async start() {
     tell("");
+    if (!history.state?.camera) history.pushState({ camera: true }, ""); // "Back" closes the camera, not the page
     const video = { facingMode: this.facing, width: { ideal: 1280 } };
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ video });
     } catch (problem) {
       if (!(problem instanceof DOMException)) throw problem;
       this.close();
-      tell(problem.name === "NotAllowedError" ? this.words.camera_refused : this.words.camera_missing);
+      tell(this.words[PROBLEMS[problem.name] ?? "camera_missing"]);
       return;
     }
     document.getElementById("frame").append(this.panel);
@@ -84,28 +91,24 @@ class Camera {
   }
 
   async look() {
-    let answer;
     try {
-      const body = await frameOf(this.video, LIVE_SIDE, LIVE_QUALITY);
-      answer = await fetch("./page/frame", { method: "POST", body, headers: { "Content-Type": "image/jpeg" } });
-    } catch (problem) {
-      if (!(problem instanceof TypeError)) throw problem; // what fetch raises without a network
-    }
-    if (answer?.ok) {
+      const body = await drawn(this.video, this.video.videoWidth, this.video.videoHeight, LIVE_SIDE, LIVE_QUALITY);
+      this.say(await ask("./page/frame", { body, type: "image/jpeg" }));
       this.gapMs = Math.max(SHORTEST_GAP_MS, this.gapMs * 0.9);
-      this.say(await answer.json());
-    } else {
+    } catch (problem) {
       this.gapMs = Math.min(LONGEST_GAP_MS, this.gapMs * 2);
-      this.answer.textContent = this.words.camera_slow;
+      const busy = problem instanceof Failure && ["rate_limited", "busy"].includes(problem.code);
+      this.answer.textContent = busy ? this.words.camera_slow : await sentence(problem);
+      this.bar.style.width = "0";
     }
   }
 
-  say({ headline, percent, confidence }) {
+  say({ headline, percent, confidence, verdict, label }) {
     if (!this.live) return;
     this.frames = (this.frames ?? 0) + 1;
     this.panel.dataset.frames = this.frames;
     this.answer.replaceChildren(element("b", {}, headline), ` ${percent}`);
-    this.bar.style.width = `${100 * confidence}%`;
+    this.bar.style.width = verdict === label ? `${100 * confidence}%` : "0"; // a bar is for the label that is named
   }
 
   toggleLive() {
@@ -124,10 +127,10 @@ class Camera {
   /** Take the photo; with `isWrong`, ask at once what it really is. */
   async snap(isWrong = false) {
     if (!this.video.videoWidth) return;
-    const blob = await frameOf(this.video, SNAPSHOT_SIDE, 0.92);
-    if (isWrong) askWhenAnswered();
+    const blob = await drawn(this.video, this.video.videoWidth, this.video.videoHeight, SNAPSHOT_SIDE, 0.9);
     this.close();
-    show(new File([blob], "snapshot.jpg", { type: "image/jpeg" }));
+    const open = () => document.getElementById("wrong")?.getAttribute("aria-expanded") === "false" && openChoices();
+    answer(new File([blob], "snapshot.jpg", { type: "image/jpeg" }), "webcam", isWrong ? open : undefined);
   }
 
   stop() {
@@ -138,19 +141,7 @@ class Camera {
     this.stop();
     this.panel.remove();
     camera = null;
+    if (history.state?.camera) history.back();
     document.querySelector("[data-way=camera]")?.focus();
   }
-}
-
-/** Press "Wrong label" once the next answer is there. */
-function askWhenAnswered() {
-  const before = document.querySelector("#answer .answer");
-  const observer = new MutationObserver(() => {
-    const answer = document.querySelector("#answer .answer");
-    const wrong = document.getElementById("wrong");
-    if (!answer || answer === before || !wrong) return;
-    observer.disconnect();
-    if (!wrong.closest(".hidden")) wrong.click();
-  });
-  observer.observe(document.body, { childList: true, subtree: true });
 }

@@ -1,5 +1,8 @@
-// Several photos at once: a list with what the model says of each, sorted by confidence, correctable in place, and as CSV.
-import { bringIntoView, clear, element, problemOf, tell, texts } from "./photo.js";
+// Several photos at once: a list with what the model says of each, in an order of one's choice, correctable, and as CSV.
+import { clear } from "./answer.js";
+import { say, undo } from "./feedback.js";
+import { bringIntoView, element, fit, place } from "./photo.js";
+import { ask, Failure, sentence, texts } from "./server.js";
 
 const MOST = 50;
 const AT_ONCE = 2; // the server has as many cores as it has; more would wait there
@@ -10,47 +13,43 @@ let round = 0;
 // The list is brought into view, and again when what is above it has become shorter.
 const above = new ResizeObserver(() => bringIntoView(document.querySelector("#several section"), "start"));
 
-/** Classify photos and show them in the order of confidence, the most certain first. */
+/** Classify photos and show them, the most certain first. */
 export async function classifyAll(files) {
-  const words = await texts;
+  const words = await texts();
   const mine = ++round;
   const photos = files.slice(0, MOST).map((file) => ({ file, name: file.name }));
-  clear();
-  const gallery = new Gallery(photos, words);
-  if (files.length > MOST) tell(words.several_too_many.replace("{n}", MOST));
+  const gallery = new Gallery(photos, words, files.length > MOST ? words.several_too_many.replace("{n}", MOST) : "");
   const waiting = [...photos];
   const work = async () => {
     for (let photo = waiting.shift(); photo && mine === round; photo = waiting.shift()) {
-      Object.assign(photo, await classify(photo.file, words));
-      gallery.add(photo);
+      Object.assign(photo, await classify(photo));
+      if (mine === round) gallery.add(photo);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   if (mine === round) gallery.finish();
 }
 
-async function classify(file, words) {
-  for (let attempt = 0; attempt < TRIES; attempt++) {
-    let answer;
+async function classify({ file }) {
+  const picture = await fit(file);
+  for (let attempt = 1; ; attempt++) {
     try {
-      answer = await fetch("./page/photo", { method: "POST", body: file, headers: { "Content-Type": "image/*" } });
+      const said = await ask("./page/photo", { body: picture, type: picture.type || "application/octet-stream" });
+      return { ...said, said, picture, id: said.request_id, request: said.request_id, source: "upload", problem: undefined };
     } catch (problem) {
-      if (!(problem instanceof TypeError)) throw problem;
-      return { problem: words.unexpected };
+      const waits = problem instanceof Failure && ["rate_limited", "busy", "no_model"].includes(problem.code);
+      if (!waits || attempt === TRIES) return { picture, problem: await sentence(problem) };
+      await new Promise((done) => setTimeout(done, 1000 * (problem.waitS || 1)));
     }
-    const said = await answer.json();
-    if (answer.ok) return said;
-    if (answer.status !== 429 && answer.status !== 503) return { problem: problemOf(said, words) };
-    await new Promise((done) => setTimeout(done, 1000 * Number(answer.headers.get("Retry-After") ?? 1)));
   }
-  return { problem: words.unexpected };
 }
 
 class Gallery {
-  constructor(photos, words) {
+  constructor(photos, words, note) {
     this.photos = photos;
     this.words = words;
     this.shown = [];
+    this.filter = "";
     this.count = element("p", { role: "status" });
     this.progress = element("progress", { max: photos.length, value: 0, "aria-label": words.several_title });
     this.list = element("ul");
@@ -58,8 +57,16 @@ class Gallery {
     const close = element("button", { type: "button", class: "button", onclick: () => this.close() }, words.several_close);
     this.heading = element("h2", { tabindex: "-1" }, words.several_title);
     const head = element("div", { class: "head" }, this.heading, this.csv, close);
-    this.section = element("section", {}, head, this.count, this.progress, this.list);
-    document.getElementById("several").replaceChildren(this.section);
+    this.filters = element("div", { class: "filters", role: "group" });
+    this.order = element(
+      "select",
+      { "aria-label": words.several_order, onchange: () => this.arrange() },
+      element("option", { value: "-1" }, words.several_sure_first),
+      element("option", { value: "1" }, words.several_unsure_first),
+    );
+    this.tools = element("div", { class: "tools", hidden: true }, this.filters, this.order);
+    this.section = element("section", {}, head, note && element("p", { class: "problem", role: "alert" }, note), this.count, this.progress, this.tools, this.list);
+    place("several").replaceChildren(this.section);
     this.heading.focus({ preventScroll: true });
     above.observe(document.getElementById("stage"));
     this.tellProgress();
@@ -67,10 +74,39 @@ class Gallery {
 
   add(photo) {
     this.shown.push(photo);
-    this.shown.sort((a, b) => (b.confidence ?? -1) - (a.confidence ?? -1));
     photo.card = this.cardOf(photo);
-    this.list.insertBefore(photo.card, this.shown[this.shown.indexOf(photo) + 1]?.card ?? null);
+    this.arrange();
     this.tellProgress();
+  }
+
+  /** Put the cards in order, and show those that the filter lets through. */
+  arrange() {
+    const sign = Number(this.order.value);
+    this.shown.sort((a, b) => (a.problem ? 1 : 0) - (b.problem ? 1 : 0) || sign * (a.confidence - b.confidence) || 0);
+    this.list.append(...this.shown.map(({ card }) => card));
+    for (const { card, verdict } of this.shown) card.hidden = this.filter !== "" && verdict !== this.filter;
+  }
+
+  /** A button per answer, with how many there are. */
+  drawFilters() {
+    const counts = new Map();
+    for (const { verdict, headline } of this.shown)
+      if (verdict) counts.set(verdict, [headline, (counts.get(verdict)?.[1] ?? 0) + 1]);
+    const entries = [["", [this.words.several_all, this.shown.length]], ...counts];
+    const buttons = entries.map(([verdict, [text, count]]) =>
+      element(
+        "button",
+        { type: "button", class: "button", "aria-pressed": String(verdict === this.filter), "data-filter": verdict, onclick: () => this.show(verdict) },
+        `${text} (${count})`,
+      ),
+    );
+    this.filters.replaceChildren(...buttons);
+  }
+
+  show(verdict) {
+    this.filter = verdict;
+    for (const each of this.filters.children) each.setAttribute("aria-pressed", String(each.dataset.filter === verdict));
+    this.arrange();
   }
 
   tellProgress() {
@@ -82,21 +118,52 @@ class Gallery {
   finish() {
     above.disconnect();
     this.progress.hidden = true;
-    this.csv.hidden = false;
+    this.csv.hidden = this.tools.hidden = false;
+    this.drawFilters();
     this.writeCsv();
   }
 
   cardOf(photo) {
     const image = element("img", { alt: photo.name, loading: "lazy" });
-    image.src = URL.createObjectURL(photo.file);
+    image.src = URL.createObjectURL(photo.picture);
+    const enlarge = element("button", { type: "button", class: "enlarge", onclick: () => this.enlarge(photo) }, image);
     image.addEventListener("error", () => {
       URL.revokeObjectURL(image.src);
-      image.remove(); // what browsers do not show, such as HEIC
+      enlarge.remove(); // what browsers do not show, such as HEIC
     });
     const name = element("span", { class: "file" }, photo.name);
-    if (photo.problem) return element("li", { class: "problem" }, image, element("p", {}, photo.problem), name);
+    if (photo.problem) return element("li", { class: "problem" }, enlarge, element("p", {}, photo.problem), name);
     const headline = element("p", {}, element("b", {}, photo.headline), ` ${photo.percent}`);
-    return element("li", { "data-verdict": photo.verdict }, image, headline, name, this.choicesOf(photo));
+    return element("li", { "data-verdict": photo.verdict }, enlarge, headline, name, this.choicesOf(photo));
+  }
+
+  /** The photo over the page, with what spoke for the answer. */
+  async enlarge(photo) {
+    const image = element("img", { alt: photo.name, src: URL.createObjectURL(photo.picture) });
+    const figure = element("div", { class: "figure" }, image);
+    const caption = element("p", {}, photo.problem ?? `${photo.headline} ${photo.percent}`);
+    const close = element("button", { type: "button", class: "button", onclick: () => dialog.close() }, "✕");
+    const dialog = element("dialog", { id: "enlarged", "aria-label": photo.name }, close, figure, caption);
+    dialog.addEventListener("close", () => {
+      URL.revokeObjectURL(image.src);
+      dialog.remove();
+    });
+    if (!photo.problem && photo.said.ask.includes('id="why"')) {
+      const why = async () => {
+        try {
+          const map = await ask("./page/why", { json: { request_id: photo.request } });
+          figure.append(element("img", { src: map.layer, alt: map.alt }));
+          caption.textContent = map.caption;
+          button.remove();
+        } catch (problem) {
+          caption.textContent = await sentence(problem);
+        }
+      };
+      const button = element("button", { type: "button", class: "button", onclick: why }, this.words.why);
+      dialog.append(button);
+    }
+    this.section.append(dialog);
+    dialog.showModal();
   }
 
   choicesOf(photo) {
@@ -104,18 +171,36 @@ class Gallery {
     const first = element("option", { value: "", selected: true }, this.words.several_correct);
     const said = element("span", { class: "said", role: "status" });
     const select = element("select", { "aria-label": `${this.words.several_correct}: ${photo.name}` }, first, ...options);
-    select.addEventListener("change", () => this.correct(photo, select, said));
-    return element("div", { class: "correct" }, select, said);
+    const back = element("button", { type: "button", class: "button", hidden: true }, this.words.take_back);
+    select.addEventListener("change", () => select.value && this.told(photo, said, back, () => this.correct(photo, select)));
+    back.addEventListener("click", () => this.told(photo, said, back, () => this.takeBack(photo, select)));
+    return element("div", { class: "correct" }, select, said, back);
   }
 
-  async correct(photo, select, said) {
-    if (!select.value) return;
-    const body = JSON.stringify({ request_id: photo.request_id, label: select.value });
-    const answer = await fetch("./feedback", { method: "POST", body, headers: { "Content-Type": "application/json" } });
-    said.textContent = answer.ok ? this.words.several_kept : problemOf(await answer.json(), this.words);
-    said.classList.toggle("problem", !answer.ok);
-    if (answer.ok) photo.corrected = select.value;
+  /** Do something about what was said of a photo, and tell how it went. */
+  async told(photo, said, back, action) {
+    try {
+      said.textContent = await action();
+      said.classList.remove("problem");
+    } catch (problem) {
+      said.textContent = await sentence(problem);
+      said.classList.add("problem");
+    }
+    back.hidden = photo.corrected === undefined;
     this.writeCsv();
+  }
+
+  async correct(photo, select) {
+    const { status } = await say(photo, select.value, select.selectedOptions[0].textContent);
+    photo.corrected = select.value;
+    return status === "waiting" ? this.words.will_be_sent : this.words.several_kept;
+  }
+
+  async takeBack(photo, select) {
+    await undo(photo.id);
+    photo.corrected = undefined;
+    select.value = "";
+    return this.words.taken_back;
   }
 
   writeCsv() {
@@ -127,7 +212,8 @@ class Gallery {
     ]);
     const text = [columns, ...rows].map((row) => row.map(cell).join(",")).join("\r\n");
     URL.revokeObjectURL(this.csv.href);
-    this.csv.href = URL.createObjectURL(new Blob([`${text}\r\n`], { type: "text/csv" }));
+    // The mark at the start tells Excel that this is UTF-8.
+    this.csv.href = URL.createObjectURL(new Blob([`\uFEFF${text}\r\n`], { type: "text/csv" }));
   }
 
   close() {
@@ -135,6 +221,7 @@ class Gallery {
     above.disconnect();
     for (const image of this.list.querySelectorAll("img")) URL.revokeObjectURL(image.src);
     this.section.remove();
+    clear();
   }
 }
 

@@ -1,18 +1,28 @@
-// What the page does beside Gradio: drops and pastes anywhere, several files at once, camera, examples.
-import "./connection.js";
+// The page: where photos come in, and what each button does. Gradio lays it out some time after this script runs.
+import { agree, answer, answerUrl, clear, explain, openChoices, savePicture, send, takeBack } from "./answer.js";
 import { openCamera } from "./camera.js";
 import { classifyAll } from "./gallery.js";
-import { bringIntoView, show, tell, texts } from "./photo.js";
+import { showMine } from "./mine.js";
+import { tell } from "./photo.js";
+import { sentence, texts } from "./server.js";
 
-const LIVE_REGIONS = ["answer", "thanks"];
+const ADDRESS = /^https?:\/\/\S+$/i;
+const PICTURE = /^image\//;
+const PICTURE_NAME = /\.(jpe?g|jfif|jpe|pjpe?g|jif|png|apng|webp|avif|gif|bmp|hei[cf]s?|hif)$/i;
+const ARROW_PAUSE_MS = 700; // arrows pass over choices: the one that they stop at is meant
 
-function take(files) {
+async function take(files, source) {
   tell("");
-  if (files.length === 1) show(files[0]);
-  else if (files.length > 1) classifyAll(files);
+  const pictures = files.filter((file) => PICTURE.test(file.type) || (!file.type && PICTURE_NAME.test(file.name)));
+  if (files.length && !pictures.length) return tell((await texts()).not_a_picture);
+  if (pictures.length === 1) answer(pictures[0], source);
+  else if (pictures.length > 1) {
+    clear();
+    classifyAll(pictures);
+  }
 }
 
-// Files may be dropped anywhere. Gradio's zone would take but one, so it does not get to see them.
+// Photos may be dropped anywhere.
 for (const kind of ["dragover", "drop"])
   document.addEventListener(
     kind,
@@ -29,101 +39,119 @@ document.addEventListener("dragleave", (event) => {
   if (!event.relatedTarget) document.body.classList.remove("dropping");
 });
 
-// Several files that were chosen in Gradio's file dialog.
-document.addEventListener(
-  "change",
-  (event) => {
-    if (!event.target.matches?.("#photo input[type=file]")) return;
-    const files = [...event.target.files];
-    if (files.length < 2) return;
-    event.stopImmediatePropagation();
-    event.target.value = "";
-    take(files);
-  },
-  true,
-);
-
-// A picture pasted anywhere on the page.
+// A picture pasted anywhere on the page, or the address of one.
 document.addEventListener("paste", (event) => {
-  const files = [...(event.clipboardData?.files ?? [])].filter((file) => file.type.startsWith("image/"));
-  if (!files.length) return;
-  event.preventDefault();
-  take(files.length > 1 ? files : [new File([files[0]], "clipboard.png", { type: files[0].type })]);
+  const files = [...(event.clipboardData?.files ?? [])];
+  const text = event.clipboardData?.getData("text/plain").trim() ?? "";
+  if (files.length) {
+    event.preventDefault();
+    take(files, "clipboard");
+  } else if (ADDRESS.test(text)) {
+    if (!event.target.closest?.("#url")) return answerUrl(text);
+    setTimeout(() => answerUrl(event.target.value.trim())); // once the field has it
+  }
 });
 
 async function paste() {
+  const words = await texts();
+  if (!navigator.clipboard?.read) return tell(words.paste_by_keys);
   try {
     for (const item of await navigator.clipboard.read()) {
-      const type = item.types.find((each) => each.startsWith("image/"));
-      if (type) return take([new File([await item.getType(type)], "clipboard.png", { type })]);
+      const type = item.types.find((each) => PICTURE.test(each));
+      if (type) return take([new File([await item.getType(type)], "clipboard.png", { type })], "clipboard");
+      if (!item.types.includes("text/plain")) continue;
+      const text = (await (await item.getType("text/plain")).text()).trim();
+      if (ADDRESS.test(text)) return answerUrl(text);
     }
   } catch (problem) {
     if (!(problem instanceof DOMException || problem instanceof TypeError)) throw problem;
   }
-  tell((await texts).paste_nothing);
+  tell(words.paste_nothing);
 }
 
 async function example(name) {
-  const answer = await fetch(`./page/example/${name}`);
-  if (!answer.ok) return tell((await texts).unexpected);
-  take([new File([await answer.blob()], `example-${name}.jpg`, { type: "image/jpeg" })]);
+  try {
+    const response = await fetch(`./page/example/${name}`);
+    answer(new File([await response.blob()], `${name}.jpg`, { type: "image/jpeg" }));
+  } catch {
+    tell((await texts()).unreachable, () => example(name), (await texts()).try_again);
+  }
 }
+
+const PRESSED = {
+  remove: clear,
+  right: agree,
+  wrong: openChoices,
+  why: explain,
+  "take-back": takeBack,
+  "save-picture": savePicture,
+};
 
 document.addEventListener("click", (event) => {
-  const way = event.target.closest?.("[data-way]")?.dataset.way;
-  if (way === "camera") openCamera();
-  if (way === "paste") paste();
-  const wanted = event.target.closest?.("[data-example]")?.dataset.example;
-  if (wanted) example(wanted);
+  const button = event.target.closest?.("button");
+  if (!button) return;
+  if (button.dataset.way === "camera") openCamera();
+  if (button.dataset.way === "paste") paste();
+  if (button.dataset.example) example(button.dataset.example);
+  PRESSED[button.id]?.();
 });
 
-let words; // none until they have come
-texts.then((loaded) => {
-  words = loaded;
-  mend();
-});
-
-// Gradio builds the page some time after this script runs, and rebuilds parts of it.
-function mend() {
-  for (const id of LIVE_REGIONS) document.getElementById(id)?.setAttribute("aria-live", "polite");
-  const input = document.querySelector("#photo input[type=file]");
-  if (input && !input.multiple) input.multiple = true;
-  const zone = document.querySelector("#photo button[aria-dropeffect]"); // named in English by Gradio
-  const named = zone?.textContent.trim();
-  if (named && zone.getAttribute("aria-label") !== named) zone.setAttribute("aria-label", named);
-  const remove = document.querySelector("#photo .icon-button");
-  if (remove && words && remove.getAttribute("aria-label") !== words.remove_photo) {
-    remove.setAttribute("aria-label", words.remove_photo);
-    remove.title = words.remove_photo;
+let byArrow = false;
+let pause;
+document.addEventListener("keydown", (event) => {
+  byArrow = event.key.startsWith("Arrow");
+  const { target } = event;
+  if (event.key === "Enter" && target.closest?.("#url")) {
+    event.preventDefault();
+    const address = target.value.trim();
+    if (address) answerUrl(address);
   }
-  const wrong = document.getElementById("wrong");
-  const expanded = String(document.querySelector("#choices label") !== null);
-  if (wrong && wrong.getAttribute("aria-expanded") !== expanded) wrong.setAttribute("aria-expanded", expanded);
-  const photo = document.querySelector("#photo .image-frame img");
-  const label = document.querySelector("#photo label")?.textContent.trim();
-  if (photo && label && !photo.alt) photo.alt = label;
-}
+  if (event.key === "Enter" && target.matches?.("#choices input")) {
+    clearTimeout(pause);
+    send(target.value);
+  }
+});
+document.addEventListener("pointerdown", () => {
+  byArrow = false;
+});
 
-let followed = "";
+document.addEventListener("change", ({ target }) => {
+  if (target.matches?.("#photo input[type=file], #first input[type=file]")) {
+    const files = [...target.files];
+    target.value = ""; // the same file may be chosen again
+    ready.then(() => take(files));
+  } else if (target.matches?.("#choices input")) {
+    clearTimeout(pause);
+    if (byArrow) pause = setTimeout(() => target.checked && send(target.value), ARROW_PAUSE_MS);
+    else send(target.value);
+  } else if (target.id === "language") {
+    const safe = location.protocol === "https:" ? "SameSite=None; Secure; Partitioned" : "SameSite=Lax";
+    document.cookie = `catdog_language=${target.value}; path=${new URL("./", document.baseURI).pathname}; max-age=31536000; ${safe}`;
+    location.reload();
+  }
+});
 
-// A new answer is brought into view, down to the buttons under it; and so are the choices, and the thanks for one.
-function follow() {
-  const answer = document.querySelector("#answer .answer");
-  const ask = document.getElementById("ask");
-  const parts = ["#choices label", "#thanks .message"].map((part) => document.querySelector(part) !== null);
-  const now = answer && ask ? [answer.dataset.request, ...parts].join() : "";
-  if (now === followed) return;
-  followed = now;
-  if (!now) return;
-  requestAnimationFrame(() => {
-    const isSeen = answer.getBoundingClientRect().top >= 0 && ask.getBoundingClientRect().bottom <= innerHeight;
-    if (!isSeen) bringIntoView(ask, "end");
-  });
-}
+// Gradio builds the page bit by bit: it is shown once all of it is there.
+const ready = new Promise((done) => {
+  const look = () => {
+    if (!["#foot p", "#photo input", "#url :is(input, textarea)", "#mine .place", "#several .place"].every((part) => document.querySelector(part))) return;
+    watching.disconnect();
+    done();
+  };
+  const watching = new MutationObserver(look);
+  watching.observe(document.documentElement, { childList: true, subtree: true });
+  look();
+});
 
-new MutationObserver(() => {
-  mend();
-  follow();
-}).observe(document.documentElement, { childList: true, subtree: true });
-mend();
-document.documentElement.lang = navigator.language.split("-")[0] === "de" ? "de" : "en";
+ready.then(async () => {
+  const early = document.querySelector("#first input");
+  document.documentElement.classList.add("ready");
+  document.getElementById("first").remove();
+  early.addEventListener("change", () => take([...early.files])); // its dialog may be open still
+  if (early.files.length) take([...early.files]);
+  try {
+    await showMine();
+  } catch (problem) {
+    tell(await sentence(problem));
+  }
+});

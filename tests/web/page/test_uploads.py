@@ -11,12 +11,12 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.web.conftest import wait_for
-from web.page.upload_folder import UploadFolder
+from web.page.uploads import UploadFolder
 
 MAKE = """
 import sys, time
 from pathlib import Path
-from web.page.upload_folder import UploadFolder
+from web.page.uploads import UploadFolder
 folder = UploadFolder(parent=Path(sys.argv[1]))
 (folder.path / "photo.jpg").write_bytes(b"photo")
 print("made", flush=True)
