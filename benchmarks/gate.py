@@ -41,6 +41,7 @@ _REFITS = 64
 _REFIT_ROWS = 1500
 _RIDGE = 30.0
 _REMOVED = 0.3
+_FEWEST = 5
 _RULES = Rules()
 
 
@@ -215,11 +216,10 @@ def power(  # noqa: PLR0913 - each is one thing
 ) -> float:
     """How often a challenger passes that has 30% of the mistakes of one kind right, by answers about that kind."""
     rng, accepted = np.random.default_rng(3), 0
-    kinds = [kind for kind in np.unique(pool.kinds) if kind]
+    kinds = [kind for kind in np.unique(pool.kinds) if kind and (~pool.right & (pool.kinds == kind)).sum() >= _FEWEST]
     for round_ in range(rounds):
         kind = pool.take(np.flatnonzero(pool.kinds == kinds[round_ % len(kinds)]))
-        asked = kind.take(rng.choice(len(kind), len(kind)))  # with replacement: few kinds have 70 mistakes
-        answered = asked.take(_with_repeats(asked, answers, rng))
+        answered = kind.take(_with_repeats(kind, answers, rng))
         one, other = rng.choice(len(heads), 2, replace=False)
         evidence = evidence_of(test, answered, learned(moved(heads[one]), answered, rng), moved(heads[other]))
         accepted += accepts(evidence, _weekly_refusals(looks), START + timedelta(weeks=looks))[0]
@@ -271,6 +271,7 @@ def _weekly_refusals(count: int) -> History:
 
 
 def _with_repeats(pool: Pool, n: int, rng: np.random.Generator, corrections: float = 0.7) -> Ints:
+    """Indices of n pictures, drawn with replacement: few kinds have 70 mistakes."""
     wrong, right = np.flatnonzero(~pool.right), np.flatnonzero(pool.right)
     wanted = round(n * corrections)
     return np.concatenate([rng.choice(wrong, wanted), rng.choice(right, n - wanted)])
