@@ -68,6 +68,11 @@ def add_publish(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="RUN", help="a model folder")
     parser.add_argument("--repo", required=True, help="the model repository, USER/NAME; created if need be")
     parser.add_argument("--private", action="store_true", help="create it as private")
+    parser.add_argument(
+        "--allow-change",
+        action="store_true",
+        help="even if labels, input or a worse test score differ from the live model",
+    )
     parser.set_defaults(run=_publish)
 
 
@@ -150,7 +155,9 @@ def _schedules(arguments: argparse.Namespace) -> dict[str, Any]:
 def _publish(arguments: argparse.Namespace) -> int:
     from train.loop.publish import publish  # noqa: PLC0415
 
-    published = publish(arguments.folder, open_repository(arguments), private=arguments.private)
+    published = publish(
+        arguments.folder, open_repository(arguments), private=arguments.private, allow_change=arguments.allow_change
+    )
     crown(arguments.folder, published=f"{arguments.repo}@{published.tag}")
     done = "published as" if published.new else "nothing to publish: this is already"
     print(f"{arguments.repo}: {done} {published.tag}, commit {published.commit}")
