@@ -218,7 +218,8 @@ class Lessons:
         """Which of all pictures have a label that the teacher rules out."""
         self._start()
         members: npt.NDArray[np.int64] = self._pictures.members[(self._trusted == 0).numpy()]
-        return members[self._pictures.labels[members] != NO_LABEL]
+        labelled: npt.NDArray[np.int64] = members[self._pictures.labels[members] != NO_LABEL]
+        return labelled
 
     def lesson(self, epoch: int) -> Lesson:
         """What `epoch`, counted from 0, learns from; waits for the teacher."""
