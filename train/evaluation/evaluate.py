@@ -172,7 +172,8 @@ def _seen(folder: Path, examples: Examples, made_with: Mapping[str, Any] | None)
     if path.is_file():
         manifest = read_manifest(path)
         seen = seen_splits(examples.hashes, manifest, examples.certain)
-        warn_of_other_data(examples, seen, manifest, made_with)
+        if (seen == "").any():  # a part of the model's data is as good as all of it
+            warn_of_other_data(examples, seen, manifest, made_with)
         return seen
     _log.warning("%s has no %s: whether it was trained on these pictures cannot be told", folder, SPLITS_FILE)
     return np.full(len(examples), "", dtype="<U10")
