@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from catdog.cli import counted
 from catdog.errors import CatdogError, FeedbackError, HubError
 from catdog.files import try_lock
 from feedback.hub.dataset import FeedbackDataset
@@ -110,10 +111,19 @@ class Syncer:
         self._problem: str | None = None
         self._last_success: datetime | None = None
         self._prepared = False
+        self._lost_rows = 0
 
     def state(self) -> SyncState:
         """How it goes."""
-        return SyncState(self._dataset.repo_id, self._last_success, self._failures, self._problem)
+        return SyncState(
+            self._dataset.repo_id, self._last_success, self._failures, self._problem or self._lost_problem()
+        )
+
+    def _lost_problem(self) -> str | None:
+        """What to tell a maintainer until the next start, after rows disappeared from the Hub."""
+        if not self._lost_rows:
+            return None
+        return f"{counted(self._lost_rows, 'row')} had disappeared from the feedback data set and were sent again."
 
     def start(self) -> None:
         """Begin, with a first round at once."""
@@ -151,6 +161,7 @@ class Syncer:
             if not self._prepared:
                 self._dataset.prepare()
                 self._prepared = True
+            self._reopen_lost()
             return self._sync(self._commits_per_hour - reserve)
 
     def _sync(self, per_hour: int) -> Round:
@@ -175,6 +186,27 @@ class Syncer:
             done = replace(done, commits=done.commits + 1, removed=done.removed + len(ids))
         self._outbox.drop_pictures(older_than=self._retain)
         return done
+
+    def _reopen_lost(self) -> None:
+        """Make rows pending again whose shards are no longer at the head of the data set: deleted, squashed, damaged.
+
+        A shard that the app itself deleted held only rows that were taken back, which the journal has no more.
+        """
+        expected = self._outbox.stored_paths(self._dataset.repo_id)
+        if not expected:
+            return
+        head = self._dataset.head()
+        held = head.paths if head else frozenset()
+        lost = {number for path, number in expected.items() if path not in held}
+        if lost:
+            rows = self._outbox.lost(lost)
+            self._lost_rows += rows
+            log.error(
+                "%s of %s that were sent are no longer on the Hub: the data set or its files were deleted. "
+                "They are sent again.",
+                counted(rows, "row"),
+                self._dataset.repo_id,
+            )
 
     def _remove(self, repo_id: str, ids: tuple[str, ...]) -> None:
         """Follow deletions, in the data set that has the rows."""

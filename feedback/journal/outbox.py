@@ -110,6 +110,35 @@ class Outbox:
             failure=_FAILURE,
         )
 
+    def stored_paths(self, repo_id: str) -> dict[str, int]:
+        """The shards of rows and decisions that a repository should hold, with their batch.
+
+        Only those with rows or decisions that are still here: a shard whose rows were all deleted on purpose is not
+        among them.
+        """
+        found = self._journal.query(
+            "SELECT rows_path, number FROM batches WHERE committed_at IS NOT NULL AND repo_id = ? "
+            "AND rows_path IS NOT NULL AND EXISTS (SELECT 1 FROM rows JOIN pictures USING (seq) "
+            "WHERE batch = number AND NOT damaged) "
+            "UNION ALL SELECT decisions_path, number FROM batches WHERE committed_at IS NOT NULL AND repo_id = ? "
+            "AND decisions_path IS NOT NULL AND EXISTS (SELECT 1 FROM decisions WHERE batch = number)",
+            repo_id,
+            repo_id,
+        )
+        return dict(found)
+
+    def lost(self, batches: Collection[int]) -> int:
+        """Make batches pending again, since the Hub no longer has them; returns how many rows they have."""
+
+        def reopen(db: sqlite3.Connection) -> int:
+            numbers = [(number,) for number in batches]
+            db.executemany("UPDATE batches SET committed_at = NULL WHERE number = ?", numbers)
+            return sum(
+                int(db.execute("SELECT count(*) FROM rows WHERE batch = ?", number).fetchone()[0]) for number in numbers
+            )
+
+        return self._journal.transact(reopen, failure=_FAILURE)
+
     def drop_pictures(self, *, older_than: timedelta) -> int:
         """Delete the pictures of rows that the Hub has had for so long; returns how many."""
         limit = _text(datetime.now(UTC) - older_than)
@@ -125,11 +154,6 @@ class Outbox:
         )
         self._journal.scrub()
         return dropped
-
-    def last_commit_at(self) -> datetime | None:
-        """When the Hub last took a batch."""
-        ((at,),) = self._journal.query("SELECT max(committed_at) FROM batches")
-        return None if at is None else datetime.fromisoformat(at)
 
     def may_commit_in(self, *, per_hour: int, now: float) -> float:
         """Seconds until the next commit is within the limit; 0 if it is now. `now` is in seconds since 1970."""

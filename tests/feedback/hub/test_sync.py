@@ -413,3 +413,35 @@ def test_retry_after_is_respected(hub: Running, journal: Journal, make_syncer: C
     with pytest.raises(HubError) as caught:
         syncer.sync()
     assert 1000 <= (caught.value.retry_after_s or 0) <= 1001
+
+
+def test_rows_of_a_data_set_that_was_deleted_are_sent_again_and_reported(
+    journal: Journal, make_syncer: Callable[..., Syncer], api: HfApi
+) -> None:
+    rows = appended(journal, 3)
+    syncer = make_syncer(retain=timedelta(0))
+    make_syncer().sync()
+    api.delete_repo(REPO, repo_type="dataset")
+    api.create_repo(REPO, repo_type="dataset", private=True)
+    syncer.sync()
+    assert hub_hashes(api, REPO) == hashes(rows)
+    assert "3 rows had disappeared" in (syncer.state().problem or "")
+
+
+def test_a_shard_that_was_removed_by_hand_is_sent_again(journal: Journal, syncer: Syncer, api: HfApi) -> None:
+    rows = appended(journal, 2)
+    syncer.sync()
+    (shard,) = [path for path in api.list_repo_files(REPO, repo_type="dataset") if path.startswith("data/")]
+    api.delete_file(shard, REPO, repo_type="dataset")
+    syncer.sync()
+    assert hub_hashes(api, REPO) == hashes(rows)
+
+
+def test_what_was_taken_back_on_purpose_stays_deleted(journal: Journal, syncer: Syncer, api: HfApi) -> None:
+    receipt = journal.append(some_row()).receipt
+    syncer.sync()
+    journal.delete(receipt or "")
+    syncer.sync()
+    syncer.sync()
+    assert hub_hashes(api, REPO) == []
+    assert syncer.state().problem is None
