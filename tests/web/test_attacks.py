@@ -26,7 +26,6 @@ def test_a_picture_that_declares_more_than_the_limits_is_refused(client: httpx.C
     assert refused(client, png(2**31 - 1, 2**31 - 1, b""))
 
 
-@pytest.mark.xfail(strict=False, reason="some redirects still end in an internal error of the HTTP client")
 @pytest.mark.parametrize("name", REDIRECTS)
 def test_a_server_that_answers_nonsense_is_told_so_and_is_no_fault_of_ours(client: httpx.Client, name: str) -> None:
     with serving(REDIRECTS[name]) as url:
