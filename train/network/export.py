@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -153,6 +154,14 @@ def export_onnx(
             verbose=False,
         )
     drop_traces(path)
+
+
+def exported(module: nn.Module, shape: tuple[int, int, int], source: str, output: str) -> onnx.ModelProto:
+    """A part of a network with one output; see `export_onnx`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "part.onnx"
+        export_onnx(module.eval(), path, shape=shape, source=source, outputs=(output,))
+        return onnx.load(path)
 
 
 def drop_traces(path: Path) -> None:
