@@ -20,6 +20,7 @@ from train.data.overlay import read_overlay
 from train.data.source import open_outliers, open_source
 from train.data.splits import Divided, divide, read_manifest
 from train.interruption import clear_interruption
+from train.metrics import Labels
 from train.model_folder.write import Origin, write_model_folder
 from train.network.checkpoint import CHECKPOINT_FILE
 from train.network.create import RANDOM, create_network, preprocessing
@@ -33,7 +34,14 @@ from train.network.distill import (
     open_teacher,
 )
 from train.network.export import clear_disk_errors
-from train.network.finetune import Schedule, TrainingSet, create_accelerator, finetune, require_one_batch
+from train.network.finetune import (
+    Schedule,
+    TrainingSet,
+    balanced,
+    create_accelerator,
+    finetune,
+    require_one_batch,
+)
 from train.network.inference import pixel_batches, pooled_features, run
 from train.network.probe import fit_head
 from train.ood.rejection import RuleOptions, make_rule
@@ -41,6 +49,8 @@ from train.tracking.tracking import RunInputs, TrackedRun, Tracker, Untracked
 
 PROBE = "probe"
 FINETUNE = "finetune"
+_FEW_PER_LABEL = 300
+_UNEVEN = 3
 _log = logging.getLogger(__name__)
 
 
@@ -69,6 +79,10 @@ class FitOptions:
     """How to learn when to say "neither"; None is never."""
     distillation: Distillation | None = None
     """The teacher; None is none."""
+    balanced: bool = False
+    """Every label counts the same in training, however many pictures it has."""
+    patience: int | None = 4
+    """Stop after so many epochs in a row without a new best; None never does."""
 
     @property
     def work(self) -> Path:
@@ -126,6 +140,7 @@ def _fit(options: FitOptions, tracker: Tracker) -> None:
     overlay = read_overlay(options.overlay) if options.overlay else None
     data = divide(examples, seed=options.schedule.seed, manifest=manifest, overlay=overlay)
     _log.info("split: %s", ", ".join(f"{count} {split}" for split, count in data.counts.items()))
+    _advise(options, data)
     if options.recipe == FINETUNE:
         require_one_batch(len(data.members("train")), options.schedule, accelerator)
     with clear_disk_errors(options.out):
@@ -165,7 +180,9 @@ def _train(  # noqa: PLR0913 - each is one thing
     # Features of random weights say nothing, and their scale would throw the fine-tuning off.
     worthwhile = options.init != RANDOM or options.recipe == PROBE
     if worthwhile and not options.started:
-        settings["head"] = _fit_head(network, data, validation, spec, device=accelerator.device)
+        settings["head"] = _fit_head(
+            network, data, validation, spec, device=accelerator.device, balanced=options.balanced
+        )
     if options.recipe == FINETUNE:
         settings["schedule"] = asdict(options.schedule)
         student, lessons = network, None
@@ -179,7 +196,7 @@ def _train(  # noqa: PLR0913 - each is one thing
             student, lessons = _with_teacher(options, options.distillation, network, data, pictures)
         settings["history"] = finetune(
             student,
-            TrainingSet(pictures.squares, pictures.aspects, pictures.labels, pictures.members),
+            TrainingSet(pictures.squares, pictures.aspects, pictures.labels, _members(pictures, options)),
             lambda candidate: (run(candidate, validation, spec, device=accelerator.device), data.labels("validation")),
             spec,
             options.schedule,
@@ -188,11 +205,35 @@ def _train(  # noqa: PLR0913 - each is one thing
             options=_identity(options, data),
             on_epoch=tracked.epoch,
             lessons=lessons,
+            patience=options.patience,
         )
         if lessons is not None:
             settings["distillation"]["labels_ruled_out"] = len(lessons.distrusted)
             lessons.close()
     return settings
+
+
+def _members(pictures: Pictures, options: FitOptions) -> Labels:
+    """Which pictures an epoch shows; balanced, pictures of rare labels are repeated."""
+    if not options.balanced:
+        return pictures.members
+    return balanced(pictures.members, pictures.labels[pictures.members])
+
+
+def _advise(options: FitOptions, data: Divided) -> None:
+    """Say which recipe suits so many pictures, and where one label is much rarer than another."""
+    counts = np.bincount(data.labels("train"), minlength=len(data.examples.source.labels))
+    if options.recipe == FINETUNE and counts.mean() < _FEW_PER_LABEL:
+        _log.info(
+            "%s training pictures a label are few for fine-tuning: `--recipe probe` is often as good, in a fraction of "
+            "the time. What is better on validation is kept.", f"{counts.mean():.0f}",
+        )  # fmt: skip
+    if not options.balanced and counts.max() > _UNEVEN * counts.min():
+        names = [data.examples.source.labels[int(each)] for each in (counts.argmax(), counts.argmin())]
+        _log.info(
+            "%s has %d training pictures, %s has %d: the rare label will be missed more often. `--balanced` counts "
+            "every label the same.", names[0], counts.max(), names[1], counts.min(),
+        )  # fmt: skip
 
 
 def _with_teacher(
@@ -235,8 +276,14 @@ def _described(how: Distillation) -> dict[str, Any]:
     return {**asdict(how), "teacher": name, "sha256": digest, "unlabelled": unlabelled}
 
 
-def _fit_head(
-    network: nn.Module, data: Divided, validation: list[torch.Tensor], spec: Preprocessing, *, device: torch.device
+def _fit_head(  # noqa: PLR0913 - each is one thing
+    network: nn.Module,
+    data: Divided,
+    validation: list[torch.Tensor],
+    spec: Preprocessing,
+    *,
+    device: torch.device,
+    balanced: bool,
 ) -> dict[str, float]:
     features = pooled_features(network)
     training = pixel_batches(data.examples.source, data.rows("train"), spec)
@@ -244,6 +291,7 @@ def _fit_head(
         network,
         (run(features, training, spec, device=device), data.labels("train")),
         (run(features, validation, spec, device=device), data.labels("validation")),
+        balanced=balanced,
     )
 
 
@@ -258,6 +306,7 @@ def _identity(options: FitOptions, data: Divided) -> str:
             data.examples.digest,
             data.clean and data.clean.sha256,
             *([] if options.distillation is None else [asdict(options.distillation)]),
+            *(["balanced"] if options.balanced else []),
         ]
     )
 
@@ -276,6 +325,7 @@ def _inputs(options: FitOptions, data: Divided) -> RunInputs:
             "schedule": asdict(options.schedule),
             "splits": data.counts,
             "overlay": data.clean and data.clean.about,
+            "balanced": options.balanced,
         },
         data=source.title,
         data_revision=source.revision,

@@ -63,6 +63,9 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
     add("--teacher-size", type=positive, default=192, help="side of what the teacher sees, in pixels")
     add("--views", type=positive, default=5, help="fixed views of each picture that the teacher judges")
     add("--unlabelled", metavar="DATA", help="with --teacher: also learn what it says of pictures without labels")
+    add("--balanced", action="store_true", help="let every label count the same, however many pictures it has")
+    add("--patience", type=int, default=4, metavar="N", help="stop after so many epochs without a better one on "
+        "validation; 0 never does (%(default)s)")  # fmt: skip
     add("--precision", choices=["no", "fp16", "bf16"], default="no", help="mixed precision; pays on a GPU")
     add("--resume", action="store_true", help="go on with an interrupted run, if there is one")
     add("--no-tracking", action="store_true", help="keep no record in MLflow")
@@ -168,6 +171,8 @@ def _fit(arguments: argparse.Namespace) -> int:
             precision=arguments.precision,
             resume=arguments.resume,
             distillation=_distillation(arguments),
+            balanced=arguments.balanced,
+            patience=arguments.patience or None,
             schedule=Schedule(
                 epochs=arguments.epochs,
                 batch_size=arguments.batch_size,

@@ -179,6 +179,7 @@ class FullLearner:
             accelerator=accelerator,
             folder=folder,
             options="",
+            start_competes=False,  # the champion would win by pictures that it knows already
         )
         unfreeze_batch_norm_2d(network)  # type: ignore[no-untyped-call]
         return network.to("cpu").eval()
