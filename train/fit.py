@@ -81,6 +81,8 @@ class FitOptions:
     """The teacher; None is none."""
     balanced: bool = False
     """Every label counts the same in training, however many pictures it has."""
+    license: str | None = None
+    """Of the weights that are made, for the card, as the Hub spells it (`apache-2.0`); None says that nobody said."""
     patience: int | None = 4
     """Stop after so many epochs in a row without a new best; None never does."""
 
@@ -149,7 +151,7 @@ def _fit(options: FitOptions, tracker: Tracker) -> None:
             settings = _train(options, network, data, spec, accelerator=accelerator, tracked=tracked)
             if accelerator.is_main_process:
                 seed = options.schedule.seed
-                origin = Origin(options.init, positive_label, options.recipe, seed, settings)
+                origin = Origin(options.init, positive_label, options.recipe, seed, settings, license=options.license)
                 _write(options, network, data, spec, origin)
                 tracked.finish(options.out)
     accelerator.wait_for_everyone()

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from catdog.errors import GateRefusedError
+from catdog.errors import GateRefusedError, SettingsError
 from catdog.settings import EMBEDDED_MODEL, load_settings
 from train.commands.arguments import (
     above_zero,
@@ -55,9 +55,9 @@ def _add_retrain_inputs(parser: argparse.ArgumentParser) -> None:
     add("--data", required=True, help="the data that the model was first trained with")
     add("--revision", help="branch, tag or commit of the Hub data set")
     add("--feedback", required=True, help="the folder that `python -m feedback export` wrote, or the Hub data set")
-    add("--full", action="store_true", help="train the whole network on pixels instead of the late layers on cached "
+    add("--full", action="store_true", help="train the whole network on pixels instead of the head on cached "
         "features: seven trainings of minutes each")  # fmt: skip
-    add("--epochs", type=positive, help="how often each answer is seen")
+    add("--epochs", type=positive, help="with --full: how often each answer is seen")
     add("--batch-size", type=positive, help="pictures per step")
     add("--rate", type=above_zero, help="peak learning rate; with --full the head's, and the body has half of it")
     add("--seed", type=int, default=0)
@@ -145,9 +145,12 @@ def _schedules(arguments: argparse.Namespace) -> dict[str, Any]:
 
     names = ("epochs", "batch_size", "rate", "seed")
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    late = {name: value for name, value in given.items() if name != "epochs"}
+    if "epochs" in given and not arguments.full:
+        raise SettingsError("--epochs belongs to --full: the head alone is trained in steps, not in epochs.")
     return {
         "full": arguments.full,
-        "late": replace(LateSchedule(), **given),
+        "late": replace(LateSchedule(), **late),
         "schedule": replace(RETRAIN_SCHEDULE, **given),
     }
 

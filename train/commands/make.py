@@ -76,6 +76,7 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
     add("--overlay", type=Path, metavar="FILE", help="corrected labels: train and validate with them")
     add("--positive-label", help="the label whose probability `probability` is; of two labels the second")
     add("--outliers", metavar="DATA", help="pictures of other things: the model learns to say `neither`, see `neither`")
+    add("--license", metavar="NAME", help="of the weights, for the model card, as the Hub spells it: apache-2.0")
     add("--seed", type=int, default=0)
     parser.set_defaults(run=_fit)
 
@@ -172,6 +173,7 @@ def _fit(arguments: argparse.Namespace) -> int:
             resume=arguments.resume,
             distillation=_distillation(arguments),
             balanced=arguments.balanced,
+            license=arguments.license,
             patience=arguments.patience or None,
             schedule=Schedule(
                 epochs=arguments.epochs,

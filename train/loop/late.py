@@ -1,20 +1,25 @@
-"""Training the late layers on maps of a frozen backbone: seconds for a model that a hundred answers are to change.
+"""Training the head on cached features: a second for a model that a hundred answers are to change.
 
-The champion is good already, and the answers are few, so that the question is what keeps it good. It rehearses old
-training pictures beside the answers (Rolnick et al. 2019, arXiv:1811.11682). Its own probabilities soften the targets
-of both: on old pictures they say more than a label does (Hinton et al. 2015, arXiv:1503.02531), and a wrong click on a
-picture that it is sure about weighs less. Each step pulls the weights back towards the champion's (L2-SP, Li et al.
-2018, arXiv:1802.01483), and the result is averaged with them (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903).
+The champion is good already, and the answers are few and one-sided, so that the question is what keeps it good.
+
+- People report mistakes far more often than what is right. While it learns from answers, the network is told so: the
+  champion's label is held to be as much rarer among them as it is reported less (logit adjustment, Menon et al. 2021,
+  arXiv:2007.07314). Otherwise it would learn to say the opposite of the champion.
+- Old training pictures in the style of the reported ones, see `train.loop.style`, have labels to trust and tell where
+  the champion is right.
+- On old pictures as they are it keeps the champion's logits (dark experience replay, Buzzega et al. 2020,
+  arXiv:2004.07211): where the champion is certain, its probabilities would not notice a change.
+- The champion's probabilities soften the labels of answers, so that a wrong click on a picture that it is sure about
+  weighs less, and each step pulls the weights back towards the champion's (L2-SP, Li et al. 2018, arXiv:1802.01483).
 """
 
 import train.network.torchvision_operators  # noqa: F401 - must come before timm and torchvision
 
 # isort: split
 import copy
-import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,57 +31,47 @@ from tqdm import tqdm
 from catdog.errors import DataError
 from catdog.model.model import softmax
 from train.metrics import Labels
-from train.network.backbone import late_logits, late_modules
+from train.network.backbone import head_logits, head_modules
 
-_BATCH = 64
-_log = logging.getLogger(__name__)
+_BATCH = 256
 
-Maps = npt.NDArray[np.float16]
+Features = npt.NDArray[np.float32]
 Logits = npt.NDArray[np.float32]
+Members = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class LateSchedule:
-    """How the late layers learn. docs/loop.md compares the alternatives."""
+    """How the head learns. docs/loop.md compares the alternatives."""
 
-    epochs: int = 30
-    """How often each answer is seen, about ..."""
-    least_steps: int = 60
-    most_steps: int = 150
-    batch_size: int = 64
-    """Views of pictures in each step."""
-    new_share: float = 0.375
+    steps: int = 200
+    batch_size: int = 160
+    """Views of pictures in each step, those in style not counted."""
+    new_share: float = 0.25
     """Share of answered pictures among them; the rest are old training pictures."""
-    rate: float = 1e-3
+    styled_share: float = 0.4
+    """Old pictures in the style of answered ones besides, relative to the batch."""
+    rate: float = 2e-3
     """Peak learning rate; it ends at zero, along a cosine."""
-    pull: float = 0.1
+    pull: float = 1.0
     """How far each step goes back towards the champion, relative to the rate."""
-    trust: float = 0.8
+    trust: float = 0.9
     """Share of a person's label in its target; the rest are the champion's probabilities."""
-    rehearse: float = 0.5
-    """Share of the champion's probabilities in the target of an old picture; the rest is its label."""
+    reporting: float = 4.0
+    """How many times more often people answer where the champion is wrong than where it is right."""
+    hold: float = 0.2
+    """Weight of the squared change of old pictures' logits."""
     champion_share: float = 0.0
-    """Of the champion's weights in the final ones."""
-    depth: str = "late"
-    """Which layers learn: `classifier` alone, the `head`, the `last` stage too, or all `late` ones."""
+    """Of the champion's weights in the final ones (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903)."""
     seed: int = 0
-
-    @property
-    def new(self) -> int:
-        """Views of answered pictures in each step."""
-        return max(1, round(self.new_share * self.batch_size))
-
-    def steps(self, answers: int) -> int:
-        """How many for so many answers."""
-        return min(self.most_steps, max(self.least_steps, math.ceil(self.epochs * answers / self.new)))
 
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """What the backbone makes of n pictures, each seen in one or more ways, and what they show."""
+    """What the frozen layers make of n pictures, each seen in one or more ways, and what they show."""
 
-    maps: Maps
-    """Shape (n, views, channels, h, w)."""
+    features: Features
+    """Shape (n, views, width)."""
     labels: Labels
     """Shape (n,)."""
 
@@ -84,90 +79,148 @@ class Pictures:
         return len(self.labels)
 
     @property
-    def served(self) -> Maps:
-        """Shape (n, channels, h, w): each as the app sees it."""
-        return self.maps[:, 0]
+    def served(self) -> Features:
+        """Shape (n, width): each as the app sees it."""
+        return self.features[:, 0]
 
-    def some(self, members: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Pictures":
+    def some(self, members: Members | Labels) -> "Pictures":
         """Only some of them."""
-        return Pictures(self.maps[members], self.labels[members])
+        return Pictures(self.features[members], self.labels[members])
 
 
-def train_late(  # noqa: PLR0913 - each is one thing
-    champion: nn.Module,
-    replay: Pictures,
-    answers: Pictures | None,
-    schedule: LateSchedule,
-    *,
-    steps: int,
-    show: str | None = None,
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Pictures that people answered for, and old ones in their style."""
+
+    pictures: Pictures
+    styled: Features
+    """Shape (n, m, width): m old pictures in the style of each answered one; m may be 0."""
+    styled_labels: Labels
+    """Shape (n, m): what these show."""
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def some(self, members: Members) -> "Answered":
+        """Only some of them, and only what is in their style."""
+        return Answered(self.pictures.some(members), self.styled[members], self.styled_labels[members])
+
+
+def train_late(
+    champion: nn.Module, replay: Pictures, answered: Answered | None, schedule: LateSchedule, *, show: str | None = None
 ) -> nn.Module:
-    """A copy of the champion that learned from answers while it rehearsed.
+    """A copy of the champion whose head learned from answers.
 
     Args:
         champion: In evaluation mode; it stays as it is.
         replay: Old training pictures.
-        answers: What people say; None trains a twin, which does the same without them.
+        answered: What people say; None trains a twin, to which old pictures are shown in their place.
         schedule: How.
-        steps: How many.
         show: What a progress bar calls it; None shows none.
 
     Raises:
         DataError: the loss became infinite.
     """
     network = copy.deepcopy(champion)
-    parameters = _trainable(network, schedule.depth)
+    parameters = _trainable(network)
     start = [each.detach().clone() for each in parameters]
     optimizer = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=0.0)
-    old, new = (None if each is None else _Drawer(champion, each, schedule) for each in (replay, answers))
-    for step in tqdm(range(steps), desc=show, unit="step", leave=False, disable=None if show else True):
-        rate = schedule.rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+    lessons = _lessons(champion, replay, answered, schedule)
+    for step in tqdm(range(schedule.steps), desc=show, unit="step", leave=False, disable=None if show else True):
+        rate = schedule.rate * 0.5 * (1 + math.cos(math.pi * step / schedule.steps))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        parts = [old.draw(schedule.batch_size - schedule.new, 1 - schedule.rehearse)] if old else []
-        parts += [new.draw(schedule.new, schedule.trust)] if new else []
-        loss = sum((_loss(network, *part) for part in parts), torch.zeros(()))
+        loss = sum((each.loss(network) for each in lessons), torch.zeros(()))
         if not torch.isfinite(loss):
             raise DataError("The loss became infinite. Set a smaller --rate.")
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        _move(parameters, start, rate * schedule.pull)
+        _move(parameters, start, min(1.0, rate * schedule.pull))
     _move(parameters, start, schedule.champion_share)
     return network.eval()
 
 
-def _loss(network: nn.Module, maps: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return functional.cross_entropy(late_logits(network, maps), targets)
-
-
 @torch.inference_mode()
-def predict_late(network: nn.Module, maps: Maps) -> Logits:
-    """Logits of shape (n, labels), from maps of shape (n, channels, h, w)."""
-    parts = [late_logits(network, _tensor(maps[at : at + _BATCH])).numpy() for at in range(0, len(maps), _BATCH)]
+def predict_late(network: nn.Module, features: Features) -> Logits:
+    """Logits of shape (n, labels), from features of shape (n, width)."""
+    parts = [
+        head_logits(network, torch.from_numpy(features[at : at + _BATCH])).numpy()
+        for at in range(0, len(features), _BATCH)
+    ]
     return np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.float32)
 
 
-class _Drawer:
-    """Draws views of pictures, with the champion's probabilities of each as it is served."""
+class _Old:
+    """Old pictures keep the champion's logits."""
 
-    def __init__(self, champion: nn.Module, pictures: Pictures, schedule: LateSchedule) -> None:
-        self.pictures = pictures
-        self.random = np.random.default_rng(schedule.seed)
-        self.probabilities = softmax(predict_late(champion, pictures.served)).astype(np.float32)
-        self.one_hot = np.eye(self.probabilities.shape[1], dtype=np.float32)[pictures.labels]
+    def __init__(self, champion: nn.Module, pictures: Pictures, count: int, schedule: LateSchedule) -> None:
+        self.features, self.count, self.weight = _flat(pictures.features), count, schedule.hold
+        self.logits = predict_late(champion, self.features)
+        self.random = np.random.default_rng([schedule.seed, 0])
 
-    def draw(self, count: int, trust: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Maps (count, channels, h, w) and targets (count, labels)."""
-        chosen = self.random.integers(0, len(self.pictures), count)
-        views = self.random.integers(0, self.pictures.maps.shape[1], count)
-        targets = trust * self.one_hot[chosen] + (1 - trust) * self.probabilities[chosen]
-        return _tensor(self.pictures.maps[chosen, views]), torch.from_numpy(targets)
+    def loss(self, network: nn.Module) -> torch.Tensor:
+        chosen = self.random.integers(0, len(self.features), self.count)
+        logits = head_logits(network, torch.from_numpy(self.features[chosen]))
+        change: torch.Tensor = (logits - torch.from_numpy(self.logits[chosen])).square().mean()
+        return self.weight * change
 
 
-def _trainable(network: nn.Module, depth: str) -> list[nn.Parameter]:
+class _New:
+    """Answers, of which those that the champion has right are reported less often."""
+
+    def __init__(self, champion: nn.Module, pictures: Pictures, count: int, schedule: LateSchedule) -> None:
+        self.pictures, self.count = pictures, count
+        self.random = np.random.default_rng([schedule.seed, 1])
+        probabilities = softmax(predict_late(champion, pictures.served)).astype(np.float32)
+        one_hot = np.eye(probabilities.shape[1], dtype=np.float32)
+        self.targets = schedule.trust * one_hot[pictures.labels] + (1 - schedule.trust) * probabilities
+        self.rarer = math.log(schedule.reporting) * one_hot[probabilities.argmax(axis=1)]
+
+    def loss(self, network: nn.Module) -> torch.Tensor:
+        chosen = self.random.integers(0, len(self.pictures), self.count)
+        views = self.random.integers(0, self.pictures.features.shape[1], self.count)
+        logits = head_logits(network, torch.from_numpy(self.pictures.features[chosen, views]))
+        return functional.cross_entropy(
+            logits - torch.from_numpy(self.rarer[chosen]), torch.from_numpy(self.targets[chosen])
+        )
+
+
+class _Styled:
+    """Old pictures in the style of answered ones, with their own labels."""
+
+    def __init__(self, answered: Answered, count: int, schedule: LateSchedule) -> None:
+        self.features, self.labels, self.count = _flat(answered.styled), answered.styled_labels.ravel(), count
+        self.random = np.random.default_rng([schedule.seed, 2])
+
+    def loss(self, network: nn.Module) -> torch.Tensor:
+        chosen = self.random.integers(0, len(self.labels), self.count)
+        logits = head_logits(network, torch.from_numpy(self.features[chosen]))
+        return functional.cross_entropy(logits, torch.from_numpy(self.labels[chosen]))
+
+
+def _lessons(
+    champion: nn.Module, replay: Pictures, answered: Answered | None, schedule: LateSchedule
+) -> list[_Old | _New | _Styled]:
+    new = max(1, round(schedule.new_share * schedule.batch_size))
+    lessons: list[_Old | _New | _Styled] = [_Old(champion, replay, max(1, schedule.batch_size - new), schedule)]
+    if answered is None:
+        lessons.append(_New(champion, replay, new, replace(schedule, reporting=1.0)))
+    else:
+        lessons.append(_New(champion, answered.pictures, new, schedule))
+        styled = round(schedule.styled_share * schedule.batch_size)
+        if styled and answered.styled_labels.size:
+            lessons.append(_Styled(answered, styled, schedule))
+    return lessons
+
+
+def _flat(features: Features) -> Features:
+    return features.reshape(-1, features.shape[-1])
+
+
+def _trainable(network: nn.Module) -> list[nn.Parameter]:
     network.requires_grad_(False)
-    parameters = [each for module in late_modules(network, depth) for each in module.parameters()]
+    parameters = [each for module in head_modules(network) for each in module.parameters()]
     for each in parameters:
         each.requires_grad_(True)
     return parameters
@@ -178,7 +231,3 @@ def _move(parameters: Sequence[torch.Tensor], start: Sequence[torch.Tensor], sha
     """Move weights a share of the way back to where they started."""
     for parameter, origin in zip(parameters, start, strict=True):
         parameter.lerp_(origin, share)
-
-
-def _tensor(maps: Maps) -> torch.Tensor:
-    return torch.from_numpy(maps.astype(np.float32)).contiguous(memory_format=torch.channels_last)

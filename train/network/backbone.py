@@ -8,6 +8,7 @@ import train.network.torchvision_operators  # noqa: F401 - must come before timm
 
 # isort: split
 import torch
+from timm.models.mobilenetv3 import MobileNetV3
 from torch import nn
 
 TRUNK = "trunk"
@@ -41,34 +42,37 @@ def freeze_trunk(network: nn.Module) -> None:
 
 
 class FrozenPart(nn.Module):
-    """The layers that a few answers cannot teach anything: the trunk, or all features where a network has none."""
+    """The layers that a few answers cannot teach anything: all but the head, with the last map averaged over places."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Shape (n, channels, h, w), from (n, 3, side, side)."""
-        if has_trunk(self.network):
-            return trunk_maps(self.network, pixels)
+        """Shape (n, width), from (n, 3, side, side)."""
         maps: torch.Tensor = self.network.forward_features(pixels)  # type: ignore[operator]
-        return maps
+        if has_hidden_head(self.network):
+            return maps.mean(dim=(2, 3))
+        features: torch.Tensor = self.network.forward_head(maps, pre_logits=True)  # type: ignore[operator]
+        return features
 
 
-def late_logits(network: nn.Module, maps: torch.Tensor) -> torch.Tensor:
+def has_hidden_head(network: nn.Module) -> bool:
+    """Whether a hidden layer follows the mean over places, as in MobileNetV3; its weights are `conv_head`'s."""
+    pool = getattr(network, "global_pool", None)
+    return isinstance(network, MobileNetV3) and getattr(pool, "pool_type", None) == "avg"
+
+
+def head_logits(network: nn.Module, features: torch.Tensor) -> torch.Tensor:
     """Shape (n, labels), from what `FrozenPart` gave."""
-    features = branch_maps(network, maps) if has_trunk(network) else maps
-    logits: torch.Tensor = network.forward_head(features)  # type: ignore[operator]
-    return logits
+    if has_hidden_head(network):
+        logits: torch.Tensor = network.forward_head(features[:, :, None, None])  # type: ignore[operator]
+        return logits
+    last: torch.Tensor = network.get_classifier()(features)  # type: ignore[operator]
+    return last
 
 
-def late_modules(network: nn.Module, depth: str = "late") -> list[nn.Module]:
-    """The modules that `late_logits` passes, from `depth` on."""
-    head: list[nn.Module] = [network.get_classifier()]  # type: ignore[operator]
-    if depth != "classifier" and isinstance(getattr(network, "conv_head", None), nn.Module):
-        head.append(network.conv_head)  # type: ignore[arg-type]
-    if depth == "last":
-        head.append(network.blocks[-1])  # type: ignore[index, arg-type]
-    if depth == "late" and has_trunk(network):
-        head.append(network.blocks[STAGES:])  # type: ignore[index, arg-type]
-    return head
+def head_modules(network: nn.Module) -> list[nn.Module]:
+    """The modules that `head_logits` passes and that have weights."""
+    hidden: list[nn.Module] = [network.conv_head] if has_hidden_head(network) else []  # type: ignore[list-item]
+    return [*hidden, network.get_classifier()]  # type: ignore[operator]
