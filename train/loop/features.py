@@ -9,7 +9,6 @@ import hashlib
 import json
 import logging
 import os
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime as ort
+from onnx import TensorProto, helper
 from onnx.utils import Extractor
 from PIL import Image, ImageEnhance
 from torch import nn
@@ -30,6 +30,7 @@ from catdog.model.metadata import ONNX_FILE, WEIGHTS_FILE, Metadata
 from catdog.model.preprocessing import preprocess
 from train.data.examples import map_rows
 from train.data.source import Row, Source
+from train.loop.cache import keep, load
 from train.loop.style import Style
 from train.network.backbone import FrozenPart, has_hidden_head
 from train.network.export import PIXELS, exported
@@ -39,13 +40,11 @@ from train.ood.views import random_crop
 
 Features = npt.NDArray[np.float32]
 
-CACHE_FOLDER = ".features"
 _POOLED = "pooled"
 _HIDDEN_WEIGHT = "conv_head.weight"
 _FORMAT = 2
 """Raise it when what is computed here changes."""
 _LIGHT = (0.75, 1.25)
-_KEPT_FILES = 32
 _THREADS = min(4, os.cpu_count() or 1)
 _log = logging.getLogger(__name__)
 
@@ -140,13 +139,13 @@ class Backbone:
 
     def _cached(self, about: Sequence[str], make: Callable[[], Seen], what: str) -> Seen:
         path = None if self.cache is None else self.cache / f"{self._key(about)}.npz"
-        if path is not None and (known := _read(path)) is not None:
+        if path is not None and (known := load(path)) is not None:
             _log.info("%s, known already", what)
-            return known
+            return Seen(known["features"], known["rule"])
         _log.info("%s pass the frozen layers", what)
         seen = make()
         if path is not None:
-            _write(path, seen)
+            keep(path, {"features": seen.features, "rule": seen.rule})
         return seen
 
     def _see(self, row: Row, image: Image.Image, views: int) -> Seen:
@@ -179,7 +178,7 @@ def _function(
     pooled = _pooled_tensor(served) if has_hidden_head(network) else None
     wanted = [*([pooled] if pooled else []), *([RULE_FEATURES] if with_rule and branch_of(served) else [])]
     side = metadata.preprocessing.input_size
-    parts = [Extractor(served).extract_model([PIXELS], wanted)] if wanted else []
+    parts = [_cut(served, wanted)] if wanted else []
     if not pooled:
         parts.insert(0, exported(FrozenPart(network), (3, side, side), PIXELS, _POOLED))
     sessions = [_session(each) for each in parts]
@@ -200,6 +199,14 @@ def _pooled_tensor(served: onnx.ModelProto) -> str | None:
     return None
 
 
+def _cut(served: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
+    """The part of a network from its input to some of its tensors."""
+    known = {each.name for each in (*served.graph.value_info, *served.graph.output)}
+    for name in set(outputs) - known:
+        served.graph.value_info.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    return Extractor(served).extract_model([PIXELS], list(outputs))
+
+
 def _session(part: onnx.ModelProto) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
@@ -214,29 +221,3 @@ def _flat(pair: tuple[bytes, tuple[bytes, ...]]) -> Iterator[bytes]:
 
 def _stacked(found: Sequence[Seen]) -> Seen:
     return Seen(np.stack([each.features for each in found]), np.stack([each.rule for each in found]))
-
-
-def _read(path: Path) -> Seen | None:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            seen = Seen(arrays["features"], arrays["rule"])
-        os.utime(path)
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        return None  # none yet, or damaged: it is made again
-    return seen
-
-
-def _write(path: Path, seen: Seen) -> None:
-    """Keep features, and as many older files as there is reason for; a cache that cannot be written is done without."""
-    aside = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as file:
-            np.savez(file, features=seen.features, rule=seen.rule)
-        aside.replace(path)
-        by_age = sorted(path.parent.glob("*.npz"), key=lambda each: each.stat().st_mtime)
-        for old in by_age[:-_KEPT_FILES]:
-            old.unlink(missing_ok=True)
-    except OSError as error:
-        _log.warning("%s cannot be written (%s): nothing is cached", path.parent, error.strerror)
-        aside.unlink(missing_ok=True)

