@@ -68,11 +68,7 @@ def add_publish(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="RUN", help="a model folder")
     parser.add_argument("--repo", required=True, help="the model repository, USER/NAME; created if need be")
     parser.add_argument("--private", action="store_true", help="create it as private")
-    parser.add_argument(
-        "--allow-change",
-        action="store_true",
-        help="even if labels, input or a worse test score differ from the live model",
-    )
+    _add_allow_change(parser)
     parser.set_defaults(run=_publish)
 
 
@@ -80,7 +76,16 @@ def add_promote(parser: argparse.ArgumentParser) -> None:
     """Options of `promote`."""
     parser.add_argument("folder", type=Path, metavar="RUN", help="a model folder")
     parser.add_argument("--to", type=Path, default=EMBEDDED_MODEL, metavar="DIR", help="the folder to replace (model)")
+    _add_allow_change(parser)
     parser.set_defaults(run=_promote)
+
+
+def _add_allow_change(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-change",
+        action="store_true",
+        help="replace the present model even by one with other labels, another input or a worse test score",
+    )
 
 
 def add_rollback(parser: argparse.ArgumentParser) -> None:
@@ -170,7 +175,7 @@ def _publish(arguments: argparse.Namespace) -> int:
 def _promote(arguments: argparse.Namespace) -> int:
     from train.loop.promote import promote  # noqa: PLC0415
 
-    new, old = promote(arguments.folder, arguments.to)
+    new, old = promote(arguments.folder, arguments.to, allow_change=arguments.allow_change)
     crown(arguments.folder)
     for name, metadata in (("before", old), ("now", new)):
         if metadata is not None:

@@ -70,7 +70,7 @@ def publish(
         content[HISTORY_FILE] = merged([History(looks=looks), parse_history(known)]).as_json()
     head = repository.head() or repository.create(private=private)
     if not allow_change:
-        _require_likeness(repository, head, metadata, accepted=GATE_FILE in content)
+        _require_likeness(repository, head, metadata)
     try:
         return _publish_onto(head, content, metadata, repository, expected_head)
     except ConflictError:
@@ -156,14 +156,12 @@ def _finish(head: str, content: Mapping[str, bytes], tags: Mapping[str, str], re
     return Published(head, tag, new=False)
 
 
-def _require_likeness(repository: ModelRepository, head: str, metadata: Metadata, *, accepted: bool) -> None:
-    """The running app follows the repository. Of scores, the gate has judged already where it accepted the model."""
-    live = parse_metadata(repository.read(METADATA_FILE, head))
-    if live is None:
-        return
-    if accepted:
-        metadata = metadata.model_copy(update={"metrics": {}})
-    require_no_surprise(live, metadata, place=repository.repo_id, allow="publish it with --allow-change")
+def _require_likeness(repository: ModelRepository, head: str, metadata: Metadata) -> None:
+    """Apps follow the repository, and nobody expects another kind of model there."""
+    if live := parse_metadata(repository.read(METADATA_FILE, head)):
+        require_no_surprise(
+            live, metadata, what="This model", than=f"the one in {repository.repo_id}", allow="add --allow-change"
+        )
 
 
 def _refuse_revoked(revoked: Iterable[Revocation], metadata: Metadata, repo_id: str) -> None:

@@ -151,7 +151,7 @@ def test_a_model_unlike_the_live_one_needs_an_explicit_flag(
     train("publish", folder, "--repo", REPO)
     write_metadata(better, load_metadata(better).model_copy(update=change))
     assert train("publish", better, "--repo", REPO) == 2
-    assert "unlike the one in me/pets" in capsys.readouterr().err
+    assert "differs from the one in me/pets" in capsys.readouterr().err
     assert set(tags(api)) == {"v1"}
     assert train("publish", better, "--repo", REPO, "--allow-change") == 0
     assert set(tags(api)) == {"v1", "v2"}

@@ -126,7 +126,7 @@ def test_the_loop_closes_refuses_nonsense_and_can_be_turned_back(  # noqa: PLR09
     before = turned_away(Model.load(champion))
     assert turned_away(served) > before + 0.3, before
 
-    (run_folder,) = (path for path in (tmp_path / "runs").iterdir() if not path.name.startswith("."))
+    (run_folder,) = (path.parent for path in (tmp_path / "runs").glob("[0-9]*/metadata.json"))
     check_folder(run_folder)
     assert_described(run_folder, champion, good, data)
     assert_only_the_head_learned(run_folder, champion)
