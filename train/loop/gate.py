@@ -193,11 +193,11 @@ def judge(evidence: Evidence, history: History, *, rules: Rules, now: datetime, 
     """
     test, answers = evidence.test, evidence.answers
     level = history.level(now)
-    unselected = _unselected(test, answers)
+    unselected = evidence.unselected
     gains = unselected.gains("champion")
     bound = lower_bound(gains, seed=0)
     slices = tuple(_slice(name, mask, test.gains("champion"), rules) for name, mask in evidence.slices.items())
-    p = learning_p(test, answers)
+    p = learning_p(evidence)
     p_neither = _rejection_p(evidence.rejection)
     learned = _judge_learning(answers, evidence.rejection, p, p_neither, level, rules)
     checks = (
@@ -217,9 +217,15 @@ def judge(evidence: Evidence, history: History, *, rules: Rules, now: datetime, 
         checks=checks,
         slices=slices,
         numbers={
-            **_numbers("test", test), **_numbers("answers", answers.outputs), "lower_bound": bound, "p": p,
-            "level": level, "p_neither": p_neither if evidence.rejection else None,
-            "champion_ms": evidence.latency.champion_ms, "challenger_ms": evidence.latency.challenger_ms,
+            **_numbers("test", test),
+            **_numbers("answers", answers.outputs),
+            "unselected_n": len(unselected),
+            "lower_bound": bound,
+            "p": p,
+            "level": level,
+            "p_neither": p_neither if evidence.rejection else None,
+            "champion_ms": evidence.latency.champion_ms,
+            "challenger_ms": evidence.latency.challenger_ms,
         },
         pictures=tuple(_pictures(answers)),
         notes=tuple(_notes(test, answers, rules)),
@@ -227,7 +233,7 @@ def judge(evidence: Evidence, history: History, *, rules: Rules, now: datetime, 
     )  # fmt: skip
 
 
-def learning_p(test: Outputs, answers: Answers, *, seed: int = 0) -> float:
+def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
     """How likely the challenger's lead over its twin is if the feedback taught it nothing.
 
     The lead is in log loss, and an estimate for pictures as they come: mistakes of the champion, which people report
@@ -235,17 +241,17 @@ def learning_p(test: Outputs, answers: Answers, *, seed: int = 0) -> float:
     challenger that is merely less certain, or that leans to the label which is reported most, gains nothing: what it
     wins on mistakes it loses on the rest. Permutation test over groups of near-duplicates.
     """
-    wrong, right = _leads(test, answers)
+    wrong, right = _leads(evidence.kept, evidence.answers)
     if not len(wrong):
         return 1.0
-    share = error_share(test, answers)
+    share = error_share(evidence.unselected)
     units = np.concatenate([share * wrong / len(wrong), (1 - share) * right / max(1, len(right))])
     return sign_flip(units, seed=seed)
 
 
-def error_share(test: Outputs, answers: Answers) -> float:
-    """How often the champion is wrong about unselected pictures; never quite 0 or 1."""
-    right = _unselected(test, answers).right("champion")
+def error_share(unselected: Outputs) -> float:
+    """How often the champion is wrong about pictures that nobody chose for it; never quite 0 or 1."""
+    right = unselected.right("champion")
     return float(((~right).sum() + 0.5) / (len(right) + 1))
 
 
@@ -266,29 +272,17 @@ def write_report(path: Path, report: GateReport) -> None:
     path.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def _leads(test: Outputs, answers: Answers) -> tuple[Floats, Floats]:
+def _leads(kept: Outputs, answers: Answers) -> tuple[Floats, Floats]:
     """By how much the twin's log loss exceeds the challenger's: where the champion is wrong, and where it is right.
 
-    One value per group of near-duplicates. Mistakes are those that people reported, and not those of the test set.
+    One value per group of near-duplicates. Mistakes are those that people reported, and not those of the kept pictures.
     """
     outputs = answers.outputs
     lead, is_right = outputs.loss("twin") - outputs.loss("challenger"), outputs.right("champion")
     wrong = mean_by_group(lead[~is_right], answers.groups[~is_right])
     confirmed = mean_by_group(lead[is_right], answers.groups[is_right])
-    tested = (test.loss("twin") - test.loss("challenger"))[test.right("champion")]
+    tested = (kept.loss("twin") - kept.loss("challenger"))[kept.right("champion")]
     return wrong, np.concatenate([confirmed, tested])
-
-
-def _unselected(test: Outputs, answers: Answers) -> Outputs:
-    """The test set and the random sample."""
-    mask = answers.which(Asked.SAMPLE)
-    sample = answers.outputs
-    return Outputs(
-        np.concatenate([test.labels, sample.labels[mask]]),
-        np.concatenate([test.champion, sample.champion[mask]]),
-        np.concatenate([test.challenger, sample.challenger[mask]]),
-        np.concatenate([test.twin, sample.twin[mask]]),
-    )
 
 
 def _judge_learning(  # noqa: PLR0913, PLR0917 - each is one thing
