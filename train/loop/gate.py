@@ -20,13 +20,12 @@ from feedback.review.needed import chance, corrections_needed
 from train.evaluation.slices import Mask
 from train.loop.evidence import Answers, Asked, Evidence, Latency, Outputs, Rejection
 from train.loop.history import History, Look
-from train.loop.significance import Gains, lower_bound, mcnemar, mean_by_group, sign_flip, smallest_p
+from train.loop.significance import Gains, chance_loss, lower_bound, mcnemar, mean_by_group, sign_flip, smallest_p
 from train.metrics import Floats, ece, wilson
 
 GATE_FILE = "gate.json"
 
 _SHOWN_SLICES = 20
-_Z = 1.645
 _FEW_TEST_PICTURES = 500
 
 
@@ -35,7 +34,8 @@ class Rules:
     """When a challenger is good enough. Shares of pictures, in [0, 1]. Small test sets get wider margins."""
 
     max_loss: float = 0.001
-    """Of accuracy on unselected pictures, against the champion; one picture may always be lost."""
+    """Of accuracy on unselected pictures, against the champion; one picture may always be lost, and what chance alone
+    takes away once in twenty times, if that is more."""
     max_bound_loss: float = 0.003
     """One-sided 95% bound of that loss, paired bootstrap over pictures; `bound_pictures` of them may always be lost."""
     bound_pictures: int = 6
@@ -54,7 +54,7 @@ class Rules:
     min_answers: int = 30
     """Groups of near-duplicates."""
     max_confirmed_loss: float = 0.05
-    """Of the answers that confirm the champion; one may always be lost."""
+    """Of the answers that confirm the champion; one may always be lost, or what chance takes away."""
     max_turned_away_rise: float = 0.002
     """Share of test pictures that the rule for "neither" may turn away beyond what the champion's does."""
 
@@ -328,8 +328,9 @@ def _judge_confirmed(answers: Answers, rules: Rules) -> Check:
     """What people confirmed may get worse while their corrections are learned: the same kind, the other label."""
     confirmed = answers.outputs.right("champion")
     n = int(confirmed.sum())
-    lost = -int(answers.outputs.gains("twin")[confirmed].sum())
-    allowed = max(1, math.floor(rules.max_confirmed_loss * n))
+    gains = answers.outputs.gains("twin")[confirmed]
+    lost = -int(gains.sum())
+    allowed = max(1, math.floor(rules.max_confirmed_loss * n), math.floor(chance_loss(gains)))
     newly = int((~answers.outputs.right("challenger"))[confirmed].sum())
     twin = int((~answers.outputs.right("twin"))[confirmed].sum())
     return Check(
@@ -341,7 +342,7 @@ def _judge_confirmed(answers: Answers, rules: Rules) -> Check:
 
 def _judge_accuracy(gains: Gains, bound: float, rules: Rules) -> tuple[Check, Check]:
     n = len(gains)
-    allowed, bound_allowed = rules.loss_allowed(n), rules.bound_allowed(n)
+    allowed, bound_allowed = max(rules.loss_allowed(n), chance_loss(gains) / n), rules.bound_allowed(n)
     difference = float(gains.mean())
     return (
         Check(
@@ -381,7 +382,7 @@ def _judge_slices(slices: tuple[Slice, ...], gains: Gains, masks: Mapping[str, M
 
 def _slice_allowed(gains: Gains, rules: Rules) -> float:
     """If as many pictures changed either way at random, this much would be lost in one of twenty slices."""
-    return max(rules.max_slice_loss, _Z * math.sqrt(int((gains != 0).sum())) / len(gains)) + 1e-9
+    return max(rules.max_slice_loss, chance_loss(gains) / len(gains)) + 1e-9
 
 
 def _judge_ece(unselected: Outputs, rules: Rules) -> Check:
