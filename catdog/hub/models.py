@@ -58,7 +58,7 @@ def load_model(settings: Settings, *, embedded: Path = EMBEDDED_MODEL, last_good
         SettingsError: `CATDOG_MODEL` is neither a folder nor the name of a Hub repository.
         ModelError: the folder, or the embedded model that everything falls back to, is missing or damaged.
     """
-    folder = _find_folder(settings.model)
+    folder = find_folder(settings.model)
     if folder is not None:
         return LoadedModel(Model.load(folder), "folder")
     if not _REPO_ID.fullmatch(settings.model):
@@ -105,7 +105,7 @@ def load_commit(settings: Settings, commit: str, *, check: Callable[[Metadata], 
     return model
 
 
-def _find_folder(name: str) -> Path | None:
+def find_folder(name: str) -> Path | None:
     """The folder of that name here, else beside the code, so that the app starts from any working directory."""
     folders = (Path(name), PROJECT_ROOT / name)
     return next((path for path in folders if os.path.isdir(path)), None)  # noqa: PTH112 - fails for no name

@@ -8,11 +8,12 @@ import numpy as np
 from PIL import Image
 
 from catdog.errors import DataError
+from catdog.images.traits import measure
 from catdog.model.model import Model
 from catdog.model.preprocessing import preprocess
 from train.data.examples import map_rows
 from train.data.source import Source
-from train.evaluation.slices import Mask, find_slices, measure
+from train.evaluation.slices import Mask, find_slices
 from train.loop.evidence import Latency
 from train.metrics import Floats, Labels
 

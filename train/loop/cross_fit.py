@@ -75,6 +75,8 @@ class Learned:
     answers: Answers
     twin_test: Floats
     """The twin's probabilities on the test set."""
+    kept: Outputs
+    """What champion, challenger and twin say about the validation pictures."""
     rejection: Rejection | None
     record: dict[str, Any]
 
@@ -123,6 +125,7 @@ class _Round:
             validation=validation,
             rule=rule,
             answers=self._answers(learner, twin, temperature, twin_temperature),
+            kept=self._kept(learner, validation / np.float32(temperature), twin, twin_temperature),
             twin_test=softmax(learner.split(twin, "test") / np.float32(twin_temperature)),
             rejection=rejection,
             record=learner.record,
@@ -186,6 +189,12 @@ class _Round:
             row_ids=tuple(each.row_ids for each in answers),
             images=tuple(each.image for each in answers),
         )
+
+    def _kept(self, learner: Learner, validation: Logits, twin: nn.Module, twin_temperature: float) -> Outputs:
+        """What each model says about the validation pictures, which none of them was trained with."""
+        champion = learner.split(self.champion, "validation") / np.float32(self.base.metadata.temperature)
+        said = learner.split(twin, "validation") / np.float32(twin_temperature)
+        return Outputs(self.data.labels("validation"), softmax(champion), softmax(validation), softmax(said))
 
     def _rule(self) -> tuple[Rule | None, Rejection | None]:
         """The next rule for "neither", and what it makes of the answers that it did not see."""

@@ -43,6 +43,10 @@ class Outputs:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def some(self, mask: Mask) -> "Outputs":
+        """Only some of them."""
+        return Outputs(self.labels[mask], self.champion[mask], self.challenger[mask], self.twin[mask])
+
     def right(self, model: str) -> npt.NDArray[np.bool_]:
         """Shape (n,): where the top label of `champion`, `challenger` or `twin` is the true one."""
         probabilities: Floats = getattr(self, model)
@@ -118,6 +122,28 @@ class Evidence:
     latency: Latency
     rejection: Rejection | None = None
     """None if nobody answered `neither`, or the model has no rule for it."""
+    validation: Outputs | None = None
+    """The validation pictures, if they count beside the test set: they chose the temperature, and no more."""
+
+    @property
+    def kept(self) -> Outputs:
+        """The pictures that were kept from training: test and validation."""
+        return joined(self.test, self.validation) if self.validation else self.test
+
+    @property
+    def unselected(self) -> Outputs:
+        """Those, and the random sample."""
+        return joined(self.kept, self.answers.outputs.some(self.answers.which(Asked.SAMPLE)))
+
+
+def joined(one: Outputs, other: Outputs) -> Outputs:
+    """The pictures of both."""
+    return Outputs(
+        np.concatenate([one.labels, other.labels]),
+        np.concatenate([one.champion, other.champion]),
+        np.concatenate([one.challenger, other.challenger]),
+        np.concatenate([one.twin, other.twin]),
+    )
 
 
 def no_answers(labels: int) -> Answers:

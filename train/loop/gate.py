@@ -20,13 +20,12 @@ from feedback.review.needed import chance, corrections_needed
 from train.evaluation.slices import Mask
 from train.loop.evidence import Answers, Asked, Evidence, Latency, Outputs, Rejection
 from train.loop.history import History, Look
-from train.loop.significance import Gains, lower_bound, mcnemar, mean_by_group, sign_flip, smallest_p
+from train.loop.significance import Gains, chance_loss, lower_bound, mcnemar, mean_by_group, sign_flip, smallest_p
 from train.metrics import Floats, ece, wilson
 
 GATE_FILE = "gate.json"
 
 _SHOWN_SLICES = 20
-_Z = 1.645
 _FEW_TEST_PICTURES = 500
 
 
@@ -35,7 +34,8 @@ class Rules:
     """When a challenger is good enough. Shares of pictures, in [0, 1]. Small test sets get wider margins."""
 
     max_loss: float = 0.001
-    """Of accuracy on unselected pictures, against the champion; one picture may always be lost."""
+    """Of accuracy on unselected pictures, against the champion; one picture may always be lost, and what chance alone
+    takes away once in twenty times, if that is more."""
     max_bound_loss: float = 0.003
     """One-sided 95% bound of that loss, paired bootstrap over pictures; `bound_pictures` of them may always be lost."""
     bound_pictures: int = 6
@@ -54,7 +54,7 @@ class Rules:
     min_answers: int = 30
     """Groups of near-duplicates."""
     max_confirmed_loss: float = 0.05
-    """Of the answers that confirm the champion; one may always be lost."""
+    """Of the answers that confirm the champion; one may always be lost, or what chance takes away."""
     max_turned_away_rise: float = 0.002
     """Share of test pictures that the rule for "neither" may turn away beyond what the champion's does."""
 
@@ -193,11 +193,11 @@ def judge(evidence: Evidence, history: History, *, rules: Rules, now: datetime, 
     """
     test, answers = evidence.test, evidence.answers
     level = history.level(now)
-    unselected = _unselected(test, answers)
+    unselected = evidence.unselected
     gains = unselected.gains("champion")
     bound = lower_bound(gains, seed=0)
     slices = tuple(_slice(name, mask, test.gains("champion"), rules) for name, mask in evidence.slices.items())
-    p = learning_p(test, answers)
+    p = learning_p(evidence)
     p_neither = _rejection_p(evidence.rejection)
     learned = _judge_learning(answers, evidence.rejection, p, p_neither, level, rules)
     checks = (
@@ -217,9 +217,15 @@ def judge(evidence: Evidence, history: History, *, rules: Rules, now: datetime, 
         checks=checks,
         slices=slices,
         numbers={
-            **_numbers("test", test), **_numbers("answers", answers.outputs), "lower_bound": bound, "p": p,
-            "level": level, "p_neither": p_neither if evidence.rejection else None,
-            "champion_ms": evidence.latency.champion_ms, "challenger_ms": evidence.latency.challenger_ms,
+            **_numbers("test", test),
+            **_numbers("answers", answers.outputs),
+            "unselected_n": len(unselected),
+            "lower_bound": bound,
+            "p": p,
+            "level": level,
+            "p_neither": p_neither if evidence.rejection else None,
+            "champion_ms": evidence.latency.champion_ms,
+            "challenger_ms": evidence.latency.challenger_ms,
         },
         pictures=tuple(_pictures(answers)),
         notes=tuple(_notes(test, answers, rules)),
@@ -227,7 +233,7 @@ def judge(evidence: Evidence, history: History, *, rules: Rules, now: datetime, 
     )  # fmt: skip
 
 
-def learning_p(test: Outputs, answers: Answers, *, seed: int = 0) -> float:
+def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
     """How likely the challenger's lead over its twin is if the feedback taught it nothing.
 
     The lead is in log loss, and an estimate for pictures as they come: mistakes of the champion, which people report
@@ -235,17 +241,17 @@ def learning_p(test: Outputs, answers: Answers, *, seed: int = 0) -> float:
     challenger that is merely less certain, or that leans to the label which is reported most, gains nothing: what it
     wins on mistakes it loses on the rest. Permutation test over groups of near-duplicates.
     """
-    wrong, right = _leads(test, answers)
+    wrong, right = _leads(evidence.kept, evidence.answers)
     if not len(wrong):
         return 1.0
-    share = error_share(test, answers)
+    share = error_share(evidence.unselected)
     units = np.concatenate([share * wrong / len(wrong), (1 - share) * right / max(1, len(right))])
     return sign_flip(units, seed=seed)
 
 
-def error_share(test: Outputs, answers: Answers) -> float:
-    """How often the champion is wrong about unselected pictures; never quite 0 or 1."""
-    right = _unselected(test, answers).right("champion")
+def error_share(unselected: Outputs) -> float:
+    """How often the champion is wrong about pictures that nobody chose for it; never quite 0 or 1."""
+    right = unselected.right("champion")
     return float(((~right).sum() + 0.5) / (len(right) + 1))
 
 
@@ -266,29 +272,17 @@ def write_report(path: Path, report: GateReport) -> None:
     path.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def _leads(test: Outputs, answers: Answers) -> tuple[Floats, Floats]:
+def _leads(kept: Outputs, answers: Answers) -> tuple[Floats, Floats]:
     """By how much the twin's log loss exceeds the challenger's: where the champion is wrong, and where it is right.
 
-    One value per group of near-duplicates. Mistakes are those that people reported, and not those of the test set.
+    One value per group of near-duplicates. Mistakes are those that people reported, and not those of the kept pictures.
     """
     outputs = answers.outputs
     lead, is_right = outputs.loss("twin") - outputs.loss("challenger"), outputs.right("champion")
     wrong = mean_by_group(lead[~is_right], answers.groups[~is_right])
     confirmed = mean_by_group(lead[is_right], answers.groups[is_right])
-    tested = (test.loss("twin") - test.loss("challenger"))[test.right("champion")]
+    tested = (kept.loss("twin") - kept.loss("challenger"))[kept.right("champion")]
     return wrong, np.concatenate([confirmed, tested])
-
-
-def _unselected(test: Outputs, answers: Answers) -> Outputs:
-    """The test set and the random sample."""
-    mask = answers.which(Asked.SAMPLE)
-    sample = answers.outputs
-    return Outputs(
-        np.concatenate([test.labels, sample.labels[mask]]),
-        np.concatenate([test.champion, sample.champion[mask]]),
-        np.concatenate([test.challenger, sample.challenger[mask]]),
-        np.concatenate([test.twin, sample.twin[mask]]),
-    )
 
 
 def _judge_learning(  # noqa: PLR0913, PLR0917 - each is one thing
@@ -334,8 +328,9 @@ def _judge_confirmed(answers: Answers, rules: Rules) -> Check:
     """What people confirmed may get worse while their corrections are learned: the same kind, the other label."""
     confirmed = answers.outputs.right("champion")
     n = int(confirmed.sum())
-    lost = -int(answers.outputs.gains("twin")[confirmed].sum())
-    allowed = max(1, math.floor(rules.max_confirmed_loss * n))
+    gains = answers.outputs.gains("twin")[confirmed]
+    lost = -int(gains.sum())
+    allowed = max(1, math.floor(rules.max_confirmed_loss * n), math.floor(chance_loss(gains)))
     newly = int((~answers.outputs.right("challenger"))[confirmed].sum())
     twin = int((~answers.outputs.right("twin"))[confirmed].sum())
     return Check(
@@ -347,7 +342,7 @@ def _judge_confirmed(answers: Answers, rules: Rules) -> Check:
 
 def _judge_accuracy(gains: Gains, bound: float, rules: Rules) -> tuple[Check, Check]:
     n = len(gains)
-    allowed, bound_allowed = rules.loss_allowed(n), rules.bound_allowed(n)
+    allowed, bound_allowed = max(rules.loss_allowed(n), chance_loss(gains) / n), rules.bound_allowed(n)
     difference = float(gains.mean())
     return (
         Check(
@@ -387,7 +382,7 @@ def _judge_slices(slices: tuple[Slice, ...], gains: Gains, masks: Mapping[str, M
 
 def _slice_allowed(gains: Gains, rules: Rules) -> float:
     """If as many pictures changed either way at random, this much would be lost in one of twenty slices."""
-    return max(rules.max_slice_loss, _Z * math.sqrt(int((gains != 0).sum())) / len(gains)) + 1e-9
+    return max(rules.max_slice_loss, chance_loss(gains) / len(gains)) + 1e-9
 
 
 def _judge_ece(unselected: Outputs, rules: Rules) -> Check:

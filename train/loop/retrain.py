@@ -188,7 +188,8 @@ def _collect(champion: Model, challenger: Model, data: Divided, learned: Learned
         champion, challenger, data.examples.source, data.rows("test"), data.labels("test")
     )
     test = Outputs(compared.labels, compared.champion, compared.challenger, learned.twin_test)
-    return Evidence(test, slices, learned.answers, measure_latency(champion, challenger), learned.rejection)
+    latency = measure_latency(champion, challenger)
+    return Evidence(test, slices, learned.answers, latency, learned.rejection, learned.kept)
 
 
 def _divide(options: RetrainOptions, base: Base) -> Divided:
