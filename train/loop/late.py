@@ -18,8 +18,10 @@ import train.network.torchvision_operators  # noqa: F401 - must come before timm
 # isort: split
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -123,9 +125,21 @@ def train_late(
     """
     network = copy.deepcopy(champion)
     parameters = _trainable(network)
+    lessons = _lessons(champion, replay, answered, schedule)
+    with _one_thread():
+        _teach(network, parameters, lessons, schedule, show)
+    return network.eval()
+
+
+def _teach(
+    network: nn.Module,
+    parameters: list[nn.Parameter],
+    lessons: "Sequence[_Lesson]",
+    schedule: LateSchedule,
+    show: str | None,
+) -> None:
     start = [each.detach().clone() for each in parameters]
     optimizer = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=0.0)
-    lessons = _lessons(champion, replay, answered, schedule)
     for step in tqdm(range(schedule.steps), desc=show, unit="step", leave=False, disable=None if show else True):
         rate = schedule.rate * 0.5 * (1 + math.cos(math.pi * step / schedule.steps))
         for group in optimizer.param_groups:
@@ -138,7 +152,17 @@ def train_late(
         optimizer.step()
         _move(parameters, start, min(1.0, rate * schedule.pull))
     _move(parameters, start, schedule.champion_share)
-    return network.eval()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The steps are small: a second thread would mostly wait, and keep a core busy with that."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @torch.inference_mode()
@@ -149,6 +173,13 @@ def predict_late(network: nn.Module, features: Features) -> Logits:
         for at in range(0, len(features), _BATCH)
     ]
     return np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.float32)
+
+
+class _Lesson(Protocol):
+    """Something to learn from."""
+
+    def loss(self, network: nn.Module) -> torch.Tensor:
+        """Of a batch that is drawn anew each time."""
 
 
 class _Old:
@@ -199,11 +230,9 @@ class _Styled:
         return functional.cross_entropy(logits, torch.from_numpy(self.labels[chosen]))
 
 
-def _lessons(
-    champion: nn.Module, replay: Pictures, answered: Answered | None, schedule: LateSchedule
-) -> list[_Old | _New | _Styled]:
+def _lessons(champion: nn.Module, replay: Pictures, answered: Answered | None, schedule: LateSchedule) -> list[_Lesson]:
     new = max(1, round(schedule.new_share * schedule.batch_size))
-    lessons: list[_Old | _New | _Styled] = [_Old(champion, replay, max(1, schedule.batch_size - new), schedule)]
+    lessons: list[_Lesson] = [_Old(champion, replay, max(1, schedule.batch_size - new), schedule)]
     if answered is None:
         lessons.append(_New(champion, replay, new, replace(schedule, reporting=1.0)))
     else:
