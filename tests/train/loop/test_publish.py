@@ -171,7 +171,7 @@ def test_a_head_that_moved_since_the_comparison_is_not_published_over(api: HfApi
 
 
 @pytest.mark.parametrize(
-    ("token", "words"), [("", "token"), ("hf_of_nobody_at_all", "token"), ("hf_read_only_token", "right to write")]
+    ("token", "words"), [("", "token"), ("hf_of_nobody_at_all", "token"), ("hf_read_only_token", "write access")]
 )
 def test_without_the_right_to_write_the_reason_is_told_and_never_the_token(  # noqa: PLR0913, PLR0917 - fixtures
     token: str, words: str, folder: Path, tmp_path: Path, hub: Running, monkeypatch: pytest.MonkeyPatch,
