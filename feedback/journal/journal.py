@@ -26,9 +26,8 @@ from feedback.journal.tables import (
     insert_decision,
     row_from,
     stored_time,
-    text,
 )
-from feedback.row import FeedbackRow, RowStatus
+from feedback.row import FeedbackRow, RowStatus, text
 from feedback.stats import AnswerCount, Stats
 
 log = logging.getLogger(__name__)
