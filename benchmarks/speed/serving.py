@@ -18,8 +18,7 @@ import numpy as np
 
 from benchmarks.harness.load import Load
 from benchmarks.harness.pictures import from_phone, photos, usual, written
-from benchmarks.harness.plot import Panel
-from benchmarks.harness.report import Section, circumstances, ratios, spread, table
+from benchmarks.harness.report import Panel, Section, circumstances, ratios, spread, table
 from benchmarks.harness.servers import Command, Server, all_started, handwritten, litserve, ours
 from benchmarks.peers.plain_classifier import PlainClassifier
 from catdog.images.decode import decode_image
