@@ -21,7 +21,7 @@ from tests.train.pictures import picture
 from train.data.examples import read_examples
 from train.data.source import open_outliers, open_source
 from train.data.splits import Divided, read_manifest, restore
-from train.model_folder.add_rule import add_rule
+from train.model_folder.amend import add_rule
 from train.model_folder.quantize import QUANTIZED_FILE
 from train.network.create import preprocessing, timm
 from train.ood.branch import branch_of, fit_adapter, head_of, joined
