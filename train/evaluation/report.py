@@ -130,7 +130,7 @@ def _page(report: Mapping[str, Any], answered: Answered) -> str:
     )
     return page(
         title,
-        f"<p>{metrics['n']} pictures of the split {metrics['data']['split']}; 95 % intervals in brackets.</p>",
+        f"<p>{metrics['n']} pictures of the split {metrics['data']['split']}; 95% intervals in brackets.</p>",
         _metrics_table(metrics),
         f'<div class="plots">{images}</div>',
         "<h2>Kinds of picture</h2>",

@@ -83,7 +83,7 @@ def test_the_card_shows_plots_and_slices_and_the_folder_stays_whole(
     for name in CARD_PLOTS:
         assert f"({name})" in card
     for name, each in figures["slices"].items():
-        assert f"| {name} | {each['n']} | {100 * each['accuracy']:.2f} %" in card
+        assert f"| {name} | {each['n']} | {100 * each['accuracy']:.2f}%" in card
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 

@@ -13,7 +13,7 @@ def test_the_card_gives_the_numbers_of_the_metadata(trained: Path) -> None:
     results = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert results["accuracy"] == round(metrics["accuracy"], 5)
     assert results["log_loss"] == round(metrics["log_loss"], 5)
-    assert f"| test | {metrics['n']} | {100 * metrics['accuracy']:.2f} %" in card.text
+    assert f"| test | {metrics['n']} | {100 * metrics['accuracy']:.2f}%" in card.text
 
 
 def test_tables_are_unbroken_markdown(trained: Path) -> None:

@@ -101,7 +101,7 @@ def test_the_folder_is_complete_and_tells_what_the_rule_is_worth(ruled: Path, tr
     assert metadata.training[NEITHER]["data"] | {"sha256": ""} == {
         "name": "things", "revision": None, "sha256": "", "n": 30, "kinds": 6,
     }  # fmt: skip
-    assert "turned away" in (ruled / "README.md").read_text()
+    assert "rejected" in (ruled / "README.md").read_text()
     assert metadata.metrics["test"]["verdicts"][NEITHER] >= 0
     assert metadata.training["data"] == load_metadata(trained).training["data"]
 
