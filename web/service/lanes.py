@@ -111,10 +111,13 @@ class PictureLanes:
     @contextmanager
     def decoded(self, read: Reader, *, side: int) -> Iterator[Decoded]:
         """Decode a small picture in this thread when there is room for it in memory."""
+        began_at = time.perf_counter()
         with ExitStack() as after, self._memory.hold(partial(self._open, read, side)) as opened:
             if opened.pixels > _LARGE_PIXELS:
                 after.callback(trim)
-            yield Decoded(opened.photo.decode(), opened.as_sent)
+            image = opened.photo.decode()
+            self._took("decode", time.perf_counter() - began_at)
+            yield Decoded(image, opened.as_sent)
 
     def loads(self) -> dict[str, Load]:
         """How busy each lane is."""
@@ -123,18 +126,15 @@ class PictureLanes:
     def _do_quickly(self, read: Reader, side: int, work: Callable[[Decoded], Result], asked_at: float) -> Result:
         began_at = time.perf_counter()
         with self.decoded(read, side=side) as decoded:
-            self._note(asked_at, began_at)
+            self._took("wait", began_at - asked_at)
             return work(decoded)
 
     def _do_apart(self, read: Reader, side: int, work: Callable[[Decoded], Result], asked_at: float) -> Result:
         began_at = time.perf_counter()
         image = self._apart.decode(open_image(read(), limits=self._limits, side=side))
-        self._note(asked_at, began_at)
-        return work(Decoded(image, b""))
-
-    def _note(self, asked_at: float, began_at: float) -> None:
         self._took("wait", began_at - asked_at)
         self._took("decode", time.perf_counter() - began_at)
+        return work(Decoded(image, b""))
 
     def _open(self, read: Reader, side: int) -> _Opened:
         """Read a picture's file; a large one is held only once, by its decoder."""
