@@ -180,11 +180,22 @@ class FairWorkers:
     So a thread that is done takes the next one by itself, instead of standing idle until the event loop has its turn.
     """
 
-    def __init__(self, workers: Workers, *, threads: int, max_waiting: int) -> None:
-        self._workers = workers
+    def __init__(self, *, threads: int, max_waiting: int) -> None:
+        """Start idle.
+
+        Args:
+            threads: How many.
+            max_waiting: How much work may wait.
+        """
+        self._workers = Workers(threads=threads, max_waiting=max_waiting)
         self._threads = threads
-        ahead = 1 + threads // 2
-        self._queue = FairQueue(threads + ahead, max_waiting=max_waiting, places_if_dear=max(1, threads // 2))
+        places = threads + 1 + threads // 2
+        self._queue = FairQueue(
+            places,
+            max_waiting=max_waiting,
+            places_if_dear=max(1, threads // 2),
+            most_of_a_client=places - max(1, threads // 4),
+        )
 
     async def run(self, client: str, work: Callable[[], Result]) -> Result:
         """Run `work` in a thread when it is the client's turn, and return what it returns.
