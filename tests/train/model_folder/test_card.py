@@ -48,5 +48,8 @@ def test_the_card_of_the_embedded_model_says_which_of_its_networks_learned_from_
     metadata = load_metadata(EMBEDDED_MODEL)
     card = (EMBEDDED_MODEL / "README.md").read_text()
     assert card == render_card(metadata)
-    assert "1 of the\n  3 averaged networks were trained with labels corrected by `cats_vs_dogs.csv` (2 replaced, 15" in card
+    assert (
+        "1 of the\n  3 averaged networks were trained with labels corrected by `cats_vs_dogs.csv` (2 replaced, 15"
+        in card
+    )
     assert "as they are, in training" not in card
