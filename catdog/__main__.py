@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -13,12 +12,12 @@ from tqdm import tqdm
 from catdog import __version__
 from catdog.batch.classify import Result, classify_pictures
 from catdog.batch.collection import STDIN, Collection, Part, Picture
+from catdog.batch.folder import LeftOut
 from catdog.batch.report import FORMATS, write_results
 from catdog.cli import run
 from catdog.errors import ImageError, SettingsError
 from catdog.hub.files import HubFiles
 from catdog.hub.models import LoadedModel, load_model
-from catdog.images.formats import left_out_sentence
 from catdog.settings import Settings, load_settings
 
 _ENGINES = ("threads", "ray")
@@ -70,10 +69,10 @@ class _Count:
     before: int = 0
     """Parts that were answered by an earlier run."""
 
-    def report(self, left_out: Counter[str]) -> int:
+    def report(self, left_out: LeftOut) -> int:
         """Print it to stderr, with what was left out of folders; returns the exit code."""
         if left_out:
-            print(left_out_sentence(left_out), file=sys.stderr)
+            print(left_out.sentence(), file=sys.stderr)
         earlier = f", {self.before} parts were there already" if self.before else ""
         print(f"{self.classified} classified, {self.failed} failed{earlier}", file=sys.stderr)
         return 0 if self.classified or self.before else 1

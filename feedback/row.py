@@ -90,7 +90,7 @@ class FeedbackRow:
     @property
     def is_audit(self) -> bool:
         """Whether it was kept at random, without an answer, to learn how often the model is right."""
-        return json.loads(self.extra).get(AUDIT) is True
+        return AUDIT in self.extra and json.loads(self.extra).get(AUDIT) is True
 
 
 def new_row(  # noqa: PLR0913 - the columns that cannot be derived, all by name

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 
 from catdog.errors import HubError
@@ -60,6 +60,16 @@ class Collection:
         """The Hub's commit that is read; None if it has no such data set."""
         head = self._newest()
         return head.commit if head else None
+
+    def version(self) -> Hashable:
+        """What is another than before where `reviewed` may give something else.
+
+        Raises:
+            FeedbackError: the journal cannot be read.
+        """
+        if self._dataset is not None and self._is_old():
+            return object()
+        return self._journal.version(), self._head.commit if self._head else None, self._looked_at
 
     def reviewed(self, *, pictures: bool = True) -> Iterator[ReviewedRow]:
         """The rows that count, with what was decided about them.

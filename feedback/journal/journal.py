@@ -31,7 +31,7 @@ from feedback.stats import AnswerCount, Stats
 log = logging.getLogger(__name__)
 
 JOURNAL_FILE = "journal.sqlite3"
-_BATCH = 100
+_BATCH, _BATCH_ALONE = 100, 2000
 _ANOTHER_FAILED = "Your correction was NOT saved: another one failed. Send it again."
 _WAITING = "batch IS NULL OR batch IN (SELECT number FROM batches WHERE committed_at IS NULL)"
 
@@ -74,6 +74,9 @@ class Journal:
         self._queueing = threading.Lock()
         self._to_scrub = False
         self._closed = False
+        self._watching = threading.Lock()
+        self._watcher: sqlite3.Connection | None = None  # never writes: it is told what others did
+        self._watched = self._inode
 
     @classmethod
     def open(cls, data_dir: Path) -> Self:
@@ -191,10 +194,10 @@ class Journal:
             newest_only: Of each request the newest row alone, the one that counts.
             pictures: If not, `image` is empty, which takes far less time.
         """
-        select = SELECT_ROWS if pictures else SELECT_ROWS_ALONE
+        select, batch_size = (SELECT_ROWS, _BATCH) if pictures else (SELECT_ROWS_ALONE, _BATCH_ALONE)
         where = "id > ? AND NOT superseded" if newest_only else "id > ?"
         after = ""
-        while found := self.query(f"{select} WHERE {where} ORDER BY id LIMIT {_BATCH}", after):
+        while found := self.query(f"{select} WHERE {where} ORDER BY id LIMIT {batch_size}", after):
             batch = [row_from(record) for record in found]
             yield from batch
             after = batch[-1].id
@@ -221,6 +224,21 @@ class Journal:
     def decisions(self) -> list[Decision]:
         """All decisions in the order in which they came here; see `feedback.decision.newest` for those that count."""
         return [decision_from(record) for record in self.query(f"{SELECT_DECISIONS} ORDER BY seq")]
+
+    def version(self) -> tuple[int, int]:
+        """What changes with every commit of any process, and with another file in the journal's place.
+
+        Raises:
+            FeedbackError: the journal cannot be read.
+        """
+        try:
+            inode = self._path.stat().st_ino
+            with self._watching:
+                if self._watcher is None or self._watched != inode:
+                    self._watcher, self._watched = connect(self._path), inode
+                return inode, self._watcher.execute("PRAGMA data_version").fetchone()[0]
+        except (sqlite3.Error, OSError) as error:
+            raise FeedbackError(f"Feedback cannot be read: {reason(error)}. Try again later.") from None
 
     def transact(self, work: Callable[[sqlite3.Connection], Result], *, failure: str) -> Result:
         """Do something in one transaction; when this returns, it survives a crash.
@@ -262,6 +280,10 @@ class Journal:
         with self._lock:
             self._closed = True
             self._drop_writer()
+        with self._watching:
+            if self._watcher is not None:
+                self._watcher.close()
+                self._watcher = None
 
     def __enter__(self) -> Self:
         return self
