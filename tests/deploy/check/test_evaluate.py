@@ -208,9 +208,9 @@ def test_a_service_that_answers_for_nothing_is_a_failure(
 @pytest.mark.parametrize(
     ("data", "code", "words"),
     [
-        ("nowhere", 2, "no such folder"),
-        ("x" * 300, 2, "no such folder"),
-        (f"{FEEDBACK}-missing", 1, "could not be fetched"),
+        ("nowhere", 2, "neither a folder"),
+        ("x" * 300, 2, "neither a folder"),
+        (f"{FEEDBACK}-missing", 1, "Could not fetch"),
         (".", 1, "neither Parquet"),
     ],
 )
