@@ -41,7 +41,9 @@ def main(argv: Sequence[str]) -> int:
         help="a picture (`-`: from standard input), a Parquet file, a folder to search for both, or a data set on "
         "the Hub: hf://datasets/USER/NAME")  # fmt: skip
     add("--model", metavar="MODEL", help="a model folder or a Hub repository (default: CATDOG_MODEL)")
-    add("--format", choices=FORMATS, help="what to write to stdout (default: table)")
+    add("--format", choices=FORMATS,
+        help="what to write to stdout (default: table); csv is UTF-8 without a byte order mark: open it in Excel by "
+        "Data > From Text/CSV, or put the mark before it, see docs/api.md")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help="write Parquet files into this folder instead")
     add("--engine", choices=_ENGINES, default="threads",
         help="ray: on the cluster that RAY_ADDRESS names, or all cores of this machine; needs --out "

@@ -31,10 +31,16 @@ _MARGIN = 2  # levels of grey between neighbours, above which their order is cer
 _SIDE = 16
 _BITS = _SIDE * _SIDE
 _BLOCK = 512
-_COMPARED = 25_000_000
-"""About so many pairs are compared for each band of bits at most ..."""
-_COMPARED_AT_LEAST = 64
-"""... but each hash with so many others that share it."""
+_COMPARED, _COMPARED_OF_EACH = 4_000_000, 16
+"""How often hashes that share a band are compared with others: so often in all, and for each of them so often more."""
+_COMPARED_BY_ALL = 8
+"""The others next to it, with which each is compared, before those that are linked with most are left alone."""
+
+_SHORT_WAY = 4
+"""Links between a thing and the one that stands for it, up to which they are followed for a few things alone."""
+
+_COST_OF_A_STEP = 5000
+"""One step of all has a cost of its own, as if so many were compared."""
 
 Hashes = npt.NDArray[np.uint64]
 """Shape (n, 4): 256 bits per picture."""
@@ -121,7 +127,7 @@ def group_near_duplicates(hashes: Hashes, *, max_distance: int = NEAR_DUPLICATE)
     Multi-index hashing (M. Norouzi, A. Punjani, D. J. Fleet, CVPR 2012): of `max_distance + 1` bands of bits, at least
     one is the same in two hashes that are that near. So hashes are sorted by each band in turn, with the bits that
     follow it, and each is compared with those after it that share the band. Thousands may share one (a black frame's
-    noise); then a hash is compared with the nearest of them, some hundreds, and a link between others may be missed.
+    noise); then a hash is compared with those next to it, and a link between others may be missed.
 
     Returns:
         Array of shape (n,): for each picture the smallest index in its group.
@@ -166,14 +172,18 @@ class _Links:
 
     def roots(self) -> npt.NDArray[np.int64]:
         """For each thing one that stands for all it is linked with."""
-        self._parent = self._roots_of(self._parent)
+        while not np.array_equal(further := self._parent[self._parent], self._parent):  # halves the way of each
+            self._parent = further
         return self._parent
 
     def _roots_of(self, things: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         found = self._parent[things]
-        while not np.array_equal(further := self._parent[found], found):
+        for _ in range(_SHORT_WAY):
+            further = self._parent[found]
+            if np.array_equal(further, found):
+                return found
             found = further
-        return found
+        return self.roots()[things]
 
 
 def _link_by_band(hashes: Hashes, links: _Links, start: int, width: int, max_distance: int) -> None:
@@ -188,21 +198,55 @@ def _link_by_band(hashes: Hashes, links: _Links, start: int, width: int, max_dis
     """
     leading = _bits_from(hashes, start)
     order = np.argsort(leading)
-    columns, band = np.ascontiguousarray(hashes[order].T), leading[order] >> np.uint64(64 - width)
+    columns, band = hashes[order].T, leading[order] >> np.uint64(64 - width)
+    columns = np.ascontiguousarray(columns[_telling(columns)])
     begins = np.flatnonzero(np.r_[True, band[1:] != band[:-1]])
     lengths = np.diff(np.r_[begins, len(band)])
-    run, ends = np.repeat(np.arange(len(begins)), lengths), np.repeat(begins + lengths, lengths)
-    left = np.arange(len(band))
-    for offset in range(1, max(_COMPARED_AT_LEAST, _COMPARED // len(band)) + 1):
-        left = left[left + offset < ends[left]]
-        if not len(left):
-            return
-        if offset.bit_count() == 1:  # now and then: runs that are linked already need no more comparing
-            roots = links.roots()[order]
-            linked = np.minimum.reduceat(roots, begins) == np.maximum.reduceat(roots, begins)
-            left = left[~linked[run[left]]]
-        near = left[_near(columns, left, left + offset, max_distance)]
-        links.add(order[near], order[near + offset])
+    first = np.repeat(begins, lengths)
+    end = first + np.repeat(lengths, lengths)
+
+    def link(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> None:
+        near = _near(columns, left, right, max_distance)
+        links.add(order[left[near]], order[right[near]])
+
+    rest, budget = np.arange(len(band)), _COMPARED + _COMPARED_OF_EACH * len(band)
+    for step in range(1, _COMPARED_BY_ALL + 1):
+        rest = rest[rest + step < end[rest]]
+        link(rest, rest + step)
+    rest = _apart(links.roots()[order], begins, lengths)
+    if (end - first)[rest].sum() <= budget:
+        for some in np.array_split(rest, 1 + budget // _BLOCK**2):
+            link(*_with_their_runs(some, first, end))
+        return
+    while len(rest) and budget > 0:
+        step, budget = step + 1, budget - max(len(rest), _COST_OF_A_STEP)
+        after, before = rest[rest + step < end[rest]], rest[rest - step >= first[rest]]
+        link(after, after + step)
+        link(before, before - step)
+        rest = np.union1d(after, before)
+
+
+def _with_their_runs(
+    positions: npt.NDArray[np.int64], first: npt.NDArray[np.int64], end: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Pairs of each position with all others of its run, from `first` to before `end`."""
+    lengths = end[positions] - first[positions]
+    begins = np.cumsum(lengths) - lengths
+    return np.repeat(positions, lengths), np.arange(lengths.sum()) + np.repeat(first[positions] - begins, lengths)
+
+
+def _telling(columns: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """The order of the four words of hashes, the one that differs most first."""
+    some = columns[:, :: 1 + columns.shape[1] // 1000]
+    return np.argsort([-len(np.unique(words)) for words in some])
+
+
+def _apart(
+    roots: npt.NDArray[np.int64], begins: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The positions in runs that aren't linked with the largest group of their run: the others need no comparing."""
+    weight = np.bincount(roots, minlength=len(roots))[roots] * len(roots) + roots
+    return np.flatnonzero(weight != np.repeat(np.maximum.reduceat(weight, begins), lengths))
 
 
 def _bits_from(hashes: Hashes, start: int) -> npt.NDArray[np.uint64]:

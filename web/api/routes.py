@@ -204,16 +204,15 @@ class RestApi:
 
     async def _pending(self) -> PendingFeedback:
         pending = await self._service.pending()
-        age_s = (datetime.now(UTC) - pending.oldest_at).total_seconds() if pending.oldest_at else None
         state = self._service.sync_state()
         return PendingFeedback(
             pending=pending.rows,
-            oldest_age_s=age_s,
+            oldest_age_s=pending.oldest_age_s(datetime.now(UTC)),
             damaged=pending.damaged,
             repo_id=state.repo_id if state else None,
             last_success=state.last_success if state else None,
             failures=state.failures if state else 0,
-            problem=state.problem if state else None,
+            problem=self._service.save_problem() or (state.problem if state else None),
         )
 
 
