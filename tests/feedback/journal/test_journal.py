@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -346,9 +347,10 @@ def test_a_file_system_without_shared_memory_does_without_the_log(
 
 
 READ_AS_ANYONE = """
-import os, sys
+import os, queue, sys
 from pathlib import Path
 from catdog.cli import run
+import feedback.hub.parquet
 from feedback.__main__ import main
 if os.geteuid() == 0:  # nothing is read-only for root
     os.setuid(65534)
@@ -356,8 +358,17 @@ sys.exit(run(main, sys.argv[1:]))
 """
 
 
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A folder that other users can reach, unlike pytest's."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+
+
 @pytest.mark.parametrize("with_log", [True, False])
-def test_a_read_only_folder_can_be_looked_at(with_log: bool, tmp_path: Path) -> None:
+def test_a_read_only_folder_can_be_looked_at(with_log: bool, open_path: Path) -> None:
+    tmp_path = open_path
     folder = tmp_path / "data"
     with Journal.open(tmp_path / "live") as journal:
         journal.append(some_row())
@@ -370,11 +381,10 @@ def test_a_read_only_folder_can_be_looked_at(with_log: bool, tmp_path: Path) -> 
         path.chmod(0o444)
     folder.chmod(0o555)
     before = sorted(folder.iterdir())
-    tmp_path.chmod(0o777)
     said = []
-    for command in (["stats"], ["review"], ["export", "--out", "out"]):
+    for command in (["stats"], ["review"], ["export", "--out", str(tmp_path / "out")]):
         done = subprocess.run(
-            [sys.executable, "-c", READ_AS_ANYONE, *command, "--data-dir", folder.name],
+            [sys.executable, "-c", READ_AS_ANYONE, *command, "--data-dir", str(folder)],
             cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
