@@ -63,7 +63,7 @@ def test_a_folder_is_sent_and_every_answer_written(
     }
     told = capsys.readouterr().out
     low, high = wilson(3, 4)
-    assert f"live accuracy: 75.00% (95 % interval {low:.2%} to {high:.2%}, n 4)" in told
+    assert f"live accuracy: 75.00% (95% interval {low:.2%} to {high:.2%}, n 4)" in told
     assert "offline accuracy of the same revision, same pictures: 75.00%" in told
     assert "disagreement: 0 of 4" in told
     assert "1 picture could not be read by the service" in told
@@ -192,7 +192,7 @@ def test_feedback_is_reported_as_biased_and_the_audit_sample_as_accuracy(
     assert "biased" in told
     assert "3 answers, 66.7% corrections, 33.3% confirmations" in told
     low, high = wilson(2, 3)
-    assert f"4 sampled, 3 reviewed, accuracy 66.67% (95 % interval {low:.2%} to {high:.2%}, n 3)" in told
+    assert f"4 sampled, 3 reviewed, accuracy 66.67% (95% interval {low:.2%} to {high:.2%}, n 3)" in told
     assert "review the rest" in told
 
 
