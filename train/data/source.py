@@ -325,7 +325,8 @@ def _load(data: str, revision: str | None, *, unreachable: HubError | None = Non
         raise unreachable or error from None
     except (*unreadable, OSError) as error:
         raise DataError(
-            f"{data} cannot be read as a data set: {str(error).rstrip('. ')}. Expected is a Hub data set, a folder with Parquet files, "
+            f"{data} cannot be read as a data set: {str(error).rstrip('. ')}. "
+            "Expected is a Hub data set, a folder with Parquet files, "
             "or a folder with one sub-folder of pictures per label."
         ) from None
     split = "train" if "train" in splits else next(iter(splits))
