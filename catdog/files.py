@@ -30,7 +30,7 @@ def replacing(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+def write_atomically(path: Path, data: bytes | memoryview, *, mode: int = 0o644) -> None:
     """Replace a file's content in one step; see `replacing`."""
     with replacing(path, mode=mode) as draft:
         draft.write_bytes(data)
@@ -61,6 +61,13 @@ def sync_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush every file below a folder to the disk, so that the folder can take its final name."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            sync_to_disk(path)
 
 
 @contextmanager

@@ -144,3 +144,8 @@ def new_row(  # noqa: PLR0913 - the columns that cannot be derived, all by name
         client=client,
         extra=json.dumps({**score, **(extra or {})}),
     )
+
+
+def text(given: str) -> str:
+    """Text that SQLite takes: JSON may hold halves of surrogate pairs, which have no UTF-8."""
+    return given.encode("utf-8", "replace").decode()

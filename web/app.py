@@ -43,10 +43,10 @@ from web.page.uploads import UploadFolder, Uploads
 from web.route_table import Cost, Routes, RouteTable
 from web.service.fair_queue import FairQueue, FairWorkers
 from web.service.fetch import ImageFetcher
+from web.service.lanes import PictureLanes
 from web.service.predictions import RecentPredictions
 from web.service.sample import RandomSample
 from web.service.service import Service
-from web.service.workers import Workers
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -216,19 +216,23 @@ def create_service(
         recent=RecentPredictions(),
         metrics=metrics,
         fetcher=create_fetcher(settings),
-        fetches=FairQueue(_FETCHES_AT_ONCE, max_waiting=_WAITING_PICTURES, places_if_dear=_FETCHES_OF_A_CLIENT),
-        limits=settings.image_limits,
+        fetches=FairQueue(
+            _FETCHES_AT_ONCE,
+            max_waiting=_WAITING_PICTURES,
+            places_if_dear=_FETCHES_OF_A_CLIENT,
+            most_of_a_client=_FETCHES_OF_A_CLIENT,
+        ),
         corrections_per_day=settings.feedback_per_day,
         sample=RandomSample(settings.audit_share),
         hash_client=lambda address: keys.client_hash(address, now=datetime.now(UTC)),
-        pictures=create_workers(os.cpu_count() or 1, max_waiting=_WAITING_PICTURES),
-        disk=create_workers(_DISK_THREADS, max_waiting=_WAITING_CORRECTIONS),
+        pictures=PictureLanes(
+            settings.image_limits,
+            threads=os.cpu_count() or 1,
+            max_waiting=_WAITING_PICTURES,
+            took=metrics.took,
+        ),
+        disk=FairWorkers(threads=_DISK_THREADS, max_waiting=_WAITING_CORRECTIONS),
     )
-
-
-def create_workers(threads: int, *, max_waiting: int) -> FairWorkers:
-    """Threads that clients share."""
-    return FairWorkers(Workers(threads=threads, max_waiting=max_waiting), threads=threads, max_waiting=max_waiting)
 
 
 def create_fetcher(settings: Settings) -> ImageFetcher:

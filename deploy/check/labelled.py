@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from catdog.batch.collection import parquet_errors
-from catdog.errors import DataError, HubError, SettingsError
+from catdog.errors import DataError, SettingsError
+from catdog.hub.client import HubClient
 from catdog.images.formats import is_picture, left_out_sentence, why_left_out
 
 log = logging.getLogger(__name__)
@@ -70,22 +71,11 @@ def read_labelled(data: str, *, limit: int | None, seed: int, endpoint: str, tok
 
 def _fetch(data: str, endpoint: str, token: str | None) -> Path:
     """A local copy of a data set's Parquet files."""
-    import httpx2  # noqa: PLC0415
-    from huggingface_hub import errors, snapshot_download  # noqa: PLC0415 - a second, which folders do without
-
     if data.count("/") != 1 or data.startswith(("/", ".")):
-        raise SettingsError(f"--data {data}: there is no such folder, and it is no data set on the Hub (USER/NAME).")
-    try:
-        return Path(
-            snapshot_download(
-                data, repo_type="dataset", allow_patterns="**/*.parquet", endpoint=endpoint, token=token or False
-            )
-        )
-    except errors.HFValidationError:
-        raise SettingsError(f"--data {data} is no name of a data set on the Hub.") from None
-    except (httpx2.HTTPError, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise HubError(f"{data} could not be fetched from {endpoint}: {reason}") from None
+        raise SettingsError(f"--data {data}: this is neither a folder nor a data set on the Hub (USER/NAME).")
+    client = HubClient(endpoint, token)
+    with client.errors(f"fetch the data set {data}"):
+        return Path(client.api.snapshot_download(data, repo_type="dataset", allow_patterns="**/*.parquet"))
 
 
 def _files(folder: Path) -> list[_Reference]:

@@ -82,7 +82,7 @@ class Collection:
 
     def picture(self, row_id: str) -> bytes | None:
         """The picture of a row as a JPEG; None if there is none, or none any more."""
-        if row_id in self._deleted():
+        if row_id in self._journal.deleted_ids():
             return None
         found = self._journal.picture(row_id)
         if found is not None or self._dataset is None:
@@ -122,7 +122,7 @@ class Collection:
 
     def _rows(self, *, pictures: bool) -> Iterator[FeedbackRow]:
         """Each row once, wherever it is; pictures that have left the journal come from the Hub."""
-        deleted, seen = self._deleted(), set[str]()
+        deleted, seen = self._journal.deleted_ids(), set[str]()
         for row in self._journal.rows(pictures=pictures):
             seen.add(row.id)
             yield row
@@ -145,9 +145,6 @@ class Collection:
 
             for path in self._shards(DECISIONS_FOLDER):
                 yield from read_decisions(path)
-
-    def _deleted(self) -> set[str]:
-        return {row_id for (row_id,) in self._journal.query("SELECT id FROM deletions")}
 
     def _shards(self, folder: str) -> list[Path]:
         """Copies of a folder's shards; where the Hub cannot be reached and need not be, those that are there."""

@@ -12,20 +12,22 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from catdog.errors import CatdogError, FeedbackError
-from feedback.decision import SELECT_DECISIONS, Decision, decision_from, insert_decision
+from feedback.decision import Decision
 from feedback.journal.database import connect, empty_log, open_database, reason, reopen, transaction
 from feedback.journal.tables import (
     NOT_AUDIT,
+    SELECT_DECISIONS,
     SELECT_ROWS,
     SELECT_ROWS_ALONE,
     Saved,
+    decision_from,
     delete_request,
     insert,
+    insert_decision,
     row_from,
     stored_time,
-    text,
 )
-from feedback.row import FeedbackRow, RowStatus
+from feedback.row import FeedbackRow, RowStatus, text
 from feedback.stats import AnswerCount, Stats
 
 log = logging.getLogger(__name__)
@@ -221,6 +223,10 @@ class Journal:
     def decisions(self) -> list[Decision]:
         """All decisions in the order in which they came here; see `feedback.decision.newest` for those that count."""
         return [decision_from(record) for record in self.query(f"{SELECT_DECISIONS} ORDER BY seq")]
+
+    def deleted_ids(self) -> set[str]:
+        """Ids of rows that were deleted here, and must not come back from the Hub."""
+        return {row_id for (row_id,) in self.query("SELECT id FROM deletions")}
 
     def transact(self, work: Callable[[sqlite3.Connection], Result], *, failure: str) -> Result:
         """Do something in one transaction; when this returns, it survives a crash.

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import httpx2
 import pyarrow as pa
 from datasets.exceptions import DatasetsError
-from huggingface_hub.errors import HfHubHTTPError
 
 from catdog.cli import counted
 from catdog.errors import DataError, HubError, SettingsError
@@ -217,13 +215,14 @@ def _all_pictures(data: str) -> dict[str, list[str]] | None:
 
 
 def _load(data: str, revision: str | None, *, unreachable: HubError | None = None) -> datasets.Dataset:
+    unreadable = (DatasetsError, ValueError, pa.ArrowException)
+    hub = HubClient.of(load_settings()).errors(f"fetch the data set {data}", passes=unreadable)
     try:
-        splits = datasets.load_dataset(data, revision=revision, data_files=_all_pictures(data))
-    except (HfHubHTTPError, httpx2.HTTPError, ConnectionError) as error:
-        raise unreachable or HubError(
-            f"The data set {data} could not be fetched ({type(error).__name__}). Check its name and the network."
-        ) from None
-    except (DatasetsError, OSError, ValueError, pa.ArrowException) as error:
+        with nullcontext() if Path(data).is_dir() else hub:
+            splits = datasets.load_dataset(data, revision=revision, data_files=_all_pictures(data))
+    except HubError as error:
+        raise unreachable or error from None
+    except (*unreadable, OSError) as error:
         raise DataError(
             f"{data} cannot be read as a data set: {error}. Expected is a Hub data set, a folder with Parquet files, "
             "or a folder with one sub-folder of pictures per label."

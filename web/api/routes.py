@@ -32,6 +32,7 @@ from web.api.schemas import (
 from web.metrics.metrics import PROMETHEUS_TEXT, Metrics
 from web.middleware.body_limit import is_form, is_json
 from web.route_table import Body, Cost, Routes
+from web.service.lanes import whole
 from web.service.service import Answer, Correction, Service
 
 Result = TypeVar("Result")
@@ -108,7 +109,7 @@ class RestApi:
         if not is_raw(content_type):
             raise HTTPException(_INVALID, _NO_PICTURE)
         async with spooled_body(request) as file:
-            return PredictionAnswer.of(await self._classify(request, file.read, consents=consent))
+            return PredictionAnswer.of(await self._classify(request, whole(file), consents=consent))
 
     async def hf(self, request: Request) -> HfResponse:
         """Speaks the contract of the Hub's Inference API for image classification.
@@ -121,7 +122,7 @@ class RestApi:
                 top_k = sent.parameters.top_k if sent.parameters else None
                 return HfResponse.of(answer.prediction, top_k=top_k)
         async with spooled_body(request) as file:
-            answer = await self._classify(request, file.read)
+            answer = await self._classify(request, whole(file))
             return HfResponse.of(answer.prediction, top_k=None)
 
     async def feedback(self, request: Request, response: Response) -> FeedbackAnswer:

@@ -19,6 +19,7 @@ from web.page.examples import Examples
 from web.page.html import CALIBRATION_PLOT, answer_html, ask_html
 from web.route_table import Body, Cost, Routes
 from web.service.heatmap import as_data_url
+from web.service.lanes import whole
 from web.service.service import Answer, Service
 
 _STATIC = Path(__file__).with_name("static")
@@ -79,7 +80,7 @@ class PageApi:
         origin = source if source in _OF_VISITORS else Source.UPLOAD
         async with spooled_body(request) as file:
             answer = await self._service.classify(
-                file.read, origin, client=self._client_of(request), preview=preview, consents=consent
+                whole(file), origin, client=self._client_of(request), preview=preview, consents=consent
             )
         return JSONResponse(self._shown(answer, _texts_of(request)))
 

@@ -63,7 +63,7 @@ def test_a_folder_is_sent_and_every_answer_written(
     }
     told = capsys.readouterr().out
     low, high = wilson(3, 4)
-    assert f"live accuracy: 75.00% (95 % interval {low:.2%} to {high:.2%}, n 4)" in told
+    assert f"live accuracy: 75.00% (95% interval {low:.2%} to {high:.2%}, n 4)" in told
     assert "offline accuracy of the same revision, same pictures: 75.00%" in told
     assert "disagreement: 0 of 4" in told
     assert "1 picture could not be read by the service" in told
@@ -192,7 +192,7 @@ def test_feedback_is_reported_as_biased_and_the_audit_sample_as_accuracy(
     assert "biased" in told
     assert "3 answers, 66.7% corrections, 33.3% confirmations" in told
     low, high = wilson(2, 3)
-    assert f"4 sampled, 3 reviewed, accuracy 66.67% (95 % interval {low:.2%} to {high:.2%}, n 3)" in told
+    assert f"4 sampled, 3 reviewed, accuracy 66.67% (95% interval {low:.2%} to {high:.2%}, n 3)" in told
     assert "review the rest" in told
 
 
@@ -208,9 +208,9 @@ def test_a_service_that_answers_for_nothing_is_a_failure(
 @pytest.mark.parametrize(
     ("data", "code", "words"),
     [
-        ("nowhere", 2, "no such folder"),
-        ("x" * 300, 2, "no such folder"),
-        (f"{FEEDBACK}-missing", 1, "could not be fetched"),
+        ("nowhere", 2, "neither a folder"),
+        ("x" * 300, 2, "neither a folder"),
+        (f"{FEEDBACK}-missing", 1, "Could not fetch"),
         (".", 1, "neither Parquet"),
     ],
 )

@@ -124,7 +124,12 @@ def test_model_queues_warnings_and_version_are_there(tmp_path: Path, toy_folder:
         live = client.get("/health").json()
     assert found["catdog_model_info", live["model_id"], "folder", live["model_revision"]] == 1
     assert found[("catdog_model_live_since_timestamp_seconds",)] > 1_700_000_000
-    assert {key[1] for key in found if key[0] == "catdog_queue_places"} == {"pictures", "disk", "fetches"}
+    assert {key[1] for key in found if key[0] == "catdog_queue_places"} == {
+        "pictures",
+        "slow_pictures",
+        "disk",
+        "fetches",
+    }
     assert found["catdog_queue_waiting", "pictures"] == 0
     assert found["catdog_queue_busy", "disk"] == 0
     assert found[("catdog_warnings",)] == 1
