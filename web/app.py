@@ -196,7 +196,12 @@ def _maintainer(  # noqa: PLR0913 - the parts come in from outside
     view, sessions = AdminView(ENGLISH.title(service.live.model.labels)), Sessions()
     collection = create_collection(journal, settings, max_age_s=_HUB_READ_EVERY_S, alone=True)
     pages = AdminPages(
-        Review(journal, load=partial(collection.reviewed, pictures=False), picture=collection.picture),
+        Review(
+            journal,
+            load=partial(collection.reviewed, pictures=False),
+            picture=collection.picture,
+            version=collection.version,
+        ),
         token=token,
         view=view,
         errors=errors,

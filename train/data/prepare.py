@@ -21,12 +21,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from catdog.errors import DataError, ImageError, SettingsError
+from catdog.files import sync_tree
 from catdog.images.decode import decode_image
 from catdog.images.phash import Fingerprint, fingerprint, pack
 from catdog.model.metadata import SPLITS_FILE
 from train.data.source import ORIGIN_FILE, Row, Source, open_source
 from train.data.splits import SPLITS, Manifest, assign_splits, read_manifest, write_manifest
-from train.network.export import clear_disk_errors, sync_folder
+from train.failures import clear_disk_errors
 
 _FILE = "data/train-00000-of-00001.parquet"  # a name by which `datasets` finds the split
 _QUALITY = 95
@@ -84,7 +85,7 @@ def prepare(  # noqa: PLR0913 - each is one thing
         counts = _write_splits(copies, source, aside / SPLITS_FILE, seed, earlier)
         origin = {"name": source.title, "revision": source.revision, "rows": len(source), "side": side}
         (aside / ORIGIN_FILE).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
-        sync_folder(aside)
+        sync_tree(aside)
         aside.rename(out)
     return Prepared(
         rows=len(copies),

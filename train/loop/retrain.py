@@ -16,6 +16,7 @@ from catdog.settings import Settings
 from train.data.examples import read_examples
 from train.data.source import open_source
 from train.data.splits import Divided, Manifest, Split, restore, write_manifest
+from train.failures import clear_disk_errors
 from train.loop.accepted import Feedback, open_feedback
 from train.loop.base import Base, find_head, open_base
 from train.loop.challenger import RETRAIN_SCHEDULE, Replay, restore_network, retrain_schedule, train_challenger
@@ -25,7 +26,6 @@ from train.loop.gate import GATE_FILE, GateReport, Rules, judge, write_report
 from train.loop.publish import Published, publish
 from train.loop.repository import ModelRepository
 from train.model_folder.write import Origin, finish_model_folder, write_model_folder
-from train.network.export import clear_disk_errors
 from train.network.finetune import Schedule
 from train.ood.rejection import next_rule
 

@@ -170,12 +170,13 @@ class AdminPages:
         return self._login_page(request, detail, STATUS[code])
 
     def _login_page(self, request: Request, problem: str, status: int = HTTPStatus.OK) -> Response:
+        self._review.prepare(first=True)  # whoever looks at this page wants the queue next
         return HTMLResponse(self._view.login(base=_base(request), problem=problem), status, headers=HEADERS)
 
     def _queue_page(
         self, request: Request, session: Session, query: Query, problem: str = "", status: int = HTTPStatus.OK
     ) -> Response:
-        entries = self._review.queue()
+        entries = self._review.queue(at_once=True)
         notice = _MISSING.format(reason) if (reason := self._missing()) else ""
         page = self._view.queue(entries, query, session=session, base=_base(request), problem=problem, notice=notice)
         return HTMLResponse(page, status, headers=HEADERS)

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from catdog import __version__
 from catdog.errors import UnknownRequestError
+from feedback.hub.sync import SyncState
 from feedback.row import RowStatus, Source
 from web.admin.sessions import AdminToken
 from web.api.body import Form, Reader, decoded, is_raw, parsed_form, parsed_json, spooled_body, validated
@@ -212,17 +213,23 @@ class RestApi:
 
     async def _pending(self, *, tells_all: bool) -> PendingFeedback:
         pending = await self._service.pending()
-        age_s = (datetime.now(UTC) - pending.oldest_at).total_seconds() if pending.oldest_at else None
         state = self._service.sync_state()
         return PendingFeedback(
             pending=pending.rows,
-            oldest_age_s=age_s,
+            oldest_age_s=pending.oldest_age_s(datetime.now(UTC)),
             damaged=pending.damaged,
             repo_id=state.repo_id if state and tells_all else None,
             last_success=state.last_success if state else None,
             failures=state.failures if state else 0,
-            problem=(state.problem if tells_all else _NOT_SENT) if state and state.problem else None,
+            problem=self._service.save_problem() or _problem(state, tells_all=tells_all),
         )
+
+
+def _problem(state: SyncState | None, *, tells_all: bool) -> str | None:
+    """Why the last attempt to send corrections failed, if it did."""
+    if state is None or state.problem is None:
+        return None
+    return state.problem if tells_all else _NOT_SENT
 
 
 async def unless_disconnected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:

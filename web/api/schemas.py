@@ -139,7 +139,7 @@ class PictureFeedbackRequest(_Body):
     label: str = Field(min_length=1, max_length=_MAX_LABEL, description="a label of the model, `neither` or `unsure`")
     source: Source = Field(
         Source.API,
-        description="where the picture came from; `browser`: the static page, whose own model classified it",
+        description="where it came from, `api` if unset; `browser`: the static page, whose own model classified it",
     )
     idempotency_key: str | None = Field(
         None, min_length=1, max_length=_MAX_KEY, description="repeating a request with the same key adds nothing"
