@@ -89,7 +89,8 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "",
         pattern=r"^(https?://[!-~]+)?$",
-        description="address of this service, named to servers that pictures are fetched from; on a Space, its page",
+        description="address that visitors use, behind a proxy or below a path (`https://HOST/PATH`): it decides "
+        "links, cookies and the check of origins; also named to servers that pictures are fetched from",
     )
 
     project_url: str = Field(

@@ -24,7 +24,7 @@ from feedback.review.review import Review
 from web import gradio_guard
 from web.admin.dashboard import Dashboard
 from web.admin.routes import AdminPages
-from web.admin.sessions import Sessions
+from web.admin.sessions import AdminToken, Sessions
 from web.admin.view import AdminView
 from web.api.docs import docs_page
 from web.api.openapi import add_schemas
@@ -60,6 +60,10 @@ _DESCRIPTION = (
 _TEST_MODE = "Test mode: pictures are fetched from private addresses, too. Never run a public server like this."
 _FEEDBACK_IS_LOST = (
     "Corrections are lost when this Space restarts. Set CATDOG_FEEDBACK_REPO, or mount a volume as the data folder."
+)
+_NOT_NEWEST = (
+    "The newest model on the Hub could not be used; an earlier one answers. "
+    "The log says why, and so does /health to a maintainer."
 )
 _WAITING_PICTURES = 64
 _FETCHES_AT_ONCE = 16
@@ -103,13 +107,19 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
     errors.install(app)
     add_schemas(app, settings)
 
-    def health_warnings() -> list[str]:
-        return [*warnings, *([watcher.problem] if watcher.problem else [])]
+    def health_warnings(tells_all: bool) -> list[str]:
+        return [*warnings, *([watcher.problem if tells_all else _NOT_NEWEST] if watcher.problem else [])]
 
     examples = Examples()
     routes = list(app.routes)
     for each in (
-        RestApi(service, metrics, client_of=client, warnings=health_warnings).routes(),
+        RestApi(
+            service,
+            metrics,
+            client_of=client,
+            warnings=health_warnings,
+            admin_token=AdminToken(settings.admin_token.get_secret_value()),
+        ).routes(),
         _docs(app),
         PageApi(service, examples, client_of=client).routes(),
         *_maintainer(settings, service, metrics, journal, errors=errors, client_of=client),
@@ -186,7 +196,12 @@ def _maintainer(  # noqa: PLR0913 - the parts come in from outside
     view, sessions = AdminView(ENGLISH.title(service.live.model.labels)), Sessions()
     collection = create_collection(journal, settings, max_age_s=_HUB_READ_EVERY_S, alone=True)
     pages = AdminPages(
-        Review(journal, load=partial(collection.reviewed, pictures=False), picture=collection.picture),
+        Review(
+            journal,
+            load=partial(collection.reviewed, pictures=False),
+            picture=collection.picture,
+            version=collection.version,
+        ),
         token=token,
         view=view,
         errors=errors,

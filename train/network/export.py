@@ -42,6 +42,8 @@ def export_network(network: nn.Module, folder: Path, *, labels: tuple[str, ...],
             "crop_mode": spec.crop_mode,
         },
     )
+    # safetensors makes its file for the owner alone; a model is for whoever may read its folder.
+    (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode & 0o777)
     _drop_repeated_size(folder / "config.json")
     export_served(network, folder / ONNX_FILE, side=side)
 

@@ -23,7 +23,7 @@ from web.service.lanes import whole
 from web.service.service import Answer, Service
 
 _STATIC = Path(__file__).with_name("static")
-SCRIPTS = ("page", "answer", "camera", "feedback", "gallery", "mine", "photo", "server")
+SCRIPTS = ("page", "answer", "camera", "early", "feedback", "gallery", "mine", "photo", "server")
 _CACHED = {"Cache-Control": "public, max-age=3600"}
 _REVALIDATED = {"Cache-Control": "no-cache"}
 _ICONS = {"icon.svg": "image/svg+xml", "icon-192.png": "image/png", "icon-512.png": "image/png"}

@@ -294,6 +294,10 @@ class Service:
         """How busy each queue is."""
         return {**self._pictures.loads(), "disk": self._disk.load(), "fetches": self._fetches.load()}
 
+    def save_problem(self) -> str | None:
+        """Why corrections can't be saved; None if they can, as far as is known."""
+        return self._journal.problem
+
     async def pending(self) -> Pending:
         """How much feedback only this machine has; at most a second old, and it waits for nothing."""
         return await self._pending.get()
