@@ -46,7 +46,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     parser.description = (
         "Send labelled pictures to a service and write what it says to a JSON list: image, true_label, "
-        "predicted_label, confidence, model_revision. On stdout: the live accuracy with its 95 % interval, whether the "
+        "predicted_label, confidence, model_revision. On stdout: the live accuracy with its 95% interval, whether the "
         "same model says the same on this machine, and what feedback says (of CATDOG_FEEDBACK_REPO, and of the journal "
         "in CATDOG_DATA_DIR). Use pictures that the model was not trained with."
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catdog.errors import ServiceError, SettingsError
+from catdog.files import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +39,8 @@ class Compose:
         """Name another image in the settings; None names none. The file is replaced in one step."""
         text = _LINE.sub("", self._settings()).strip("\n")
         text = "\n".join(filter(None, (text, f"{IMAGE}={image}" if image else "")))
-        aside = self.env_file.with_name(f".{self.env_file.name}.new")
         try:
-            aside.touch(mode=0o600)  # it may hold secrets
-            aside.write_text(f"{text}\n", encoding="utf-8")
-            aside.replace(self.env_file)
+            write_atomically(self.env_file, f"{text}\n".encode(), mode=0o600)  # it may hold secrets
         except OSError as error:
             raise SettingsError(f"{self.env_file} cannot be written: {error.strerror}.") from None
 

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from devhub.faults import FAULTS_PATH, FaultMiddleware, Faults, Rule
 from devhub.refusal import RefusedError, bad_request, no_repository
-from devhub.routes import account, contents, repositories, revisions, spaces, uploads
+from devhub.routes import access, contents, repositories, revisions, spaces, uploads
 from devhub.routes.access import Hub, read_body, writer
 
 _OF_A_REPOSITORY = re.compile(r"/api/(models|datasets|spaces)/|/.+/resolve/")
@@ -27,7 +27,7 @@ def create_app(hub: Hub, faults: Faults | None = None) -> ASGIApp:
     app.add_exception_handler(RefusedError, _answer_refusal)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
-    for module in (account, repositories, revisions, spaces, contents, uploads):
+    for module in (access, repositories, revisions, spaces, contents, uploads):
         app.include_router(module.router)
     if faults is None:
         return RawPaths(app)

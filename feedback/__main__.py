@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from catdog.cli import counted, run
-from catdog.errors import FeedbackError
+from catdog.errors import FeedbackError, SettingsError
 from catdog.settings import EMBEDDED_MODEL, Settings, load_settings
 from feedback.commands.hub import add_forget_arguments, run_forget, run_push
 from feedback.commands.import_rows import add_import_arguments, run_import
@@ -88,7 +88,7 @@ def _stats(arguments: argparse.Namespace) -> int:
 
 
 def _count(settings: Settings) -> Stats:
-    with Journal.open(settings.data_dir) as journal:
+    with Journal.open_to_read(settings.data_dir) as journal:
         if not settings.feedback_repo:
             return journal.stats()
         collection = create_collection(journal, settings, max_age_s=_SAME_COMMIT_S, alone=True)
@@ -103,7 +103,7 @@ def _export(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     if not _has_feedback(settings):
         raise _nothing(settings)
-    with Journal.open(settings.data_dir) as journal:
+    with Journal.open_to_read(settings.data_dir) as journal:
         collection = create_collection(journal, settings, max_age_s=_SAME_COMMIT_S)
         if not any(True for _ in collection.all_rows()):
             raise _nothing(settings)
@@ -118,7 +118,7 @@ def _review(arguments: argparse.Namespace) -> int:
     settings = _settings(arguments)
     if not _has_feedback(settings):
         raise FeedbackError(f"No feedback in {_place(settings)} yet: there is nothing to review.")
-    with Journal.open(settings.data_dir) as journal:
+    with Journal.open_to_read(settings.data_dir) as journal:
         collection = create_collection(journal, settings, max_age_s=_SAME_COMMIT_S, alone=True)
         load = partial(collection.reviewed, pictures=False)
         code = run_review(arguments, Review(journal, load=load, picture=collection.picture))
@@ -168,7 +168,10 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 def _has_feedback(settings: Settings) -> bool:
     """Whether there can be any: a command that only looks makes no journal where there is none, nor a data set."""
-    return bool(settings.feedback_repo) or (settings.data_dir / JOURNAL_FILE).is_file()
+    try:
+        return bool(settings.feedback_repo) or (settings.data_dir / JOURNAL_FILE).is_file()
+    except OSError as error:
+        raise SettingsError(f"{settings.data_dir} can't be read: {error.strerror}.") from None
 
 
 def _tell(collection: Collection) -> None:

@@ -1,18 +1,14 @@
 """What the maintainer decides about a feedback row. Every decision is a row of its own; the newest one counts."""
 
-import sqlite3
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-import uuid_utils
-
-from catdog.errors import UnknownLabelError, UnknownRowError
+from catdog.errors import UnknownLabelError
 from catdog.model.metadata import RESERVED_LABELS
-from feedback.journal.tables import text
-from feedback.row import FeedbackRow
+from feedback.row import FeedbackRow, new_id, text
 
 
 class Status(StrEnum):
@@ -109,38 +105,9 @@ def join(rows: Iterable[FeedbackRow], decisions: Mapping[str, Decision]) -> Iter
     return (ReviewedRow(row, decisions.get(row.id)) for row in rows)
 
 
-_COLUMNS = tuple(column.name for column in fields(Decision))
-_NAMES = ", ".join(f'"{column}"' for column in _COLUMNS)  # quoted, as BY is a word of SQL
-_INSERT = f"INSERT INTO decisions ({_NAMES}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - names of our own
-SELECT_DECISIONS = f"SELECT {_NAMES} FROM decisions"  # noqa: S608 - names of our own
-"""The start of a query whose records `decision_from` understands."""
-
-
-def insert_decision(db: sqlite3.Connection, decision: Decision) -> None:
-    """Add a decision, which is now the newest of its row. The caller brings connection and commit.
-
-    Raises:
-        UnknownRowError: the row was deleted, and nothing may be kept of it.
-    """
-    if db.execute("SELECT 1 FROM deletions WHERE id = ?", (decision.row_id,)).fetchone():
-        raise UnknownRowError(f"Row {decision.row_id} has been deleted, so nothing was decided. List the rows again.")
-    (last,) = db.execute("SELECT max(id) FROM decisions WHERE row_id = ?", (decision.row_id,)).fetchone()
-    decision = later_than(last, decision)
-    record = replace(decision, at=decision.at.astimezone(UTC))
-    values = (getattr(record, column) for column in _COLUMNS)
-    db.execute(_INSERT, [v.isoformat(timespec="microseconds") if isinstance(v, datetime) else v for v in values])
-
-
-def decision_from(record: Sequence[str]) -> Decision:
-    """The decision in a record of `SELECT_DECISIONS`."""
-    kept = dict(zip(_COLUMNS, record, strict=True))
-    at, status = datetime.fromisoformat(kept.pop("at")), Status(kept.pop("status"))
-    return Decision(at=at, status=status, **kept)
-
-
 def _decision(row: FeedbackRow, status: Status, label: str | None, by: str, reason: str) -> Decision:
     return Decision(
-        id=str(uuid_utils.uuid7()),
+        id=new_id(),
         row_id=row.id,
         status=status,
         corrected_label=label,

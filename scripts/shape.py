@@ -15,6 +15,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("benchmarks", "catdog", "demo", "deploy", "devhub", "feedback", "scripts", "train", "web")
 _SHORT_LINES = 60
+_ROOT = re.compile(
+    r"^app$|__main__$|\.commands\.|^(web\.(app|i18n|middleware|gradio_guard\.mount)|devhub\.application)$"
+)
+"""Composition roots: a command, a route, a language or a middleware is imported in one place, by design."""
+_SHORT_BY_DESIGN = re.compile(r"^app$|__main__$|^benchmarks\.peers\.")
+"""Entry points, and other people's ways to serve a model, which are measured as short as they are."""
 _SQL = re.compile(r"\b(SELECT .+ FROM|INSERT (OR \w+ )?INTO|UPDATE \w+ SET|DELETE FROM|CREATE (TABLE|INDEX))\b")
 _HUB_ERRORS = frozenset({"HfHubHTTPError", "httpx2"})
 _PRODUCT = ("catdog", "feedback", "train", "deploy", "web")
@@ -67,16 +73,21 @@ def measure(modules: Iterable[Module], readme: str) -> list[Measure]:
     real = [module for module in modules if module.lines > 1]
     folders = Counter(module.folder for module in real)
     largest, count = folders.most_common(1)[0]
-    importers = Counter(name for module in modules for name in module.imports)
-    single = [module for module in real if importers[module.name] == 1]
-    short = [module for module in real if module.lines <= _SHORT_LINES and not module.name.endswith("__main__")]
+    importers = defaultdict(list)
+    for module in modules:
+        for name in module.imports:
+            importers[name].append(module.name)
+    single = [
+        module for module in real if len(importers[module.name]) == 1 and not _ROOT.search(importers[module.name][0])
+    ]
+    short = [module for module in real if module.lines <= _SHORT_LINES and not _SHORT_BY_DESIGN.search(module.name)]
     cycles = _cycles(_folder_graph(modules))
     product = [module for module in real if module.name.startswith(_PRODUCT)]
     sql = sorted(module.name for module in product if module.has_sql and module.folder != "feedback/journal")
     hub = sorted(module.name for module in product if module.outside & _HUB_ERRORS)
     return [
         Measure("most Python files in one folder", count, 15, detail=largest),
-        Measure("modules that only one other module imports", len(single), 40),
+        Measure("modules with a single importer, composition roots aside", len(single), 40),
         Measure(f"modules of {_SHORT_LINES} lines or fewer", 100 * len(short) / len(real), 10, "%"),
         Measure("import cycles between folders", len(cycles), 0, detail="; ".join(map(" - ".join, cycles))),
         Measure("modules with SQL outside feedback/journal", len(sql), 0, detail=", ".join(sql)),

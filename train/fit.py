@@ -19,7 +19,7 @@ from train.data.examples import read_examples, require_every_label
 from train.data.overlay import read_overlay
 from train.data.source import open_outliers, open_source
 from train.data.splits import Divided, divide, read_manifest
-from train.interruption import clear_interruption
+from train.failures import clear_disk_errors, clear_interruption
 from train.metrics import Labels
 from train.model_folder.write import Origin, write_model_folder
 from train.network.checkpoint import CHECKPOINT_FILE
@@ -33,7 +33,6 @@ from train.network.distill import (
     create_student,
     open_teacher,
 )
-from train.network.export import clear_disk_errors
 from train.network.finetune import (
     Schedule,
     TrainingSet,

@@ -1,4 +1,4 @@
-"""How good probabilities are, with 95 % intervals."""
+"""How good probabilities are, with 95% intervals."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ Interval = tuple[float, float]
 
 ECE_BINS = 15
 _RESAMPLES = 1000
-_Z = 1.959964  # of 95 %
+_Z = 1.959964  # of 95%
 _TINY = 1e-12
 
 
@@ -33,7 +33,7 @@ class Metrics:
     confusion_matrix: list[list[int]]
     """Rows are true labels, columns are predicted ones."""
     intervals: dict[str, Interval]
-    """95 %: Wilson's for accuracy, bootstrap for the others."""
+    """95%: Wilson's for accuracy, bootstrap for the others."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -88,7 +88,7 @@ def confusion_matrix(probabilities: Floats, labels: Labels) -> list[list[int]]:
 
 
 def wilson(hits: int, n: int) -> Interval:
-    """Wilson's 95 % interval of a share."""
+    """Wilson's 95% interval of a share."""
     share, z2 = hits / n, _Z**2
     centre = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = _Z / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
@@ -118,6 +118,6 @@ def _bootstrap(probabilities: Floats, labels: Labels, seed: int) -> dict[str, In
 
 
 def middle(values: list[float]) -> Interval:
-    """The middle 95 % of resampled values."""
+    """The middle 95% of resampled values."""
     low, high = np.quantile(values, (0.025, 0.975))
     return float(low), float(high)

@@ -32,11 +32,11 @@ from catdog.model.model import softmax
 from train.data.examples import read_examples
 from train.data.source import open_source
 from train.data.splits import Divided, divide, read_manifest
+from train.failures import clear_disk_errors
 from train.metrics import Labels, log_loss
 from train.model_folder.calibration import fit_temperature
 from train.model_folder.write import Origin, write_model_folder
 from train.network.create import classifier, create_network
-from train.network.export import clear_disk_errors
 from train.network.inference import pixel_batches, run
 
 RECIPE = "soup"

@@ -24,7 +24,7 @@ from feedback.review.review import Review
 from web import gradio_guard
 from web.admin.dashboard import Dashboard
 from web.admin.routes import AdminPages
-from web.admin.sessions import Sessions
+from web.admin.sessions import AdminToken, Sessions
 from web.admin.view import AdminView
 from web.api.docs import docs_page
 from web.api.openapi import add_schemas
@@ -43,11 +43,11 @@ from web.page.uploads import UploadFolder, Uploads
 from web.route_table import Cost, Routes, RouteTable
 from web.service.fair_queue import FairQueue, FairWorkers
 from web.service.fetch import ImageFetcher
+from web.service.lanes import PictureLanes
 from web.service.predictions import RecentPredictions
 from web.service.sample import RandomSample
 from web.service.service import Service
 from web.service.shadow import Shadow
-from web.service.workers import Workers
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -61,6 +61,10 @@ _DESCRIPTION = (
 _TEST_MODE = "Test mode: pictures are fetched from private addresses, too. Never run a public server like this."
 _FEEDBACK_IS_LOST = (
     "Corrections are lost when this Space restarts. Set CATDOG_FEEDBACK_REPO, or mount a volume as the data folder."
+)
+_NOT_NEWEST = (
+    "The newest model on the Hub could not be used; an earlier one answers. "
+    "The log says why, and so does /health to a maintainer."
 )
 _WAITING_PICTURES = 64
 _FETCHES_AT_ONCE = 16
@@ -109,14 +113,20 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
     errors.install(app)
     add_schemas(app, settings)
 
-    def health_warnings() -> list[str]:
-        problems = [watcher.problem, *(each.problem for each in shadows)]
-        return [*warnings, *(each for each in problems if each)]
+    def health_warnings(tells_all: bool) -> list[str]:
+        newest = [watcher.problem if tells_all else _NOT_NEWEST] if watcher.problem else []
+        return [*warnings, *newest, *(each.problem for each in shadows if each.problem and tells_all)]
 
     examples = Examples()
     routes = list(app.routes)
     for each in (
-        RestApi(service, metrics, client_of=client, warnings=health_warnings).routes(),
+        RestApi(
+            service,
+            metrics,
+            client_of=client,
+            warnings=health_warnings,
+            admin_token=AdminToken(settings.admin_token.get_secret_value()),
+        ).routes(),
         _docs(app),
         PageApi(service, examples, client_of=client).routes(),
         *_maintainer(settings, service, metrics, journal, errors=errors, client_of=client),
@@ -193,7 +203,12 @@ def _maintainer(  # noqa: PLR0913 - the parts come in from outside
     view, sessions = AdminView(ENGLISH.title(service.live.model.labels)), Sessions()
     collection = create_collection(journal, settings, max_age_s=_HUB_READ_EVERY_S, alone=True)
     pages = AdminPages(
-        Review(journal, load=partial(collection.reviewed, pictures=False), picture=collection.picture),
+        Review(
+            journal,
+            load=partial(collection.reviewed, pictures=False),
+            picture=collection.picture,
+            version=collection.version,
+        ),
         token=token,
         view=view,
         errors=errors,
@@ -224,20 +239,24 @@ def create_service(  # noqa: PLR0913 - the parts come in from outside
         recent=RecentPredictions(),
         metrics=metrics,
         fetcher=create_fetcher(settings),
-        fetches=FairQueue(_FETCHES_AT_ONCE, max_waiting=_WAITING_PICTURES, places_if_dear=_FETCHES_OF_A_CLIENT),
-        limits=settings.image_limits,
+        fetches=FairQueue(
+            _FETCHES_AT_ONCE,
+            max_waiting=_WAITING_PICTURES,
+            places_if_dear=_FETCHES_OF_A_CLIENT,
+            most_of_a_client=_FETCHES_OF_A_CLIENT,
+        ),
         corrections_per_day=settings.feedback_per_day,
         sample=RandomSample(settings.audit_share),
         hash_client=lambda address: keys.client_hash(address, now=datetime.now(UTC)),
-        pictures=create_workers(os.cpu_count() or 1, max_waiting=_WAITING_PICTURES),
-        disk=create_workers(_DISK_THREADS, max_waiting=_WAITING_CORRECTIONS),
+        pictures=PictureLanes(
+            settings.image_limits,
+            threads=os.cpu_count() or 1,
+            max_waiting=_WAITING_PICTURES,
+            took=metrics.took,
+        ),
+        disk=FairWorkers(threads=_DISK_THREADS, max_waiting=_WAITING_CORRECTIONS),
         shadow=shadow,
     )
-
-
-def create_workers(threads: int, *, max_waiting: int) -> FairWorkers:
-    """Threads that clients share."""
-    return FairWorkers(Workers(threads=threads, max_waiting=max_waiting), threads=threads, max_waiting=max_waiting)
 
 
 def create_fetcher(settings: Settings) -> ImageFetcher:

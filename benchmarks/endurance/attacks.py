@@ -21,8 +21,7 @@ from PIL import Image
 
 from benchmarks.endurance.attack_files import FILES, Files, encoded
 from benchmarks.endurance.attack_servers import FORM_TYPE, REDIRECTS, SLOW, forms, serving
-from benchmarks.harness.app_process import App, status_of
-from benchmarks.harness.health import Health
+from benchmarks.harness.app_process import App, Health, status_of
 
 ATTACK_SETTINGS = {"CATDOG_TRUSTED_PROXIES": "1", "CATDOG_TEST_ALLOW_PRIVATE_URLS": "true"}
 _ATTACKER, _VISITOR = {"X-Forwarded-For": "203.0.113.1"}, {"X-Forwarded-For": "198.51.100.7"}

@@ -25,8 +25,7 @@ from PIL import Image
 
 from benchmarks.endurance.attack_files import encoded
 from benchmarks.endurance.attacks import ATTACK_SETTINGS, Goals, run_attacks
-from benchmarks.harness.app_process import NO_LIMITS, App, State, running_app
-from benchmarks.harness.health import Health
+from benchmarks.harness.app_process import NO_LIMITS, App, Health, State, running_app
 
 MOST_MB, MOST_HEIC_MB, SLOWEST_HEALTH_S = 400.0, 550.0, 1.0
 ROUNDS = 3

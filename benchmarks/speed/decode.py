@@ -85,7 +85,7 @@ def _answers(pairs: list[Pair]) -> tuple[list[str], list[str]]:
             f"difference of a probability is {max(pair.difference for pair in pairs):.4f}, the median "
             f"{statistics.median(pair.difference for pair in pairs):.6f}."
         ),
-        f"Accuracy decoded in full {100 * full:.2f} %, reduced {100 * reduced:.2f} % (of {len(known)} with a label).",
+        f"Accuracy decoded in full {100 * full:.2f}%, reduced {100 * reduced:.2f}% (of {len(known)} with a label).",
     ]
     lost = [f"decode: accuracy falls from {full:.4f} to {reduced:.4f}"] if full - reduced > _MOST_LOST else []
     return lines, [*([f"decode: {others} photos get another label"] if others else []), *lost]

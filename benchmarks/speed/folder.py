@@ -84,7 +84,7 @@ def _compare(model: Path, commands: dict[str, list[str]], paths: Sequence[Path],
         "",
         (
             f"Bound, decoding and the network alone on these cores: {spread(bounds)} s. Of it, ours reaches "
-            f"{spread([100 * each for each in whole], 0)} %, and {spread([100 * each for each in share], 0)} % once it "
+            f"{spread([100 * each for each in whole], 0)}%, and {spread([100 * each for each in share], 0)}% once it "
             f"has started (which takes {spread(starts)} s). With the resampling between the two, which no answer can "
             f"do without, it is {spread(with_resampling)} s."
         ),

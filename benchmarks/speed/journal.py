@@ -19,8 +19,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.harness.pictures import jpeg, photos, usual, written
-from benchmarks.harness.plot import Panel
-from benchmarks.harness.report import Section, circumstances, spread, table
+from benchmarks.harness.report import Panel, Section, circumstances, spread, table
 from benchmarks.harness.servers import ours, start
 from catdog.images.decode import decode_image
 from catdog.model.model import Model

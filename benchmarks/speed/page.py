@@ -92,7 +92,7 @@ def measure(url: str, photos: list[Path]) -> None:
     told("Why, from the click to the heat map", whys)
     print(f"live camera: {live:.1f} frames a second")
     print(f"layout shift until then: {shifted:.4f}")
-    print(f"page: {weight / 1000:.0f} kB; an empty gr.Blocks: {bare / 1000:.0f} kB; {100 * (weight / bare - 1):+.1f} %")
+    print(f"page: {weight / 1000:.0f} kB; an empty gr.Blocks: {bare / 1000:.0f} kB; {100 * (weight / bare - 1):+.1f}%")
     print(f"load average after: {os.getloadavg()[0]:.1f}")
 
 

@@ -18,8 +18,7 @@ import numpy as np
 
 from benchmarks.harness.load import Load
 from benchmarks.harness.pictures import from_phone, photos, usual, written
-from benchmarks.harness.plot import Panel
-from benchmarks.harness.report import Section, circumstances, ratios, spread, table
+from benchmarks.harness.report import Panel, Section, circumstances, ratios, spread, table
 from benchmarks.harness.servers import Command, Server, all_started, handwritten, litserve, ours
 from benchmarks.peers.plain_classifier import PlainClassifier
 from catdog.images.decode import decode_image
@@ -153,7 +152,7 @@ def _lines(work: Work, loads: dict[str, list[Load]], bounds: Sequence[float]) ->
     sending = max(load.cpu_s / load.wall_s for each in loads.values() for load in each)
     bound = (
         f"Bound, decoding and network alone on these cores: {spread(bounds)} ms a picture, "
-        f"{1000 / statistics.median(bounds):.0f}/s. Sending took at most {100 * sending:.0f} % of one core."
+        f"{1000 / statistics.median(bounds):.0f}/s. Sending took at most {100 * sending:.0f}% of one core."
     )
     return [f"**{work.title}** (goal: {work.goal})", "", *table(head, rows), "", bound, ""]
 

@@ -1,14 +1,16 @@
 """Tries a model that comes from the Hub before it may answer: whoever can write to its repository is not trusted.
 
-First the file is read without running it: no data in other files, only standard operators, bounded sizes. Then the
-model is loaded and run once in its own process (`python -m catdog.hub.candidate FOLDER`), with no secrets in its
-environment and with limits on CPU time and memory: a hostile network costs that process and nothing else.
+All of it happens in a process of its own (`python -m catdog.hub.candidate FOLDER`), with no secrets in its environment
+and with limits on CPU time and memory: a hostile file costs that process and nothing else. First the file is read
+without running it: no data in other files, only standard operators, bounded counts, and no size that depends on a
+picture, so that one run tells what every run costs. Then the model is loaded and run once.
 """
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from catdog.errors import HubError, ModelError
@@ -17,7 +19,7 @@ from catdog.model.onnx_graph import Field, fields
 
 MAX_FILE_BYTES = 200_000_000
 MAX_METADATA_BYTES = 5_000_000
-_MAX_NODES, _MAX_INITIALIZERS = 20_000, 20_000
+_MAX_NODES, _MAX_INITIALIZERS, _MAX_PARTS = 20_000, 20_000, 100_000
 _CPU_S = 30
 _WALL_S = 180.0
 _MEMORY_BYTES = 800_000_000
@@ -26,13 +28,17 @@ _LIBRARY_ROOT = Path(__file__).resolve().parents[2]
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMPDIR", "LANG", "PYTHONHOME")
 
 # Numbers of fields, from https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
-_MODEL_GRAPH, _MODEL_TRAINING, _MODEL_FUNCTIONS = 7, 20, 25
-_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
-_NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
+_MODEL_GRAPH = 7
+_MODEL_FIELDS = frozenset((1, 2, 3, 4, 5, 6, _MODEL_GRAPH, 8, 14))  # all but training, functions and configurations
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_SPARSE = 1, 5, 11, 15
+_VALUE_NAME, _INITIALIZER_NAME = 1, 8
+_NODE_INPUT, _NODE_OUTPUT, _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 2, 4, 5, 7
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_TENSORS = 5, 10
 _ATTRIBUTE_OTHERS = frozenset((6, 11, 22, 23))  # graphs and sparse tensors
 _TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
+_LOCATION_HERE = b"\x70\x00"
 _DOMAINS = frozenset((b"", b"ai.onnx"))
+_OTHER_FORMAT = slice(4, 8), b"ORTM"  # ONNX Runtime's own, which it would read in its own way
 
 # Everything that image classifiers are exported to. Not among them: control flow, which may run forever, strings,
 # random numbers, and whatever else no network here needs.
@@ -52,6 +58,13 @@ _OPERATORS = frozenset(
     """.split()
 )
 
+_SIZES = {
+    b"ConstantOfShape": (0,), b"Expand": (1,), b"OneHot": (1,), b"Pad": (1,), b"Range": (0, 1, 2), b"Resize": (2, 3),
+    b"Tile": (1,), b"Upsample": (1,),
+}  # fmt: skip
+"""The inputs that say how large a result will be."""
+_ONLY_SHAPES = (b"Shape", b"Size")
+
 
 def check_candidate(folder: Path) -> None:
     """Check a downloaded model folder and try it in a process of its own.
@@ -60,7 +73,7 @@ def check_candidate(folder: Path) -> None:
         ModelError: it isn't a model that can be served, and never will be.
         HubError: it could not be tried now.
     """
-    check_files(folder)
+    _check_file_sizes(folder)
     command = [sys.executable, "-m", "catdog.hub.candidate", str(folder.resolve())]
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     try:
@@ -84,18 +97,11 @@ def check_candidate(folder: Path) -> None:
         )
 
 
-def check_files(folder: Path) -> None:
-    """Check what can be seen without running anything.
-
-    Raises:
-        ModelError: a file is missing or too large, or the network has a part that is not allowed.
-    """
-    onnx = folder / ONNX_FILE
+def _check_file_sizes(folder: Path) -> None:
     try:
-        for path, limit in ((onnx, MAX_FILE_BYTES), (folder / METADATA_FILE, MAX_METADATA_BYTES)):
+        for path, limit in ((folder / ONNX_FILE, MAX_FILE_BYTES), (folder / METADATA_FILE, MAX_METADATA_BYTES)):
             if path.stat().st_size > limit:
                 raise ModelError(f"{path.name} is larger than {limit // 1_000_000} MB. Publish a smaller model.")
-        check_network(onnx.read_bytes())
     except OSError as error:
         raise ModelError(f"{folder.name} cannot be read: {error.strerror}. Publish the model again.") from None
 
@@ -106,13 +112,14 @@ def check_network(onnx: bytes) -> None:
     Raises:
         ModelError: it has a part that is not allowed; the message names it.
     """
+    where, mark = _OTHER_FORMAT
     try:
-        parts = list(fields(onnx))
-        if any(part.number in (_MODEL_TRAINING, _MODEL_FUNCTIONS) for part in parts):
-            raise _not_allowed("functions or training information")
+        parts = _parts(onnx)
+        if onnx[where] == mark or any(part.number not in _MODEL_FIELDS for part in parts):
+            raise _not_allowed("functions, training information, or parts that are not of the ONNX format")
         for part in parts:
             if part.number == _MODEL_GRAPH:
-                _check_graph(list(fields(part.value)))
+                _check_graph(_parts(part.value))
     except ValueError as error:
         raise ModelError(f"{ONNX_FILE} is damaged: {error}. Publish the model again.") from None
 
@@ -128,18 +135,45 @@ def _check_graph(parts: list[Field]) -> None:
         tensors += _check_node(node)
     for tensor in tensors:
         _check_tensor(tensor)
+    _check_sizes(parts, nodes)
+
+
+def _check_sizes(parts: Sequence[Field], nodes: Sequence[bytes]) -> None:
+    """Follow what depends on the picture through the network: how large a result is must not."""
+    tensors = {_first(part.value, _INITIALIZER_NAME) for part in parts if part.number == _GRAPH_INITIALIZER}
+    depend = {_first(part.value, _VALUE_NAME) for part in parts if part.number == _GRAPH_INPUT} - tensors
+    for node in nodes:  # each comes after those that it needs
+        found = _parts(node)
+        inputs = [part.value for part in found if part.number == _NODE_INPUT]
+        operator = _first(node, _NODE_OPERATOR)
+        if any(at < len(inputs) and inputs[at] in depend for at in _SIZES.get(operator, ())):
+            raise _not_allowed(f"the operator {operator.decode('ascii')} with a size that depends on the picture")
+        if operator not in _ONLY_SHAPES and not depend.isdisjoint(inputs):
+            depend.update(part.value for part in found if part.number == _NODE_OUTPUT)
+
+
+def _parts(message: bytes) -> list[Field]:
+    """The fields of a message, which must not be too many to be held."""
+    found = list(islice(fields(message), _MAX_PARTS + 1))
+    if len(found) > _MAX_PARTS:
+        raise _not_allowed(f"more than {_MAX_PARTS} parts in one message")
+    return found
+
+
+def _first(message: bytes, number: int) -> bytes:
+    return next((part.value for part in fields(message) if part.number == number), b"")
 
 
 def _check_node(node: bytes) -> Iterator[bytes]:
     """Check a node; its tensors."""
-    parts = list(fields(node))
+    parts = _parts(node)
     operators = [part.value for part in parts if part.number == _NODE_OPERATOR]
     domains = {part.value for part in parts if part.number == _NODE_DOMAIN}
     if len(operators) != 1 or operators[0] not in _OPERATORS or not domains <= _DOMAINS:
         named = b".".join((*sorted(domains), *operators))[:80]
         raise _not_allowed(f"the operator {named.decode('ascii', 'backslashreplace')!a}")
     for attribute in (part.value for part in parts if part.number == _NODE_ATTRIBUTE):
-        for part in fields(attribute):
+        for part in _parts(attribute):
             if part.number in _ATTRIBUTE_OTHERS:
                 raise _not_allowed("graphs within graphs, or sparse tensors")
             if part.number in (_ATTRIBUTE_TENSOR, _ATTRIBUTE_TENSORS):
@@ -147,8 +181,8 @@ def _check_node(node: bytes) -> Iterator[bytes]:
 
 
 def _check_tensor(tensor: bytes) -> None:
-    for part in fields(tensor):
-        if part.number == _TENSOR_EXTERNAL or (part.number == _TENSOR_LOCATION and part.whole[-1]):
+    for part in _parts(tensor):
+        if part.number == _TENSOR_EXTERNAL or (part.number == _TENSOR_LOCATION and part.whole != _LOCATION_HERE):
             raise _not_allowed("data in other files")
 
 
@@ -175,6 +209,7 @@ def _main(folder: Path) -> int:
     from catdog.model.model import Model  # noqa: PLC0415
 
     try:
+        check_network((folder / ONNX_FILE).read_bytes())
         model = Model.load(folder)
         if model.explains:
             model.explain(Image.fromarray(np.zeros((64, 64, 3), np.uint8)))

@@ -20,6 +20,7 @@ _MAX_RETRY_AFTER_S = 3600.0
 _REASONS = {
     400: "the Hub does not accept the request ({detail})",
     401: "the token in HF_TOKEN is not valid. Set HF_TOKEN to a valid token",
+    402: "a Space that runs code needs a paid plan or credit; `python -m deploy static` makes one that is free",
     403: "the token in HF_TOKEN does not have permission. Use a token with write access",
     404: "there is no such repository or file, or HF_TOKEN may not read it. Check the name and the token",
     409: "somebody else changed it at the same time. Try again",

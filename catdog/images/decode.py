@@ -42,6 +42,8 @@ _PROGRESSIVE_BYTES_PER_PIXEL = 6
 
 _THREAD_SCANS, _THREAD_PROGRESSIVE_PIXELS = 20, 4_000_000
 """A progressive JPEG with more is decoded in a process of its own."""
+_MOST_RESULT_PIXELS = 4_000_000
+"""Of a picture, reduced. Without this limit a panorama would be as large as when it was decoded."""
 
 _LEAST_ROWS = 0.9
 _SAME_ROW = 6  # grey levels
@@ -309,8 +311,11 @@ def _reduced(file: Opened, side: int, *, keeps_mode: bool) -> Image.Image:
 
 
 def _factor(size: tuple[int, int], side: int) -> int:
-    """By how much a picture is reduced; the JPEG decoder's rule."""
-    return next(factor for factor in (8, 4, 2, 1) if factor * side <= min(size) or factor == 1)
+    """By how much a picture is reduced: by the JPEG decoder's rule, and more if it is a very long panorama."""
+    factor = next(factor for factor in (8, 4, 2, 1) if factor * side <= min(size) or factor == 1)
+    while math.prod(size) > factor**2 * _MOST_RESULT_PIXELS and factor < min(size):
+        factor *= 2
+    return factor
 
 
 def _reduce(image: Image.Image, factor: int) -> Image.Image:

@@ -96,4 +96,4 @@ def _audit(count: AuditCount) -> str:
 
 def _share(hits: int, n: int) -> str:
     low, high = wilson(hits, n)
-    return f"{hits / n:.2%} (95 % interval {low:.2%} to {high:.2%}, n {n})"
+    return f"{hits / n:.2%} (95% interval {low:.2%} to {high:.2%}, n {n})"

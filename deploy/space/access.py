@@ -2,11 +2,10 @@
 
 import logging
 
-from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from catdog.errors import HubError, SettingsError
-from deploy.space.hub import SpaceHub
+from catdog.hub.client import HubClient
 from deploy.space.plan import Wanted
 
 log = logging.getLogger(__name__)
@@ -14,7 +13,7 @@ log = logging.getLogger(__name__)
 TOKEN = "HF_TOKEN"  # noqa: S105 - the name of a secret, not one
 
 
-def check_space_token(api: HfApi, wanted: Wanted, *, model: str, feedback: str | None) -> None:
+def check_space_token(client: HubClient, wanted: Wanted, *, model: str, feedback: str | None) -> None:
     """Make sure that the app will be able to read the model and to write feedback; the data set is created if need be.
 
     A token for one data set alone cannot create it, so the deploying token does, as private.
@@ -23,10 +22,9 @@ def check_space_token(api: HfApi, wanted: Wanted, *, model: str, feedback: str |
         SettingsError: the Space's token cannot do what it is for.
         HubError: the Hub cannot be reached or refuses.
     """
-    hub = SpaceHub(api, wanted.repo_id)
     if feedback:
-        with hub.asking(f"create the data set {feedback}"):
-            api.create_repo(feedback, repo_type="dataset", private=True, exist_ok=True)
+        with client.errors(f"create the data set {feedback}"):
+            client.api.create_repo(feedback, repo_type="dataset", private=True, exist_ok=True)
     secret = wanted.secrets.get(TOKEN)
     if secret is None:
         if feedback and TOKEN in wanted.unset_secrets:
@@ -34,9 +32,9 @@ def check_space_token(api: HfApi, wanted: Wanted, *, model: str, feedback: str |
                 "No token for the Space is set here (CATDOG_SPACE_TOKEN); it keeps the one that it has, if any."
             )
         return
-    theirs = HfApi(endpoint=api.endpoint, token=secret.get_secret_value())
-    with hub.asking("look at the Space's token"):
-        role = theirs.whoami()["auth"]["accessToken"].get("role")
+    theirs = HubClient(client.endpoint, secret.get_secret_value())
+    with theirs.errors("find out what the Space's token may do"):
+        role = theirs.api.whoami()["auth"]["accessToken"].get("role")
     if role == "write":
         log.warning("The Space's token may write to everything of its owner. Use a fine-grained one.")
     _require(theirs, model, "model", write=False)
@@ -44,16 +42,16 @@ def check_space_token(api: HfApi, wanted: Wanted, *, model: str, feedback: str |
         _require(theirs, feedback, "dataset", write=True)
 
 
-def find_model_commit(api: HfApi, model: str, revision: str) -> str:
+def find_model_commit(client: HubClient, model: str, revision: str) -> str:
     """The commit that the app must serve."""
-    with SpaceHub(api, model).asking("look at the model"):
-        return str(api.model_info(model, revision=revision).sha)
+    with client.errors(f"read the model {model}"):
+        return str(client.api.model_info(model, revision=revision).sha)
 
 
-def _require(theirs: HfApi, repo_id: str, repo_type: str, *, write: bool) -> None:
+def _require(theirs: HubClient, repo_id: str, repo_type: str, *, write: bool) -> None:
     try:
-        with SpaceHub(theirs, repo_id).asking("try the Space's token", passes=RepositoryNotFoundError):
-            theirs.auth_check(repo_id, repo_type=repo_type, write=write)
+        with theirs.errors("try the Space's token", passes=(RepositoryNotFoundError,)):
+            theirs.api.auth_check(repo_id, repo_type=repo_type, write=write)
     except (HubError, RepositoryNotFoundError) as error:
         reason = error if isinstance(error, HubError) else "it may not see it"
         raise SettingsError(

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from huggingface_hub import HfApi, get_token
+from huggingface_hub import get_token
 from pydantic import SecretStr
 
 from catdog.errors import HubError, ServiceError, SettingsError
+from catdog.hub.client import HubClient
 from catdog.settings import Settings, secret_variables, secrets_of
 from deploy.check.client import Service
 from deploy.check.smoke import Expected, smoke
@@ -38,7 +39,7 @@ class Deployment:
     """The repository whose files are shipped."""
     settings: Settings
     space: SpaceHub
-    api: HfApi
+    client: HubClient
     sleep: Callable[[float], None] = time.sleep
 
     @classmethod
@@ -53,12 +54,12 @@ class Deployment:
         if not token:
             raise SettingsError("Deploying needs a token with write access to the Space. Set HF_TOKEN to one.")
         _refuse_own_token(token, secrets_of(settings), spacefile)
-        api = HfApi(endpoint=settings.hf_endpoint, token=token)
+        client = HubClient(settings.hf_endpoint, token)
         name = repo or spacefile.repo
         if "/" not in name:
-            with SpaceHub(api, name).asking("find out whose the token is"):
-                name = f"{api.whoami()['name']}/{name}"
-        return cls(spacefile, root, settings, SpaceHub(api, name), api)
+            with client.errors("find out whose token HF_TOKEN is"):
+                name = f"{client.api.whoami()['name']}/{name}"
+        return cls(spacefile, root, settings, SpaceHub(client, name), client)
 
     @property
     def namespace(self) -> str:
@@ -115,8 +116,8 @@ def plan_offline(spacefile: Spacefile, root: Path, settings: Settings, *, repo: 
     """
     name = repo or spacefile.repo
     whole = name if "/" in name else f"OWNER/{name}"
-    api = HfApi(endpoint=settings.hf_endpoint, token=False)
-    deployment = Deployment(spacefile, root, settings, SpaceHub(api, whole), api)
+    client = HubClient(settings.hf_endpoint)
+    deployment = Deployment(spacefile, root, settings, SpaceHub(client, whole), client)
     _refuse_own_token("", secrets_of(settings), spacefile)
     return [
         *make_plan(deployment.wanted(), Found()).lines(),
@@ -164,7 +165,7 @@ def deploy_space(
 
 def _bring(deployment: Deployment, plan: Plan, found: Found) -> str:
     """Check what the Space will need, then apply the plan; returns the commit."""
-    check_space_token(deployment.api, plan.wanted, model=deployment.model, feedback=deployment.feedback)
+    check_space_token(deployment.client, plan.wanted, model=deployment.model, feedback=deployment.feedback)
     for line in plan.lines():
         log.info("%s", line)
     return deployment.space.apply(plan, parent=found.commit, message="Deploy")
@@ -173,8 +174,8 @@ def _bring(deployment: Deployment, plan: Plan, found: Found) -> str:
 def _check(deployment: Deployment, commit: str, deadline_s: float) -> list[str]:
     """Follow the Space until it runs this commit, then smoke it: the model must be the Hub's, not the embedded one."""
     state = follow(deployment.space, commit, deadline_s=deadline_s, sleep=deployment.sleep)
-    revision = find_model_commit(deployment.api, deployment.model, deployment.spacefile.model_revision)
-    token = str(deployment.api.token) if deployment.spacefile.private else None
+    revision = find_model_commit(deployment.client, deployment.model, deployment.spacefile.model_revision)
+    token = str(deployment.client.token) if deployment.spacefile.private else None
     with Service(address_of(state), token=token) as service:
         return smoke(service, Expected(deployment.model, revision), deadline_s=deadline_s)
 

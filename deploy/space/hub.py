@@ -1,31 +1,21 @@
 """One Space on the Hub. Every method may raise `HubError` with a sentence that says what to do."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
-import httpx2
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, Volume
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, Volume
+from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
-from catdog.errors import HubError, ServiceError, SettingsError
-from catdog.hub.client import StoredFile
+from catdog.errors import HubError, ServiceError
+from catdog.hub.client import HubClient, StoredFile
 from deploy.space.plan import Found, Plan, secret_mark, volumes_of
 
 _SPACE = "space"
 _ATTEMPTS = 3
-_ADVICE = {
-    401: "The Hub does not know the token: set HF_TOKEN to a valid one.",
-    402: "A Space that runs code needs a paid plan or credit; `python -m deploy static` makes one that is free.",
-    403: "The token may not do that: set HF_TOKEN to one that may write to the Space.",
-    404: "There is none of that name that this token may see: check both.",
-    409: "Somebody else changed it at the same time: run this again.",
-    412: "Somebody else changed it at the same time: run this again.",
-    429: "The Hub asks to wait: run this again in some minutes.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +32,10 @@ class State:
 class SpaceHub:
     """One Space."""
 
-    def __init__(self, api: HfApi, repo_id: str) -> None:
+    def __init__(self, client: HubClient, repo_id: str) -> None:
         self.repo_id = repo_id
-        self._api = api
+        self._client = client
+        self._api = client.api
 
     @property
     def page(self) -> str:
@@ -53,11 +44,11 @@ class SpaceHub:
 
     def find(self) -> Found:
         """The Space as it is."""
-        with self.asking("look at the Space"):
+        with self.errors("read"):
             try:
                 commit = self._api.space_info(self.repo_id).sha
             except RepositoryNotFoundError as error:
-                if error.response.status_code == httpx2.codes.NOT_FOUND:
+                if error.response.status_code == HTTPStatus.NOT_FOUND:
                     return Found()
                 raise
             tree = self._api.list_repo_tree(self.repo_id, recursive=True, revision=commit, repo_type=_SPACE)
@@ -88,20 +79,20 @@ class SpaceHub:
             *(CommitOperationAdd(path, plan.wanted.files[path]) for path in plan.add),
             *(CommitOperationDelete(path) for path in plan.delete),
         ]
-        with self.asking("send the files"):
+        with self.errors("send files to"):
             return self._api.create_commit(
                 self.repo_id, operations, repo_type=_SPACE, commit_message=message, parent_commit=parent
             ).oid
 
     def files_at(self, commit: str) -> dict[str, bytes]:
         """All files of a commit."""
-        with self.asking("read an earlier commit"):
+        with self.errors("read an earlier commit of"):
             folder = Path(self._api.snapshot_download(self.repo_id, repo_type=_SPACE, revision=commit))
         return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
     def restart(self) -> None:
         """Start a Space that sleeps, is paused or stopped."""
-        with self.asking("restart it"):
+        with self.errors("restart"):
             self._api.restart_space(self.repo_id)
 
     def state(self) -> State:
@@ -111,7 +102,7 @@ class SpaceHub:
         """
         for left in reversed(range(_ATTEMPTS)):
             try:
-                with self.asking("ask for its state"):
+                with self.errors("read the state of"):
                     runtime = self._api.get_space_runtime(self.repo_id)
                     host = self._api.space_info(self.repo_id).host
                     return State(str(getattr(runtime.stage, "value", runtime.stage)), runtime.raw.get("sha"), host)
@@ -124,7 +115,7 @@ class SpaceHub:
     def log_tail(self, *, build: bool, lines: int = 20) -> str:
         """The end of its log, or nothing where the Hub gives none."""
         try:
-            with self.asking("read its log"):
+            with self.errors("read the log of"):
                 return "\n".join(list(self._api.fetch_space_logs(self.repo_id, build=build))[-lines:])
         except HubError:
             return ""
@@ -135,7 +126,7 @@ class SpaceHub:
             {"key": key, "value": value.get_secret_value(), "description": secret_mark(self.repo_id, key, value)}
             for key, value in wanted.secrets.items()
         ]
-        with self.asking("create it"):
+        with self.errors("create"):
             self._api.create_repo(
                 self.repo_id,
                 repo_type=_SPACE,
@@ -150,7 +141,7 @@ class SpaceHub:
 
     def _change_settings(self, plan: Plan) -> None:
         wanted, api, repo = plan.wanted, self._api, self.repo_id
-        with self.asking("change its settings"):
+        with self.errors("change the settings of"):
             if plan.change_hardware:
                 api.request_space_hardware(repo, wanted.hardware, sleep_time=wanted.sleep_time)  # type: ignore[arg-type]
             if plan.change_volumes and wanted.volumes:
@@ -165,25 +156,9 @@ class SpaceHub:
                 value = wanted.secrets[key]
                 api.add_space_secret(repo, key, value.get_secret_value(), description=secret_mark(repo, key, value))
 
-    @contextmanager
-    def asking(self, what: str, *, passes: type[Exception] | tuple[()] = ()) -> Iterator[None]:
-        """Turn what `huggingface_hub` raises into one sentence; exceptions in `passes` are left alone."""
-        try:
-            yield
-        except passes:
-            raise
-        except HfHubHTTPError as error:
-            status = error.response.status_code
-            said = "" if status in _ADVICE else f" ({error.server_message or 'no reason given'})"
-            advice = _ADVICE.get(status, "Try again.")
-            raise HubError(f"{self.repo_id}: could not {what}: the Hub answered {status}{said}. {advice}") from None
-        except HFValidationError:
-            raise SettingsError(f"{self.repo_id!r} cannot be the name of a Space. Name it as USER/NAME.") from None
-        except (httpx2.HTTPError, OSError) as error:
-            raise HubError(
-                f"{self.repo_id}: could not {what}: {self._api.endpoint} cannot be reached ({type(error).__name__}). "
-                "Check the network and HF_ENDPOINT, and try again."
-            ) from None
+    def errors(self, action: str) -> AbstractContextManager[None]:
+        """Turn what `huggingface_hub` raises in the block into "Could not {action} the Space USER/NAME: ..."."""
+        return self._client.errors(f"{action} the Space {self.repo_id}")
 
 
 def _volume(bucket: str, mount_path: str) -> Volume:

@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from catdog.errors import SettingsError
+from catdog.hub.client import HubClient
 from catdog.settings import Settings, load_settings
 
 
@@ -60,18 +61,16 @@ def publish_static(folder: Path, repo_id: str, settings: Settings, *, private: b
         SettingsError: there is no token, or the name is not valid for a Space.
         HubError: the Hub cannot be reached, or refuses.
     """
-    from huggingface_hub import HfApi  # noqa: PLC0415 - a second of imports that building does without
-
-    from deploy.space.hub import SpaceHub  # noqa: PLC0415
+    from deploy.space.hub import SpaceHub  # noqa: PLC0415 - a second of imports that building does without
 
     if settings.hf_token is None:
         raise SettingsError("Publishing needs a token with write access: set HF_TOKEN.")
-    api = HfApi(endpoint=settings.hf_endpoint, token=settings.hf_token.get_secret_value())
-    hub = SpaceHub(api, repo_id)
-    with hub.asking("create it"):
-        api.create_repo(repo_id, repo_type="space", space_sdk="static", private=private, exist_ok=True)
-    with hub.asking("send the files"):
-        api.upload_folder(
+    client = HubClient.of(settings)
+    hub = SpaceHub(client, repo_id)
+    with hub.errors("create"):
+        client.api.create_repo(repo_id, repo_type="space", space_sdk="static", private=private, exist_ok=True)
+    with hub.errors("send files to"):
+        client.api.upload_folder(
             repo_id=repo_id,
             repo_type="space",
             folder_path=folder,

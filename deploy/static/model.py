@@ -4,11 +4,8 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx2
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
-from catdog.errors import HubError, ModelError, SettingsError
+from catdog.errors import ModelError, SettingsError
+from catdog.hub.client import HubClient
 from catdog.model.metadata import METADATA_FILE, Metadata, load_metadata, verify_file
 from catdog.model.model import Model
 from catdog.settings import PROJECT_ROOT, Settings
@@ -72,22 +69,16 @@ def _size(path: Path) -> int:
 
 def _download(settings: Settings) -> Path:
     """The folder of the model's files in the Hub's cache; its name is the commit."""
-    try:
+    client = HubClient.of(settings)
+    if settings.model.count("/") != 1 or settings.model.startswith((".", "/")):
+        raise SettingsError(
+            f"CATDOG_MODEL is {settings.model!r}: this is neither a folder nor a Hub repository (USER/NAME)."
+        )
+    with client.errors(f"fetch the model {settings.model}"):
         return Path(
-            snapshot_download(
+            client.api.snapshot_download(
                 settings.model,
                 revision=settings.model_revision,
                 allow_patterns=[METADATA_FILE, "onnx/*.onnx"],
-                endpoint=settings.hf_endpoint,
-                token=settings.hf_token.get_secret_value() if settings.hf_token else None,
             )
         )
-    except HFValidationError:
-        raise SettingsError(
-            f"CATDOG_MODEL is {settings.model!r}: there is no such folder, and it is no Hub repository (USER/NAME)."
-        ) from None
-    except (HfHubHTTPError, httpx2.HTTPError, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise HubError(
-            f"The model {settings.model} could not be fetched from {settings.hf_endpoint}: {reason}"
-        ) from None

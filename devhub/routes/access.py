@@ -1,11 +1,12 @@
-"""What every route asks first: which repository, who asks, and may they."""
+"""Who asks, for which repository, and whether they may; and what the Hub tells clients about themselves."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import unquote
 
-from fastapi import Depends, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import TypeAdapter, ValidationError
+from starlette.responses import PlainTextResponse
 
 from devhub.refusal import RefusedError, bad_request, no_repository
 from devhub.storage.names import RepoName, check_path
@@ -13,6 +14,7 @@ from devhub.storage.repository import Repository
 from devhub.storage.store import Store
 from devhub.tokens import Signer, Token, Tokens
 
+router = APIRouter()
 MAX_JSON_BYTES = 16_000_000
 REPO_API = "/api/{kind}/{namespace}/{name}"
 """Where the routes of one repository begin."""
@@ -128,3 +130,32 @@ async def read_json_object(request: Request) -> dict[str, Any]:
 
 
 Body = Annotated[dict[str, Any], Depends(read_json_object)]
+
+
+@router.get("/")
+def front_page() -> PlainTextResponse:
+    """Say what this is."""
+    return PlainTextResponse("A local hub. Set HF_ENDPOINT to this address; repositories are listed at /api/models.\n")
+
+
+@router.get("/api/whoami-v2")
+def whoami(user: Asker) -> dict[str, Any]:
+    """Who the token belongs to."""
+    if user is None:
+        raise RefusedError(401, "Invalid username or password.")
+    token = {"displayName": user.name, "role": user.role}
+    return {
+        "type": "user",
+        "id": user.name,
+        "name": user.name,
+        "fullname": user.name,
+        "isPro": False,
+        "orgs": [],
+        "auth": {"type": "access_token", "accessToken": token},
+    }
+
+
+@router.post("/api/validate-yaml")
+def validate_yaml(_: Body) -> dict[str, Any]:
+    """Accept every card's metadata."""
+    return {"errors": [], "warnings": []}

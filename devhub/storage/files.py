@@ -8,32 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from catdog.files import write_atomically
+
 
 def write_json(path: Path, value: object) -> None:
-    """Replace a JSON file: written aside, synchronised, renamed. Only its owner can read it."""
-    descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(aside).replace(path)
-    sync_folder(path.parent)
+    """Replace a JSON file in one step. Only its owner can read it."""
+    write_atomically(path, json.dumps(value, indent=1, sort_keys=True).encode(), mode=0o600)
 
 
 def read_json(path: Path) -> Any:
     """What `write_json` wrote."""
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable, where the system can."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from catdog.files import sync_to_disk
 from devhub.refusal import RefusedError, bad_request, no_entry, no_repository, no_revision
 from devhub.storage.changes import AddFile, AddLfs, Change, apply
 from devhub.storage.commit import Commit, Entry
-from devhub.storage.files import Receiver, read_json, sync_folder, write_json
+from devhub.storage.files import Receiver, read_json, write_json
 from devhub.storage.names import RepoName, check_path, check_ref, check_sha256, is_commit, is_short_hash
 
 RefKind = Literal["branches", "tags"]
@@ -59,7 +60,7 @@ class Repository:
         first = repository._write(Commit(None, "initial commit", "", author, now(), {}))
         write_json(aside / "refs.json", {"branches": {"main": first}, "tags": {}})
         aside.rename(folder)
-        sync_folder(folder.parent)
+        sync_to_disk(folder.parent)
         return cls(name, folder, lock)
 
     @property
@@ -147,7 +148,7 @@ class Repository:
     def keep_upload(self, path: Path, sha256: str) -> None:
         """Give a complete upload its name."""
         path.replace(self.incoming / check_sha256(sha256))
-        sync_folder(self.incoming)
+        sync_to_disk(self.incoming)
 
     def add_commit(self, branch: str, changes: Sequence[Change], message: Message, parent: str | None = None) -> str:
         """Apply changes to a branch.
@@ -214,7 +215,7 @@ class Repository:
         with self.lock:
             aside = self.folder.with_name(f".deleting-{secrets.token_hex(8)}")
             self.folder.rename(aside)
-            sync_folder(aside.parent)
+            sync_to_disk(aside.parent)
         shutil.rmtree(aside)
 
     def _read(self, name: str) -> Any:
@@ -261,7 +262,7 @@ class Repository:
                 change.staged.path.replace(blobs / change.staged.sha256)
             elif isinstance(change, AddLfs) and (self.incoming / change.sha256).exists():
                 (self.incoming / change.sha256).replace(blobs / change.sha256)
-        sync_folder(blobs)
+        sync_to_disk(blobs)
 
     def _collect_garbage(self) -> None:
         refs = self.refs()
@@ -287,4 +288,4 @@ def _keep_only(folder: Path, names: set[str]) -> None:
     for path in folder.iterdir():
         if path.name not in names:
             path.unlink(missing_ok=True)
-    sync_folder(folder)
+    sync_to_disk(folder)

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from catdog.errors import SettingsError
+from catdog.files import sync_to_disk
 from devhub.refusal import RefusedError, no_repository
-from devhub.storage.files import sync_folder
 from devhub.storage.names import KINDS, RepoName
 from devhub.storage.repository import Repository, now
 
@@ -80,7 +80,7 @@ class Store:
                 raise RefusedError(409, f"{new.repo_id} exists already")
             target.parent.mkdir(exist_ok=True)
             repository.folder.rename(target)
-            sync_folder(target.parent)
+            sync_to_disk(target.parent)
 
     def repositories(self, kind: str) -> Iterator[Repository]:
         """All repositories of one type, sorted."""

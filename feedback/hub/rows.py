@@ -1,9 +1,11 @@
 """All feedback that there is: the rows and decisions on the Hub, and those that only this journal has."""
 
+import os
 import shutil
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 
 from catdog.errors import HubError
@@ -40,14 +42,15 @@ class Collection:
         Args:
             journal: This machine's rows; deletions that it knows of are respected.
             dataset: The Hub's rows; None where no data set is set.
-            data_dir: Where to keep copies of the shards.
+            data_dir: Where to keep copies of the shards; if nothing can be written there, they are temporary.
             max_age_s: For how long not to ask the Hub again.
             alone: Whether to go on with the journal and the copies that are there when the Hub cannot be reached, which
                 `problem` tells then; else that is an error.
         """
         self._journal = journal
         self._dataset = dataset
-        self._folder = data_dir / MIRROR_FOLDER
+        self._temporary = None if _is_writable(data_dir) else tempfile.TemporaryDirectory(prefix="catdog-hub-")
+        self._folder = (Path(self._temporary.name) if self._temporary else data_dir) / MIRROR_FOLDER
         self._max_age_s = max_age_s
         self._alone = alone
         self._head: Head | None = None
@@ -60,6 +63,16 @@ class Collection:
         """The Hub's commit that is read; None if it has no such data set."""
         head = self._newest()
         return head.commit if head else None
+
+    def version(self) -> Hashable:
+        """What is another than before where `reviewed` may give something else.
+
+        Raises:
+            FeedbackError: the journal cannot be read.
+        """
+        if self._dataset is not None and self._is_old():
+            return object()
+        return self._journal.version(), self._head.commit if self._head else None, self._looked_at
 
     def reviewed(self, *, pictures: bool = True) -> Iterator[ReviewedRow]:
         """The rows that count, with what was decided about them.
@@ -82,7 +95,7 @@ class Collection:
 
     def picture(self, row_id: str) -> bytes | None:
         """The picture of a row as a JPEG; None if there is none, or none any more."""
-        if row_id in self._deleted():
+        if row_id in self._journal.deleted_ids():
             return None
         found = self._journal.picture(row_id)
         if found is not None or self._dataset is None:
@@ -122,7 +135,7 @@ class Collection:
 
     def _rows(self, *, pictures: bool) -> Iterator[FeedbackRow]:
         """Each row once, wherever it is; pictures that have left the journal come from the Hub."""
-        deleted, seen = self._deleted(), set[str]()
+        deleted, seen = self._journal.deleted_ids(), set[str]()
         for row in self._journal.rows(pictures=pictures):
             seen.add(row.id)
             yield row
@@ -145,9 +158,6 @@ class Collection:
 
             for path in self._shards(DECISIONS_FOLDER):
                 yield from read_decisions(path)
-
-    def _deleted(self) -> set[str]:
-        return {row_id for (row_id,) in self._journal.query("SELECT id FROM deletions")}
 
     def _shards(self, folder: str) -> list[Path]:
         """Copies of a folder's shards; where the Hub cannot be reached and need not be, those that are there."""
@@ -182,6 +192,10 @@ class Collection:
 
     def _is_old(self) -> bool:
         return time.monotonic() - self._looked_at >= self._max_age_s
+
+
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder if folder.exists() else folder.parent, os.W_OK)
 
 
 def create_collection(journal: Journal, settings: Settings, *, max_age_s: float, alone: bool = False) -> Collection:

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from feedback.decision import SELECT_DECISIONS, Decision, decision_from
+from feedback.decision import Decision
 from feedback.journal.journal import Journal
-from feedback.journal.tables import SELECT_ROWS, row_from
+from feedback.journal.tables import SELECT_DECISIONS, SELECT_ROWS, decision_from, row_from
 from feedback.row import FeedbackRow
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""The rows in SQLite: statements, and what counts as the same answer. The caller brings connection and commit."""
+"""Rows and decisions in SQLite, and what counts as the same answer. The caller provides connection and commit."""
 
 import hashlib
 import json
@@ -8,10 +8,12 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from catdog.errors import CatdogError, KeyReusedError, RateLimitedError
-from feedback.row import FeedbackRow, Source
+from catdog.errors import CatdogError, KeyReusedError, RateLimitedError, UnknownRowError
+from feedback.decision import Decision, Status, later_than
+from feedback.row import FeedbackRow, Source, text
 
 _HOUR_S = 3600.0
 _COLUMNS = tuple(column.name for column in fields(FeedbackRow) if column.name != "image")
@@ -23,6 +25,11 @@ SELECT_ROWS = f"SELECT {', '.join(_COLUMNS)}, jpeg FROM rows JOIN pictures USING
 """The start of a query whose records `row_from` understands."""
 SELECT_ROWS_ALONE = f"SELECT {', '.join(_COLUMNS)}, x'' FROM rows"  # noqa: S608 - names of our own
 """The same with empty pictures: those are most of the bytes."""
+_DECISION_COLUMNS = tuple(column.name for column in fields(Decision))
+_DECISION_NAMES = ", ".join(f'"{column}"' for column in _DECISION_COLUMNS)  # quoted, as BY is a word of SQL
+_INSERT_DECISION = f"INSERT INTO decisions ({_DECISION_NAMES}) VALUES ({', '.join('?' * len(_DECISION_COLUMNS))})"  # noqa: S608 - names of our own
+SELECT_DECISIONS = f"SELECT {_DECISION_NAMES} FROM decisions"  # noqa: S608 - names of our own
+"""The start of a query whose records `decision_from` understands."""
 NOT_AUDIT = "json_extract(extra, '$.audit') IS NULL"
 """What holds of rows that somebody answered; see `feedback.review.audit`."""
 
@@ -112,10 +119,15 @@ def row_from(record: Sequence[Any]) -> FeedbackRow:
     *values, jpeg = record
     kept = dict(zip(_COLUMNS, values, strict=True))
     kept["created_at"] = datetime.fromisoformat(kept["created_at"])
-    kept["labels"] = tuple(json.loads(kept["labels"]))
+    kept["labels"] = _labels(kept["labels"])
     kept["probabilities"] = tuple(json.loads(kept["probabilities"]))
     kept["source"] = Source(kept["source"])
     return FeedbackRow(image=jpeg, **kept)
+
+
+@lru_cache(maxsize=64)  # thousands of rows have the same ones
+def _labels(stored: str) -> tuple[str, ...]:
+    return tuple(json.loads(stored))
 
 
 def stored_time(moment: datetime) -> str:
@@ -123,9 +135,25 @@ def stored_time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def text(given: str) -> str:
-    """Text that SQLite takes: JSON may hold halves of surrogate pairs, which have no UTF-8."""
-    return given.encode("utf-8", "replace").decode()
+def insert_decision(db: sqlite3.Connection, decision: Decision) -> None:
+    """Add a decision, which is now the newest of its row. The caller brings connection and commit.
+
+    Raises:
+        UnknownRowError: the row was deleted, and nothing may be kept of it.
+    """
+    if db.execute("SELECT 1 FROM deletions WHERE id = ?", (decision.row_id,)).fetchone():
+        raise UnknownRowError(f"Row {decision.row_id} has been deleted, so nothing was decided. List the rows again.")
+    (last,) = db.execute("SELECT max(id) FROM decisions WHERE row_id = ?", (decision.row_id,)).fetchone()
+    decision = later_than(last, decision)
+    record = [getattr(decision, column) for column in _DECISION_COLUMNS]
+    db.execute(_INSERT_DECISION, [stored_time(value) if isinstance(value, datetime) else value for value in record])
+
+
+def decision_from(record: Sequence[str]) -> Decision:
+    """The decision in a record of `SELECT_DECISIONS`."""
+    kept = dict(zip(_DECISION_COLUMNS, record, strict=True))
+    at, status = datetime.fromisoformat(kept.pop("at")), Status(kept.pop("status"))
+    return Decision(at=at, status=status, **kept)
 
 
 def _answers_of_a_day(db: sqlite3.Connection, row: FeedbackRow) -> int:

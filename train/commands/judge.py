@@ -118,18 +118,19 @@ def _note(figures: dict[str, Any], arguments: argparse.Namespace) -> None:
 
 
 def _write_report(answered: "Answered", arguments: argparse.Namespace) -> None:
-    from train.evaluation.report import put_into_card, write_report  # noqa: PLC0415
+    from train.evaluation.report import write_report  # noqa: PLC0415
+    from train.model_folder.amend import add_report  # noqa: PLC0415
 
     report = write_report(answered, arguments.report)
     if not arguments.no_tracking:
         data = Path(answered.source.title).name
         tell_mlflow(lambda tracker: tracker.add_report(arguments.model, arguments.report, data=data))
     if arguments.update_card:
-        put_into_card(arguments.model, arguments.report, report)
+        add_report(arguments.model, arguments.report, report)
 
 
 def _audit(arguments: argparse.Namespace) -> int:
-    from train.data.audit import audit  # noqa: PLC0415
+    from train.evaluation.audit import audit  # noqa: PLC0415
 
     overlay = read_overlay(arguments)
     found = audit(arguments.data, frozen(arguments), arguments.out, revision=arguments.revision, overlay=overlay)
@@ -163,7 +164,7 @@ def _baseline(arguments: argparse.Namespace) -> int:
 
 
 def _card(arguments: argparse.Namespace) -> int:
-    from train.model_folder.release import release  # noqa: PLC0415
+    from train.model_folder.amend import release  # noqa: PLC0415
 
     release(arguments.model, arguments.report, arguments.out)
     print(arguments.out)

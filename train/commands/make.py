@@ -232,7 +232,7 @@ def _soup(arguments: argparse.Namespace) -> int:
 
 
 def _neither(arguments: argparse.Namespace) -> int:
-    from train.model_folder.add_rule import add_rule  # noqa: PLC0415 - torch is slow to import, and may be missing
+    from train.model_folder.amend import add_rule  # noqa: PLC0415 - torch is slow to import, and may be missing
 
     options = _rule_options(arguments)
     metrics = add_rule(arguments.model, arguments.data, options, revision=arguments.revision, out=arguments.out)
@@ -241,7 +241,7 @@ def _neither(arguments: argparse.Namespace) -> int:
 
 
 def _drift(arguments: argparse.Namespace) -> int:
-    from train.model_folder.add_reference import add_reference  # noqa: PLC0415 - torch is slow to import, and may be missing
+    from train.model_folder.amend import add_reference  # noqa: PLC0415 - torch is slow to import, and may be missing
 
     reference = add_reference(arguments.model, arguments.data, revision=arguments.revision, everything=arguments.other)
     print(f"{arguments.model}: {', '.join(reference.properties)} of {reference.n} pictures")

@@ -15,7 +15,7 @@ class Contender:
     n: int
     accuracy: float
     interval: Interval
-    """95 %, Wilson's."""
+    """95%, Wilson's."""
     auc: float | None
     log_loss: float
     size_bytes: int
@@ -58,7 +58,7 @@ def compare(contenders: Sequence[Contender]) -> list[dict[str, Any]]:
     ]
 
 
-COLUMNS = ("", "accuracy (95 % interval)", "gain", "AUC", "log loss", "size", "CPU to train", "CPU per picture")
+COLUMNS = ("", "accuracy (95% interval)", "gain", "AUC", "log loss", "size", "CPU to train", "CPU per picture")
 
 
 def as_cells(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
@@ -66,7 +66,7 @@ def as_cells(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     return [
         (
             row["name"],
-            f"{row['accuracy']:.2%} ({row['interval'][0]:.2%} to {row['interval'][1]:.2%})".replace("%", " %"),
+            f"{row['accuracy']:.2%} ({row['interval'][0]:.2%} to {row['interval'][1]:.2%})",
             "" if row["accuracy_gain"] is None else f"{100 * row['accuracy_gain']:+.2f}",
             "-" if row["auc"] is None else f"{row['auc']:.4f}",
             f"{row['log_loss']:.4f}",

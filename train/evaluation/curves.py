@@ -19,7 +19,7 @@ class Bin:
     """Mean probability of the top label."""
     accuracy: float
     interval: Interval
-    """95 %, Wilson's."""
+    """95%, Wilson's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ def plot_roc(path: Path, curves: Sequence[Roc]) -> None:
 
 
 def plot_reliability(path: Path, bins: Sequence[Bin]) -> None:
-    """Accuracy against confidence, with 95 % intervals; on the dashed line probabilities mean what they say."""
+    """Accuracy against confidence, with 95% intervals; on the dashed line probabilities mean what they say."""
     axes = _axes(5.0, 4.2)
     confidence = np.array([each.confidence for each in bins])
     accuracy = np.array([each.accuracy for each in bins])
@@ -76,7 +76,7 @@ def plot_risk_coverage(path: Path, curve: Coverage) -> None:
 
 
 def plot_slices(path: Path, slices: Mapping[str, tuple[float, Interval]], overall: float) -> None:
-    """Accuracy on kinds of picture, with 95 % intervals, against the accuracy on all."""
+    """Accuracy on kinds of picture, with 95% intervals, against the accuracy on all."""
     axes = _axes(5.6, 1.2 + 0.27 * len(slices))
     for place, (value, (low, high)) in enumerate(slices.values()):
         worse = high < overall

@@ -26,7 +26,6 @@ from train.evaluation.evaluate import Answered, predict_rows
 from train.evaluation.gallery import Exhibit, gallery, page, write_page
 from train.evaluation.slices import find_slices
 from train.metrics import Labels, log_loss, wilson
-from train.model_folder.amend import amend_model_folder
 
 CARD_PLOTS = ("reliability.png", "risk_coverage.png", "slices.png")
 """Those that the card shows."""
@@ -65,19 +64,6 @@ def write_report(answered: Answered, folder: Path) -> dict[str, Any]:
     write_page(folder / "index.html", _page(report, answered))
     _log.info("%s: see index.html", folder)
     return report
-
-
-def put_into_card(model: Path, folder: Path, report: Mapping[str, Any]) -> None:
-    """Copy plots and slices of a report that `write_report` made into the model folder that it is about.
-
-    Raises:
-        ModelError, SettingsError, DataError: see `amend_model_folder`.
-    """
-    metrics = report["metrics"]
-    about = {"data": metrics["data"], "n": metrics["n"], "slices": report["slices"], "plots": list(CARD_PLOTS)}
-    if "clean" in metrics:
-        about["clean"] = metrics["clean"]
-    amend_model_folder(model, {"report": about}, plots=[folder / name for name in CARD_PLOTS])
 
 
 def _check_folder(folder: Path) -> None:
@@ -145,7 +131,7 @@ def _page(report: Mapping[str, Any], answered: Answered) -> str:
     )
     return page(
         title,
-        f"<p>{metrics['n']} pictures of the split {metrics['data']['split']}; 95 % intervals in brackets.</p>",
+        f"<p>{metrics['n']} pictures of the split {metrics['data']['split']}; 95% intervals in brackets.</p>",
         _metrics_table(metrics),
         f'<div class="plots">{images}</div>',
         "<h2>Kinds of picture</h2>",

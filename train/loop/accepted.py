@@ -86,7 +86,7 @@ def open_feedback(feedback: str, settings: Settings) -> Feedback:
     # Copies of pictures, which do not stay on this disk, and an empty journal where there is none.
     with (
         tempfile.TemporaryDirectory(prefix="catdog-feedback-") as folder,
-        Journal.open(settings.data_dir if has_journal else Path(folder)) as journal,
+        Journal.open_to_read(settings.data_dir if has_journal else Path(folder)) as journal,
     ):
         return read_collection(Collection(journal, dataset, Path(folder), max_age_s=math.inf), feedback, journal)
 
@@ -164,7 +164,7 @@ def _records(paths: Iterable[Path], columns: list[str]) -> Iterator[dict[str, An
     """
     for path in paths:
         try:
-            with pq.ParquetFile(path) as file:
+            with path.open("rb") as opened, pq.ParquetFile(opened) as file:  # Arrow opens no path that isn't UTF-8
                 if missing := set(columns) - set(file.schema_arrow.names):
                     raise DataError(
                         f"{path} is no feedback: it has no column {', '.join(sorted(missing))}. Export it again."

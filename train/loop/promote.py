@@ -4,10 +4,11 @@ import shutil
 from pathlib import Path
 
 from catdog.errors import SettingsError
+from catdog.files import sync_tree
 from catdog.hub.replacement import require_no_surprise
 from catdog.model.metadata import METADATA_FILE, Metadata, load_metadata
+from train.failures import clear_disk_errors
 from train.loop.publish import check_folder
-from train.network.export import clear_disk_errors, sync_folder
 
 
 def promote(run: Path, target: Path, *, allow_change: bool = False) -> tuple[Metadata, Metadata | None]:
@@ -39,7 +40,7 @@ def promote(run: Path, target: Path, *, allow_change: bool = False) -> tuple[Met
         for path in (METADATA_FILE, *(file.path for file in metadata.files)):
             (aside / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(run / path, aside / path)
-        sync_folder(aside)
+        sync_tree(aside)
         check_folder(aside)
         if target.exists():
             target.resolve().rename(old)

@@ -1,16 +1,14 @@
 """A model's repository on the Hub: what its revisions hold, and commits in which nobody's work gets lost."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import httpx2
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
 from catdog.errors import HubError, SettingsError
-from catdog.hub.client import StoredFile
+from catdog.hub.client import HubClient, StoredFile
 from catdog.settings import Settings
 
 MAIN = "main"
@@ -23,22 +21,22 @@ class ConflictError(HubError):
 class ModelRepository:
     """One model repository. Every method may raise `HubError` with a sentence that says what to do."""
 
-    def __init__(self, api: HfApi, repo_id: str) -> None:
+    def __init__(self, client: HubClient, repo_id: str) -> None:
         self.repo_id = repo_id
-        self._api = api
+        self._client = client
+        self._api = client.api
 
     @classmethod
     def open(cls, repo_id: str, settings: Settings) -> "ModelRepository":
-        """The repository on the hub of the settings; without a token there, the one that `hf auth login` kept.
+        """The repository on the hub of the settings; without a token there, the one that `hf auth login` stored.
 
         Raises:
             SettingsError: this is no name of a repository.
         """
         user, _, name = repo_id.partition("/")
         if not user or not name or "/" in name:
-            raise SettingsError(f"{repo_id!r} is no Hub repository. Name it as USER/NAME.")
-        token = settings.hf_token.get_secret_value() if settings.hf_token else None
-        return cls(HfApi(endpoint=settings.hf_endpoint, token=token), repo_id)
+            raise SettingsError(f"{repo_id!r} is not a Hub repository. Write USER/NAME.")
+        return cls(HubClient.of(settings), repo_id)
 
     def head(self) -> str | None:
         """The commit of `main`; None if there is no such repository, or none that the token may see."""
@@ -47,14 +45,14 @@ class ModelRepository:
     def resolve(self, revision: str) -> str | None:
         """The commit behind a branch, a tag or a commit; None if there is none."""
         try:
-            with self._translated(f"read {self.repo_id}", keep=(RepositoryNotFoundError, RevisionNotFoundError)):
+            with self._client.errors(f"read {self.repo_id}", passes=(RepositoryNotFoundError, RevisionNotFoundError)):
                 return self._api.model_info(self.repo_id, revision=revision).sha
         except (RepositoryNotFoundError, RevisionNotFoundError):
             return None
 
     def create(self, *, private: bool) -> str:
         """Make the repository, empty; returns its first commit."""
-        with self._translated(f"create {self.repo_id}"):
+        with self._client.errors(f"create {self.repo_id}"):
             self._api.create_repo(self.repo_id, private=private, exist_ok=True)
         head = self.head()
         if head is None:
@@ -63,7 +61,7 @@ class ModelRepository:
 
     def files(self, commit: str) -> dict[str, StoredFile]:
         """All files of a commit, by path."""
-        with self._translated(f"list {self.repo_id}"):
+        with self._client.errors(f"list {self.repo_id}"):
             tree = list(self._api.list_repo_tree(self.repo_id, recursive=True, revision=commit))
         return {
             item.path: StoredFile(item.lfs.sha256 if item.lfs else None, item.blob_id)
@@ -73,19 +71,19 @@ class ModelRepository:
 
     def tags(self) -> dict[str, str]:
         """From a tag to its commit."""
-        with self._translated(f"list the tags of {self.repo_id}"):
+        with self._client.errors(f"list the tags of {self.repo_id}"):
             return {tag.name: tag.target_commit for tag in self._api.list_repo_refs(self.repo_id).tags}
 
     def read(self, path: str, commit: str) -> bytes | None:
         """A small file's content; None if the commit has no such file."""
         if path not in self.files(commit):
             return None
-        with self._translated(f"read {path} of {self.repo_id}"):
+        with self._client.errors(f"read {path} of {self.repo_id}"):
             return Path(self._api.hf_hub_download(self.repo_id, path, revision=commit)).read_bytes()
 
     def download(self, commit: str) -> Path:
         """A folder with the files of a commit; not to be written to."""
-        with self._translated(f"download {self.repo_id}"):
+        with self._client.errors(f"download {self.repo_id}"):
             return Path(self._api.snapshot_download(self.repo_id, revision=commit))
 
     def commit(
@@ -106,50 +104,20 @@ class ModelRepository:
             *(CommitOperationAdd(path, content) for path, content in add.items()),
             *(CommitOperationDelete(path) for path in delete),
         ]
-        with self._translated(f"write to {self.repo_id}"):
-            return self._api.create_commit(
-                self.repo_id, operations, commit_message=message, parent_commit=parent, revision=branch
-            ).oid
+        try:
+            with self._client.errors(f"write to {self.repo_id}"):
+                return self._api.create_commit(
+                    self.repo_id, operations, commit_message=message, parent_commit=parent, revision=branch
+                ).oid
+        except HubError as error:
+            raise ConflictError(str(error)) if error.is_conflict else error from None
 
     def create_branch(self, branch: str, commit: str) -> None:
         """Make a branch, if it is not there."""
-        with self._translated(f"create a branch in {self.repo_id}"):
+        with self._client.errors(f"create a branch in {self.repo_id}"):
             self._api.create_branch(self.repo_id, branch=branch, revision=commit, exist_ok=True)
 
     def tag(self, name: str, commit: str, *, message: str) -> None:
         """Tag a commit."""
-        with self._translated(f"tag {self.repo_id}"):
+        with self._client.errors(f"tag {self.repo_id}"):
             self._api.create_tag(self.repo_id, tag=name, revision=commit, tag_message=message)
-
-    @contextmanager
-    def _translated(self, what: str, *, keep: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-        """Turn what `huggingface_hub` raises into one sentence; exceptions in `keep` pass."""
-        try:
-            yield
-        except keep:
-            raise
-        except HfHubHTTPError as error:
-            raise _explained(what, error.response.status_code, error.server_message) from None
-        except HFValidationError:
-            raise SettingsError(f"{self.repo_id!r} is no Hub repository. Name it as USER/NAME.") from None
-        except (httpx2.HTTPError, OSError) as error:
-            raise HubError(
-                f"Could not {what}: {self._api.endpoint} cannot be reached ({type(error).__name__}). "
-                "Check the network and HF_ENDPOINT, and try again."
-            ) from None
-
-
-def _explained(what: str, status: int, detail: str | None) -> HubError:
-    match status:
-        case 401:
-            return HubError(f"Could not {what}: the Hub knows no such token. Set HF_TOKEN to one that may write.")
-        case 403:
-            return HubError(
-                f"Could not {what}: the token in HF_TOKEN may not do that. Use one with the right to write to it."
-            )
-        case 404:
-            return HubError(f"Could not {what}: there is none of that name that this token may see. Check both.")
-        case 409 | 412:
-            return ConflictError(f"Could not {what}: somebody else changed it at the same time. Run this again.")
-        case _:
-            return HubError(f"Could not {what}: the Hub answered {status} ({detail or 'no reason given'}). Try again.")

@@ -20,6 +20,7 @@ from catdog.model.model import Model
 from catdog.settings import Settings
 from train.data.source import open_source
 from train.data.splits import Divided, Manifest, Split, restore, write_manifest
+from train.failures import clear_disk_errors
 from train.loop.accepted import Feedback, open_feedback
 from train.loop.base import Base, find_head, open_base
 from train.loop.cache import CACHE_FOLDER, known_examples
@@ -35,7 +36,6 @@ from train.loop.late import LateSchedule
 from train.loop.publish import Published, publish
 from train.loop.repository import ModelRepository
 from train.model_folder.write import Origin, finish_model_folder, write_model_folder
-from train.network.export import clear_disk_errors
 from train.network.finetune import Schedule
 
 RECIPE = "retrain"

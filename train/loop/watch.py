@@ -10,6 +10,7 @@ from pathlib import Path
 
 from catdog.allocator import trim
 from catdog.errors import DataError, FeedbackError, GateRefusedError, HubError, SettingsError
+from catdog.hub.models import REVOKED_FILE
 from catdog.model.metadata import METADATA_FILE
 from catdog.settings import Settings
 from train.loop.accepted import open_feedback
@@ -18,7 +19,7 @@ from train.loop.gate import GateReport
 from train.loop.late import LateSchedule
 from train.loop.repository import ModelRepository
 from train.loop.retrain import Retrained, RetrainOptions, retrain
-from train.loop.revoked import REVOKED_FILE, feedback_rows, parse_metadata, read_revoked
+from train.loop.revoked import feedback_rows, parse_metadata, read_revoked
 from train.network.finetune import Schedule
 
 REFUSED_BRANCH = "refused"

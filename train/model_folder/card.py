@@ -73,7 +73,7 @@ def _results(metadata: Metadata, data: str) -> list[EvalResult]:
 
 
 def _value(metrics: dict[str, Any], key: str) -> str:
-    """One metric with its 95 % interval; accuracy and ECE as percentages."""
+    """One metric with its 95% interval; accuracy and ECE as percentages."""
     if metrics[key] is None:
         return "-"
     low, high = metrics["intervals"][key]
@@ -83,4 +83,4 @@ def _value(metrics: dict[str, Any], key: str) -> str:
 
 
 def _share(value: float) -> str:
-    return f"{100 * value:.2f} %"
+    return f"{100 * value:.2f}%"

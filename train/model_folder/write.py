@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from catdog.files import sync_tree
 from catdog.model.metadata import (
     METADATA_FILE,
     ONNX_FILE,
@@ -31,7 +32,7 @@ from train.model_folder.card import CARD_FILE, render_card
 from train.model_folder.drift import reference_of
 from train.model_folder.quantize import make_small
 from train.network.create import fold_temperature
-from train.network.export import export_network, hash_files, library_versions, sync_folder
+from train.network.export import export_network, hash_files, library_versions
 from train.network.inference import pixel_batches, run
 from train.ood.rejection import Rule
 
@@ -118,7 +119,7 @@ def finish_model_folder(folder: Path, metadata: Metadata) -> None:
     (folder / METADATA_FILE).unlink(missing_ok=True)
     (folder / CARD_FILE).write_text(render_card(metadata), encoding="utf-8")
     write_metadata(folder, metadata.model_copy(update={"files": hash_files(folder)}))
-    sync_folder(folder)
+    sync_tree(folder)
 
 
 def _logits(network: nn.Module, data: Divided, spec: Preprocessing) -> npt.NDArray[np.float32]:

@@ -3,7 +3,6 @@
 import io
 import json
 import math
-import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from catdog.errors import SettingsError
+from catdog.files import write_atomically
 
 CHECKPOINT_FILE = "checkpoint.pt"
 HISTORY_FILE = "history.jsonl"
@@ -45,12 +45,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     # In memory first: torch turns a full disk into an error that does not say so.
     state = io.BytesIO()
     torch.save({name: getattr(checkpoint, name) for name in Checkpoint.__slots__}, state)
-    aside = folder / f"{CHECKPOINT_FILE}.new"
-    with aside.open("wb") as file:
-        file.write(state.getbuffer())
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(folder / CHECKPOINT_FILE)
+    write_atomically(folder / CHECKPOINT_FILE, state.getbuffer())
 
 
 def load_checkpoint(folder: Path, options: str) -> Checkpoint | None:

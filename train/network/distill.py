@@ -28,6 +28,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from catdog.errors import DataError, SettingsError
+from catdog.files import replacing
 from catdog.model.metadata import WEIGHTS_FILE, Preprocessing, hash_file, load_metadata, verify_file
 from train.network.augment import Augmentation, draw_views, resample
 from train.network.create import classifier, create_network, output_count, preprocessing
@@ -289,9 +290,8 @@ class Lessons:
                 )
             )
         features = np.concatenate(parts)
-        aside = self._path(view).with_suffix(".new.npy")
-        np.save(aside, features)
-        aside.replace(self._path(view))
+        with replacing(self._path(view)) as draft, draft.open("wb") as file:
+            np.save(file, features)
         _log.info("teacher: view %d of %d is ready", view + 1, self._wanted)
         return features
 

@@ -3,57 +3,26 @@
 import train.network.torchvision_operators  # noqa: F401 - must come before timm and torchvision
 
 # isort: split
-import errno
 import importlib.metadata
 import json
 import logging
-import os
 import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
 import torch
-from safetensors import SafetensorError
 from timm.models import save_for_hf
 from torch import nn
 from torch.nn import functional
 
-from catdog.cli import DISK_FULL
-from catdog.errors import DataError, SettingsError
 from catdog.model.metadata import ONNX_FILE, FileHash, Preprocessing, hash_file
 from train.network import heatmap
 from train.network.backbone import TRUNK, branch_maps, has_trunk, trunk_maps
 
 PIXELS = "pixel_values"
 """The name of an ONNX file's input."""
-_NOT_WRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.ENOENT, errno.ENAMETOOLONG)
 _LIBRARIES = ("torch", "timm", "onnx", "onnxruntime", "datasets", "numpy", "pillow", "scikit-learn")
-
-
-@contextmanager
-def clear_disk_errors(folder: Path) -> Iterator[None]:
-    """Say in a sentence that the disk is full, or that a folder cannot be written.
-
-    Raises:
-        SettingsError: the folder cannot be written.
-        DataError: the disk is full.
-    """
-    full = DataError(f"The disk is full, so {folder} could not be finished. Make room and start the command again.")
-    try:
-        yield
-    except SafetensorError as error:
-        if not any(f"(os error {number})" in str(error) for number in DISK_FULL):
-            raise
-        raise full from None
-    except OSError as error:
-        if error.errno in DISK_FULL:
-            raise full from None
-        if error.errno in _NOT_WRITABLE:
-            raise SettingsError(f"{folder} cannot be written: {error.strerror}. Choose another --out.") from None
-        raise
 
 
 def export_network(network: nn.Module, folder: Path, *, labels: tuple[str, ...], spec: Preprocessing) -> None:
@@ -74,6 +43,8 @@ def export_network(network: nn.Module, folder: Path, *, labels: tuple[str, ...],
             "crop_mode": spec.crop_mode,
         },
     )
+    # safetensors makes its file for the owner alone; a model is for whoever may read its folder.
+    (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode & 0o777)
     _drop_repeated_size(folder / "config.json")
     export_served(network, folder / ONNX_FILE, side=side)
 
@@ -195,11 +166,3 @@ def hash_files(folder: Path) -> tuple[FileHash, ...]:
 def library_versions() -> dict[str, str]:
     """Of the libraries that shape the result."""
     return {name: importlib.metadata.version(name) for name in _LIBRARIES}
-
-
-def sync_folder(folder: Path) -> None:
-    """Make sure that a folder's files are on the disk before it gets its final name."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())

@@ -95,7 +95,7 @@ class Unseen:
     turned_away: npt.NDArray[np.bool_]
 
     def rates(self, near: Sequence[str]) -> dict[str, Any]:
-        """For near kinds and for the others: n, share turned away, AUROC, and 95 % intervals over kinds."""
+        """For near kinds and for the others: n, share turned away, AUROC, and 95% intervals over kinds."""
         is_near = np.isin(self.kinds, list(near))
         groups = {"near": is_near, "far": ~is_near}
         return {name: asdict(self._group(members)) for name, members in groups.items() if members.any()}

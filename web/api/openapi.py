@@ -19,7 +19,15 @@ from web.errors import Problem
 _REF = "#/components/schemas/"
 _CURL_JSON = "curl -H 'Content-Type: application/json' -d"
 _PICTURE = {"type": "string", "format": "binary", "description": "JPEG, PNG, WebP, AVIF, GIF, BMP or HEIC"}
-_RAW = {"schema": _PICTURE}
+_RAW = {
+    "application/octet-stream": {
+        "schema": {
+            **_PICTURE,
+            "description": f"{_PICTURE['description']}; `Content-Type: image/jpeg` and the like will do as well",
+        }
+    }
+}
+"""`image/*` is not listed itself: generators of clients do not know it, and leave out what it belongs to."""
 
 
 def _errors(**codes: str) -> dict[int | str, dict[str, Any]]:
@@ -27,8 +35,9 @@ def _errors(**codes: str) -> dict[int | str, dict[str, Any]]:
     return {int(status[1:]): {"model": Problem, "description": text} for status, text in codes.items()}
 
 
-def _body(content: dict[str, Any], *, required: bool) -> dict[str, Any]:
-    return {"required": required, "content": content}
+def _body(content: dict[str, Any]) -> dict[str, Any]:
+    """A body of several types. Were it required, openapi-python-client would write modules that don't import."""
+    return {"required": False, "content": content}
 
 
 def _ref(name: str) -> dict[str, Any]:
@@ -56,10 +65,8 @@ PREDICT: dict[str, Any] = {
             {
                 "multipart/form-data": _ref("PredictForm"),
                 "application/json": _ref("PredictRequest"),
-                "application/octet-stream": _RAW,
-                "image/*": _RAW,
-            },
-            required=False,
+                **_RAW,
+            }
         ),
         "x-curl": "curl -F file=@photo.jpg {base}/predict",
     },
@@ -70,9 +77,7 @@ HF: dict[str, Any] = {
     "response_description": "the most probable labels, best first",
     "responses": _errors(**_PICTURE_ERRORS),
     "openapi_extra": {
-        "requestBody": _body(
-            {"application/octet-stream": _RAW, "image/*": _RAW, "application/json": _ref("HfRequest")}, required=True
-        ),
+        "requestBody": _body({**_RAW, "application/json": _ref("HfRequest")}),
         "x-curl": "curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg {base}/hf",
     },
 }
@@ -96,7 +101,7 @@ FEEDBACK: dict[str, Any] = {
     },
     "openapi_extra": {
         "requestBody": _body(
-            {"application/json": _ref("FeedbackRequest"), "multipart/form-data": _ref("FeedbackForm")}, required=True
+            {"application/json": _ref("FeedbackRequest"), "multipart/form-data": _ref("FeedbackForm")}
         ),
         "x-curl": _CURL_JSON + ' \'{"request_id": "...", "label": "..."}\' {base}/feedback',
     },
@@ -161,15 +166,16 @@ def add_schemas(app: FastAPI, settings: Settings) -> None:
 
 
 def _schemas() -> dict[str, Any]:
-    form = PictureFeedbackRequest.model_json_schema(ref_template=_REF + "{model}")
-    form |= {"title": "FeedbackForm", "required": ["file", *form["required"]]}
-    form["properties"] = {"file": _PICTURE, **form["properties"]}
+    form = _of(PictureFeedbackRequest)
+    fields = form.pop("PictureFeedbackRequest")
+    fields |= {"title": "FeedbackForm", "required": ["file", *fields["required"]]}
+    fields["properties"] = {"file": _PICTURE, **fields["properties"]}
     predict = {"type": "object", "title": "PredictForm", "properties": {"file": _PICTURE}, "required": ["file"]}
     predict["description"] = "A picture as a form."
     return {
-        **form.pop("$defs", {}),
+        **form,
         "PredictForm": predict,
-        "FeedbackForm": form,
+        "FeedbackForm": fields,
         **_of(PredictRequest),
         **_of(FeedbackRequest),
         **_of(HfRequest),
@@ -177,9 +183,16 @@ def _schemas() -> dict[str, Any]:
 
 
 def _of(model: type[BaseModel]) -> dict[str, Any]:
-    """A model's schema and those that it refers to, by name."""
+    """A request body's schema and those that it refers to, by name.
+
+    Without defaults: openapi-typescript takes what has one for something that is always there.
+    """
     schema = model.model_json_schema(ref_template=_REF + "{model}")
-    return {**schema.pop("$defs", {}), model.__name__: schema}
+    schemas = {**schema.pop("$defs", {}), model.__name__: schema}
+    for each in schemas.values():
+        for field in each.get("properties", {}).values():
+            field.pop("default", None)
+    return schemas
 
 
 def _limits(settings: Settings) -> str:

@@ -5,6 +5,7 @@ fetcher gets, or within a `data:` address. So nothing here opens a path or fetch
 answered in place (`queue=False`) instead of by a second request to whatever host the first one named.
 """
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -37,8 +38,8 @@ class McpTools:
         self._parts = parts
         self._service = parts.service
 
-    async def classify(self, image: str) -> dict[str, Any]:
-        """Say what a photo shows, with the probability of each label the model knows.
+    async def classify(self, image: str) -> str:
+        """Say what a photo shows, with the probability of each label the model knows, as JSON.
 
         `verdict` is the answer: a label, `neither` (nothing the model knows) or `unsure`. Keep `request_id` for
         wrong_label.
@@ -51,20 +52,20 @@ class McpTools:
         except CatdogError as error:
             self._parts.metrics.failed(error.code)
             raise gr.Error(str(error), print_exception=False) from None
-        return PredictionAnswer.of(answer).model_dump()
+        return PredictionAnswer.of(answer).model_dump_json()
 
     async def wrong_label(  # noqa: D417 - Gradio fills in the request
         self, request_id: str, label: str, request: gr.Request
-    ) -> dict[str, Any]:
+    ) -> str:
         """Tell what a photo really shows, only when a person has said so: it is kept to train the next model.
 
-        The returned `receipt` takes it back (DELETE /feedback).
+        The `receipt` in the returned JSON takes it back (DELETE /feedback).
 
         Args:
             request_id: From the answer of classify, at most 30 minutes ago.
             label: What the photo shows: one of the model's labels, `neither` or `unsure`.
         """
-        return await correct_by_id(self._parts, request_id, label, request)
+        return json.dumps(await correct_by_id(self._parts, request_id, label, request))
 
     async def _answer(self, image: str) -> Answer:
         if not image.startswith(_DATA):

@@ -43,12 +43,12 @@ class ProgramEvents:
     def __init__(self, parts: PageParts) -> None:
         self._parts = parts
 
-    async def classify(self, image: gr.FileData) -> dict[str, Any]:
+    async def classify(self, image: gr.FileData, request: gr.Request) -> dict[str, Any]:
         """Classify one picture: label, confidence, probability of each label, and a request_id for wrong_label."""
         file = image if isinstance(image, Mapping) else {}  # Gradio's annotation is not what it passes
         read = partial(self._parts.uploads.read, file, refusal=_NOT_UPLOADED)
         try:
-            answer = await self._parts.service.classify(read, Source.API)
+            answer = await self._parts.service.classify(read, Source.API, client=self._parts.client_of(request))
         except CatdogError as error:
             self._parts.metrics.failed(error.code)
             raise gr.Error(str(error), print_exception=False) from None

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.i18n import Texts, choose_language
 from web.page.html import first_html
+from web.page.routes import SCRIPTS
 
 Words = Callable[[Texts], Mapping[str, str]]
 """The parts of the page that are words alone, by name; see `web.page.html.page_words`."""
@@ -34,8 +35,15 @@ _STYLE = (
     "border-radius:20px;font-size:1.15rem;font-weight:650;cursor:pointer;position:relative}"
     "#first input{position:absolute;inset:0;opacity:0;font-size:0;cursor:pointer}"
     "#first label:focus-within{outline:3px solid #f97316;outline-offset:2px}"
+    "#first img{position:absolute;inset:0;width:100%;height:100%;object-fit:contain;border-radius:18px}"
+    "#first output{position:absolute;inset:auto 0 0;padding:.7rem 1rem;border-radius:0 0 18px 18px;"
+    "background:rgb(0 0 0/72%);color:#fff}"
     "@media(max-width:640px){#first label{width:100%;height:min(300px,38svh)}}</style>"
 )
+
+
+_PRELOADED = "".join(f'<link rel="modulepreload" href="./page/{name}.js">' for name in SCRIPTS)
+"""All at once: found one by one, each import costs a round trip."""
 
 
 class PageHead:
@@ -101,7 +109,7 @@ def head_html(title: str, texts: Texts, base: str) -> str:
         # Gradio's own words, few as they are, follow the browser's first language: that is the page's now.
         f'<script>for(const [name,value] of [["language",{language}],["languages",[{language}]]])'
         "Object.defineProperty(navigator,name,{value,configurable:true})</script>"
-        f'<script type="module" async src="./page/page.js"></script>{_STYLE}'
+        f'{_PRELOADED}<script type="module" async src="./page/page.js"></script>{_STYLE}'
     )
 
 

@@ -19,10 +19,11 @@ from web.page.examples import Examples
 from web.page.html import CALIBRATION_PLOT, answer_html, ask_html
 from web.route_table import Body, Cost, Routes
 from web.service.heatmap import as_data_url
+from web.service.lanes import whole
 from web.service.service import Answer, Service
 
 _STATIC = Path(__file__).with_name("static")
-SCRIPTS = ("page", "answer", "camera", "feedback", "gallery", "mine", "photo", "server")
+SCRIPTS = ("page", "answer", "camera", "early", "feedback", "gallery", "mine", "photo", "server")
 _CACHED = {"Cache-Control": "public, max-age=3600"}
 _REVALIDATED = {"Cache-Control": "no-cache"}
 _ICONS = {"icon.svg": "image/svg+xml", "icon-192.png": "image/png", "icon-512.png": "image/png"}
@@ -79,7 +80,7 @@ class PageApi:
         origin = source if source in _OF_VISITORS else Source.UPLOAD
         async with spooled_body(request) as file:
             answer = await self._service.classify(
-                file.read, origin, client=self._client_of(request), preview=preview, consents=consent
+                whole(file), origin, client=self._client_of(request), preview=preview, consents=consent
             )
         return JSONResponse(self._shown(answer, _texts_of(request)))
 

@@ -3,8 +3,7 @@
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -12,7 +11,6 @@ from tempfile import SpooledTemporaryFile
 
 from PIL import Image
 
-from catdog.allocator import trim
 from catdog.errors import (
     BusyError,
     CatdogError,
@@ -23,8 +21,7 @@ from catdog.errors import (
     UrlNotImageError,
 )
 from catdog.hub.models import LoadedModel
-from catdog.images.decode import DECODED_SIDE, ImageLimits, Photo, decoded_side, open_image, to_jpeg
-from catdog.images.pool import DecodingPool
+from catdog.images.decode import DECODED_SIDE, decoded_side, to_jpeg
 from catdog.model.drift import DriftMonitor
 from catdog.model.metadata import UNSURE
 from catdog.model.model import Model, Prediction, Seen
@@ -39,27 +36,17 @@ from web.service.cached import Cached
 from web.service.fair_queue import FairQueue, FairWorkers
 from web.service.fetch import ImageFetcher, not_a_picture
 from web.service.heatmap import overlay
-from web.service.memory_budget import PixelBudget
+from web.service.lanes import Decoded, PictureLanes, Reader, whole
 from web.service.predictions import RecentPredictions
 from web.service.sample import RandomSample
 from web.service.shadow import Shadow
 
 log = logging.getLogger(__name__)
 
-KEPT_AS_SENT_BYTES = 200_000
-"""Larger pictures are remembered as a JPEG of 512 pixels."""
-
-_LARGE_PIXELS = 4_000_000
-"""Decoding more leaves memory behind that is worth giving back."""
-
-_RESULT_PIXELS = 1_000_000  # of a picture that was decoded and reduced in another process
 _FETCHED_IN_MEMORY_BYTES = 1_000_000  # what is larger waits on the disk, as uploads do
 _STATS_KEPT_S = 60.0
 _PENDING_KEPT_S = 1.0
 _KEPT_QUALITY = 95  # a stored row compresses once more
-
-Reader = Callable[[], bytes]
-"""Reads the picture; called in a worker thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +70,6 @@ class Remembered:
     prediction: Prediction
     picture: bytes
     source: Source
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """A picture that is about to be decoded."""
-
-    photo: Photo
-    as_sent: bytes
-    """Its file; empty if that is large."""
-
-    @property
-    def pixels(self) -> int:
-        """What it will hold in this process; see `Photo.pixels`."""
-        return self.photo.pixels if self.photo.is_plain else min(self.photo.pixels, _RESULT_PIXELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +109,10 @@ class Service:
         metrics: Metrics,
         fetcher: ImageFetcher,
         fetches: FairQueue,
-        limits: ImageLimits,
         hash_client: Callable[[str], str],
         corrections_per_day: int,
         sample: RandomSample,
-        pictures: FairWorkers,
+        pictures: PictureLanes,
         disk: FairWorkers,
         shadow: Shadow | None = None,
     ) -> None:
@@ -154,12 +126,11 @@ class Service:
             metrics: Counts what happens.
             fetcher: Gets images by URL.
             fetches: How many of them at a time.
-            limits: How large one image may be.
             hash_client: From a client's address to the hint that is stored.
             corrections_per_day: How many of one client are stored within 24 hours, so that nobody shapes the next
                 model alone.
             sample: Chooses pictures to keep for measuring how often the model is right.
-            pictures: Threads for decoding and inference.
+            pictures: Where they are decoded and classified.
             disk: Threads for the journal.
             shadow: Has a challenger score pictures, too; None has none.
         """
@@ -174,9 +145,6 @@ class Service:
         self._metrics = metrics
         self._fetcher = fetcher
         self._fetches = fetches
-        self._limits = limits
-        self._decoding = PixelBudget(limits.max_decoded_pixels)
-        self._apart = DecodingPool()
         self._hash_client = hash_client
         self._corrections_per_day = corrections_per_day
         self._sample = sample
@@ -226,7 +194,9 @@ class Service:
             ModelError: no model is live.
             BusyError: too much work is waiting.
         """
-        answer = await self._pictures.run(client, partial(self._classify, read, source, preview, time.perf_counter()))
+        model = self.live.model
+        work = partial(self._classify, model, source, preview, time.perf_counter())
+        answer = await self._pictures.run(client, read, _side(model), work)
         if consents and self._sample.chooses():
             return replace(answer, audit_receipt=await self._keep_for_audit(answer.request_id))
         return answer
@@ -237,7 +207,10 @@ class Service:
         Raises:
             ImageError, ModelError, BusyError: see `classify`.
         """
-        return await self._pictures.run(client, partial(self._glance, data, time.perf_counter()))
+        model = self.live.model
+        return await self._pictures.run(
+            client, lambda: data, _side(model), partial(self._glance, model, time.perf_counter())
+        )
 
     async def explain(self, request_id: str, *, client: str = "") -> Explanation:
         """Draw which areas of a picture count towards the predicted label.
@@ -250,7 +223,11 @@ class Service:
         remembered = self._recent.get(request_id)
         if remembered is None:
             raise UnknownRequestError("This photo is no longer here. Choose it again, then ask why.")
-        return await self._pictures.run(client, partial(self._explain, remembered))
+        model, prediction = self.live.model, remembered.prediction
+        if prediction.model_revision != model.revision:
+            raise UnknownRequestError("Another model is live now. Choose the photo again, then ask why.")
+        work = partial(_explain, model, prediction.label)
+        return await self._pictures.run(client, lambda: remembered.picture, DECODED_SIDE, work)
 
     async def classify_url(
         self, url: str, *, client: str = "", preview: bool = False, consents: bool = False
@@ -265,12 +242,12 @@ class Service:
             with SpooledTemporaryFile(max_size=_FETCHED_IN_MEMORY_BYTES) as file:
                 with self._metrics.stage("fetch"):
                     await self._fetcher.fetch(url, file)
-                file.seek(0)
                 try:
-                    return await self.classify(file.read, Source.URL, client=client, preview=preview, consents=consents)
+                    return await self.classify(
+                        whole(file), Source.URL, client=client, preview=preview, consents=consents
+                    )
                 except UnreadableImageError:
-                    file.seek(0)
-                    raise UrlNotImageError(not_a_picture(file.read(), url)) from None
+                    raise UrlNotImageError(not_a_picture(whole(file)(), url)) from None
 
     async def correct(self, request_id: str, label: str, *, client: str, key: str | None = None) -> Correction:
         """Store a person's correction of a prediction. Repeating it changes nothing; another label replaces it.
@@ -319,7 +296,11 @@ class Service:
 
     def loads(self) -> dict[str, Load]:
         """How busy each queue is."""
-        return {"pictures": self._pictures.load(), "disk": self._disk.load(), "fetches": self._fetches.load()}
+        return {**self._pictures.loads(), "disk": self._disk.load(), "fetches": self._fetches.load()}
+
+    def save_problem(self) -> str | None:
+        """Why corrections can't be saved; None if they can, as far as is known."""
+        return self._journal.problem
 
     async def pending(self) -> Pending:
         """How much feedback only this machine has; at most a second old, and it waits for nothing."""
@@ -341,13 +322,11 @@ class Service:
         finally:
             self._pending.expire()
 
-    def _classify(self, read: Reader, source: Source, preview: bool, started: float) -> Answer:
-        model = self.live.model
-        self._metrics.took("wait", time.perf_counter() - started)
-        with self._decoded(read, side=_side(model)) as (image, as_sent):
-            seen = self._look(model, image)
-            prediction, seconds = seen.prediction, time.perf_counter() - started
-            jpeg = to_jpeg(image, quality=_KEPT_QUALITY) if preview or not as_sent else b""
+    def _classify(self, model: Model, source: Source, preview: bool, asked_at: float, decoded: Decoded) -> Answer:
+        image, as_sent = decoded.image, decoded.as_sent
+        seen = self._look(model, image)
+        prediction, seconds = seen.prediction, time.perf_counter() - asked_at
+        jpeg = to_jpeg(image, quality=_KEPT_QUALITY) if preview or not as_sent else b""
         if self.drift:
             self.drift.observe(seen)
         request_id = uuid.uuid4().hex
@@ -362,48 +341,19 @@ class Service:
         with self._metrics.stage("predict"):
             return model.look(image)
 
-    def _glance(self, data: bytes, started: float) -> Prediction:
-        model = self.live.model
-        self._metrics.took("wait", time.perf_counter() - started)
-        with self._decoded(lambda: data, side=_side(model)) as (image, _):
-            prediction = self._look(model, image).prediction
-        self._metrics.predicted(prediction, source=Source.WEBCAM, seconds=time.perf_counter() - started)
+    def _glance(self, model: Model, asked_at: float, decoded: Decoded) -> Prediction:
+        prediction = self._look(model, decoded.image).prediction
+        self._metrics.predicted(prediction, source=Source.WEBCAM, seconds=time.perf_counter() - asked_at)
         return prediction
-
-    def _explain(self, remembered: Remembered) -> Explanation:
-        model, prediction = self.live.model, remembered.prediction
-        if prediction.model_revision != model.revision:
-            raise UnknownRequestError("Another model is live now. Choose the photo again, then ask why.")
-        with self._decoded(lambda: remembered.picture) as (image, _):
-            heat = model.explain(image)[model.labels.index(prediction.label)]
-            return Explanation(prediction.label, overlay(heat, image.size, model.metadata.preprocessing))
-
-    @contextmanager
-    def _decoded(self, read: Reader, *, side: int = DECODED_SIDE) -> Iterator[tuple[Image.Image, bytes]]:
-        """Decode a picture when there is room for it in memory; also yields its file, empty if that is large."""
-        started = time.perf_counter()
-        with ExitStack() as after, self._decoding.hold(partial(self._open, read, side)) as opened:
-            if opened.pixels > _LARGE_PIXELS:
-                after.callback(trim)
-            image = self._apart.decode(opened.photo)
-            self._metrics.took("decode", time.perf_counter() - started)
-            yield image, opened.as_sent
-
-    def _open(self, read: Reader, side: int) -> _Opened:
-        """Read a picture's file; a large one is held only once, by its decoder."""
-        data = read()
-        return _Opened(
-            open_image(data, limits=self._limits, side=side), data if len(data) <= KEPT_AS_SENT_BYTES else b""
-        )
 
     def _remember(self, request_id: str, remembered: Remembered) -> None:
         self._recent.put(request_id, remembered, size=len(remembered.picture))
 
     def _keep(self, request_id: str, remembered: Remembered, label: str, client: str, key: str | None) -> Correction:
-        with self._decoded(lambda: remembered.picture) as (image, _):
+        with self._pictures.decoded(lambda: remembered.picture, side=DECODED_SIDE) as decoded:
             row = new_row(
                 prediction=remembered.prediction,
-                picture=image,
+                picture=decoded.image,
                 corrected_label=label,
                 request_id=request_id,
                 source=remembered.source,
@@ -432,10 +382,10 @@ class Service:
 
     def _audit_row(self, remembered: Remembered) -> str | None:
         """A row without a client, with a request of its own: no person's correction takes its place."""
-        with self._decoded(lambda: remembered.picture) as (image, _):
+        with self._pictures.decoded(lambda: remembered.picture, side=DECODED_SIDE) as decoded:
             row = new_row(
                 prediction=remembered.prediction,
-                picture=image,
+                picture=decoded.image,
                 corrected_label=UNSURE,
                 request_id=uuid.uuid4().hex,
                 source=remembered.source,
@@ -443,6 +393,11 @@ class Service:
                 extra={AUDIT: True},
             )
         return self._journal.append(row).receipt
+
+
+def _explain(model: Model, label: str, decoded: Decoded) -> Explanation:
+    heat = model.explain(decoded.image)[model.labels.index(label)]
+    return Explanation(label, overlay(heat, decoded.image.size, model.metadata.preprocessing))
 
 
 def _side(model: Model) -> int:

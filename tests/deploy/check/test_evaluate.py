@@ -63,7 +63,7 @@ def test_a_folder_is_sent_and_every_answer_written(
     }
     told = capsys.readouterr().out
     low, high = wilson(3, 4)
-    assert f"live accuracy: 75.00% (95 % interval {low:.2%} to {high:.2%}, n 4)" in told
+    assert f"live accuracy: 75.00% (95% interval {low:.2%} to {high:.2%}, n 4)" in told
     assert "offline accuracy of the same revision, same pictures: 75.00%" in told
     assert "disagreement: 0 of 4" in told
     assert "1 picture could not be read by the service" in told
@@ -192,7 +192,7 @@ def test_feedback_is_reported_as_biased_and_the_audit_sample_as_accuracy(
     assert "biased" in told
     assert "3 answers, 66.7% corrections, 33.3% confirmations" in told
     low, high = wilson(2, 3)
-    assert f"4 sampled, 3 reviewed, accuracy 66.67% (95 % interval {low:.2%} to {high:.2%}, n 3)" in told
+    assert f"4 sampled, 3 reviewed, accuracy 66.67% (95% interval {low:.2%} to {high:.2%}, n 3)" in told
     assert "review the rest" in told
 
 
@@ -208,9 +208,9 @@ def test_a_service_that_answers_for_nothing_is_a_failure(
 @pytest.mark.parametrize(
     ("data", "code", "words"),
     [
-        ("nowhere", 2, "no such folder"),
-        ("x" * 300, 2, "no such folder"),
-        (f"{FEEDBACK}-missing", 1, "could not be fetched"),
+        ("nowhere", 2, "neither a folder"),
+        ("x" * 300, 2, "neither a folder"),
+        (f"{FEEDBACK}-missing", 1, "Could not fetch"),
         (".", 1, "neither Parquet"),
     ],
 )
@@ -226,3 +226,22 @@ def test_data_that_cannot_be_used_is_a_sentence(  # noqa: PLR0913, PLR0917
 
 def test_the_interval_is_the_textbooks() -> None:
     assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
+
+
+def test_pictures_in_deeper_folders_have_the_label_of_the_first(server: Server, tmp_path: Path) -> None:
+    data = folder_of(tmp_path / "pictures", {"red": ["red"], "green": ["green"]})
+    folder_of(data / "red", {"2021": ["red"], "2022": ["red"]})
+    assert evaluate(server, data, tmp_path) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert sorted(each["true_label"] for each in results) == ["green", "red", "red", "red"]
+
+
+def test_of_a_folder_of_splits_the_test_split_is_sent(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder_of(tmp_path / "pictures" / "train", {"red": ["red"], "green": ["green"]})
+    data = folder_of(tmp_path / "pictures" / "test", {"red": ["red"], "green": ["green"]}).parent
+    assert evaluate(server, data, tmp_path) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert [each["true_label"] for each in results] == ["green", "red"]
+    assert "2 files are left out: in the split `train`, of which only `test` is read (2)" in caplog.text

@@ -202,7 +202,7 @@ def test_a_space_that_starts_between_two_questions_is_not_said_to_run_without_an
         return ask
 
     for name in ("space_info", "get_space_runtime"):
-        monkeypatch.setattr(deployed.api, name, starts_after(getattr(deployed.api, name)))
+        monkeypatch.setattr(deployed.client.api, name, starts_after(getattr(deployed.client.api, name)))
     seen = [deployed.space.state(), deployed.space.state()]
     assert [(state.stage, state.host) for state in seen if state.stage == "RUNNING"] == [
         ("RUNNING", "http://127.0.0.1:1")

@@ -17,11 +17,10 @@ from catdog.errors import CatdogError, ModelError, SettingsError
 from catdog.model.metadata import NEITHER, UNSURE, FileHash, hash_file, load_metadata, write_metadata
 from catdog.settings import load_settings
 from deploy.__main__ import main
-from deploy.static.build import BROWSER, LIST_FILE, build_static
+from deploy.static.build import BROWSER, LIST_FILE, build_static, page_texts
 from deploy.static.command import publish_static
 from deploy.static.model import find_static_model, load_static_model
 from deploy.static.runtime import RUNTIME_FILES, find_runtime
-from deploy.static.texts import page_texts
 from devhub.server import Running
 from tests.toy import toy_model
 from web.i18n import ENGLISH, LANGUAGES

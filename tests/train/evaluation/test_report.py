@@ -16,7 +16,8 @@ from tests.train.folders import complete_folder
 from train.evaluation.curves import reliability, risk_coverage, roc
 from train.evaluation.distortions import DISTORTIONS
 from train.evaluation.evaluate import Answered, answer
-from train.evaluation.report import CARD_PLOTS, put_into_card, write_report
+from train.evaluation.report import CARD_PLOTS, write_report
+from train.model_folder.amend import add_report
 
 
 def colours(folder: Path) -> Path:
@@ -72,7 +73,7 @@ def test_the_card_shows_plots_and_slices_and_the_folder_stays_whole(
 ) -> None:
     folder, figures = report
     model = complete_folder(tmp_path / "model")
-    put_into_card(model, folder, figures)
+    add_report(model, folder, figures)
     metadata = load_metadata(model)
     for file in metadata.files:
         verify_file(model, metadata, file.path)
@@ -82,7 +83,7 @@ def test_the_card_shows_plots_and_slices_and_the_folder_stays_whole(
     for name in CARD_PLOTS:
         assert f"({name})" in card
     for name, each in figures["slices"].items():
-        assert f"| {name} | {each['n']} | {100 * each['accuracy']:.2f} %" in card
+        assert f"| {name} | {each['n']} | {100 * each['accuracy']:.2f}%" in card
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
@@ -91,7 +92,7 @@ def test_a_damaged_folder_is_not_amended(report: tuple[Path, dict[str, Any]], tm
     model = complete_folder(tmp_path / "model")
     (model / "config.json").write_text("changed")
     with pytest.raises(ModelError, match="damaged"):
-        put_into_card(model, folder, figures)
+        add_report(model, folder, figures)
     assert "report" not in load_metadata(model).metrics
 
 

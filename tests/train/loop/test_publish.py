@@ -8,6 +8,7 @@ from huggingface_hub import CommitOperationAdd, HfApi, ModelCard
 
 from catdog.cli import run
 from catdog.errors import GateRefusedError, HubError, ModelError
+from catdog.hub.client import HubClient
 from catdog.hub.models import load_model
 from catdog.model.metadata import hash_file, load_metadata, write_metadata
 from catdog.settings import Settings
@@ -120,7 +121,7 @@ def test_a_damaged_folder_is_not_sent(api: HfApi, folder: Path) -> None:
 def test_pickles_are_never_published(api: HfApi, tmp_path: Path, name: str) -> None:
     folder = complete_folder(tmp_path / "m", extra={name: b"\x80\x04."})
     with pytest.raises(ModelError, match="pickles"):
-        publish(folder, ModelRepository(api, REPO))
+        publish(folder, ModelRepository(HubClient(api.endpoint, api.token), REPO))
     assert not api.repo_exists(REPO)
 
 
@@ -181,7 +182,7 @@ def test_a_second_conflict_is_told(api: HfApi, folder: Path, hub: Running, capsy
 
 
 def test_a_head_that_moved_since_the_comparison_is_not_published_over(api: HfApi, folder: Path, better: Path) -> None:
-    repository = ModelRepository(api, REPO)
+    repository = ModelRepository(HubClient(api.endpoint, api.token), REPO)
     old = publish(folder, repository).commit
     publish(better, repository)
     with pytest.raises(HubError, match="moved"):
@@ -189,7 +190,7 @@ def test_a_head_that_moved_since_the_comparison_is_not_published_over(api: HfApi
 
 
 @pytest.mark.parametrize(
-    ("token", "words"), [("", "token"), ("hf_of_nobody_at_all", "token"), ("hf_read_only_token", "right to write")]
+    ("token", "words"), [("", "token"), ("hf_of_nobody_at_all", "token"), ("hf_read_only_token", "write access")]
 )
 def test_without_the_right_to_write_the_reason_is_told_and_never_the_token(  # noqa: PLR0913, PLR0917 - fixtures
     token: str, words: str, folder: Path, tmp_path: Path, hub: Running, monkeypatch: pytest.MonkeyPatch,
@@ -249,7 +250,7 @@ def test_a_revoked_model_is_never_published_again_but_others_are_and_the_mark_st
     assert set(tags(api)) == {"v1", "v2", "v3"}
     assert "revoked.json" in contents(api)
     with pytest.raises(GateRefusedError):
-        publish(better, ModelRepository(api, REPO))
+        publish(better, ModelRepository(HubClient(api.endpoint, api.token), REPO))
 
 
 def test_publishing_what_a_rollback_restored_changes_nothing(api: HfApi, folder: Path, better: Path) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from catdog.cli import run
+from catdog.hub.client import HubClient
 from catdog.hub.models import load_model
 from catdog.model.metadata import load_metadata
 from catdog.model.model import Model
@@ -197,7 +198,7 @@ def test_a_repository_that_serves_another_model_is_not_published_over(
     api: HfApi, data: Path, champion: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     feedback = write_feedback(tmp_path / "feedback", faded_rows(1))
-    ModelRepository(api, REPO).create(private=True)
+    ModelRepository(HubClient(api.endpoint, api.token), REPO).create(private=True)
     api.upload_folder(repo_id=REPO, folder_path=EMBEDDED_MODEL, allow_patterns=["metadata.json"])
     arguments = ("--data", data, "--feedback", feedback, "--base", champion, "--out", tmp_path / "run")
     assert train("retrain", *arguments, "--publish", REPO) == 2

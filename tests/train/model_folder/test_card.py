@@ -13,7 +13,7 @@ def test_the_card_gives_the_numbers_of_the_metadata(trained: Path) -> None:
     results = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert results["accuracy"] == round(metrics["accuracy"], 5)
     assert results["log_loss"] == round(metrics["log_loss"], 5)
-    assert f"| test | {metrics['n']} | {100 * metrics['accuracy']:.2f} %" in card.text
+    assert f"| test | {metrics['n']} | {100 * metrics['accuracy']:.2f}%" in card.text
 
 
 def test_tables_are_unbroken_markdown(trained: Path) -> None:
@@ -27,7 +27,7 @@ def test_tables_are_unbroken_markdown(trained: Path) -> None:
 
 def test_the_card_names_data_labels_and_licence(trained: Path) -> None:
     text = (trained / "README.md").read_text()
-    for word in ("amber", "jade", "plum", "`tints`", "Near-duplicates", "Seed 1"):
+    for word in ("amber", "jade", "plum", "`tints`", "near-duplicates", "Seed 1"):
         assert word in text
     assert "None" not in text.replace("[None]", "")
     assert "\n\n\n" not in text
@@ -62,5 +62,8 @@ def test_the_card_of_the_embedded_model_says_which_of_its_networks_learned_from_
     metadata = load_metadata(EMBEDDED_MODEL)
     card = (EMBEDDED_MODEL / "README.md").read_text()
     assert card == render_card(metadata)
-    assert "1 of the\n  3 averaged networks learned from labels corrected by `cats_vs_dogs.csv` (2 replaced, 15" in card
+    assert (
+        "1 of the\n  3 averaged networks were trained with labels corrected by `cats_vs_dogs.csv` (2 replaced, 15"
+        in card
+    )
     assert "as they are, in training" not in card

@@ -24,7 +24,7 @@ from train.data.splits import Divided, read_manifest, restore
 from train.loop.challenger import restore_network
 from train.loop.features import Backbone
 from train.loop.rule import Features, RuleLearner, branch_features, rule_of
-from train.model_folder.add_rule import add_rule
+from train.model_folder.amend import add_rule
 from train.model_folder.quantize import QUANTIZED_FILE
 from train.network.create import preprocessing, timm
 from train.ood.branch import branch_of, fit_adapter, head_of, joined
@@ -104,7 +104,7 @@ def test_the_folder_is_complete_and_tells_what_the_rule_is_worth(ruled: Path, tr
     assert metadata.training[NEITHER]["data"] | {"sha256": ""} == {
         "name": "things", "revision": None, "sha256": "", "n": 30, "kinds": 6,
     }  # fmt: skip
-    assert "turned away" in (ruled / "README.md").read_text()
+    assert "rejected" in (ruled / "README.md").read_text()
     assert metadata.metrics["test"]["verdicts"][NEITHER] >= 0
     assert metadata.training["data"] == load_metadata(trained).training["data"]
 

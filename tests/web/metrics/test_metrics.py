@@ -34,7 +34,7 @@ def api(data_dir: Path, model: Path) -> Iterator[TestClient]:
         live = LoadedModel(Model.load(model), "folder")
         service = create_service(Settings(data_dir=data_dir), live, journal, metrics)
         app = FastAPI()
-        routes = RestApi(service, metrics, client_of=lambda _: "1.2.3.4", warnings=lambda: ["look"]).routes()
+        routes = RestApi(service, metrics, client_of=lambda _: "1.2.3.4", warnings=lambda _: ["look"]).routes()
         table = RouteTable()
         table.include(routes.entries)
         ErrorResponses(metrics, table).install(app)
@@ -124,7 +124,12 @@ def test_model_queues_warnings_and_version_are_there(tmp_path: Path, toy_folder:
         live = client.get("/health").json()
     assert found["catdog_model_info", live["model_id"], "folder", live["model_revision"]] == 1
     assert found[("catdog_model_live_since_timestamp_seconds",)] > 1_700_000_000
-    assert {key[1] for key in found if key[0] == "catdog_queue_places"} == {"pictures", "disk", "fetches"}
+    assert {key[1] for key in found if key[0] == "catdog_queue_places"} == {
+        "pictures",
+        "slow_pictures",
+        "disk",
+        "fetches",
+    }
     assert found["catdog_queue_waiting", "pictures"] == 0
     assert found["catdog_queue_busy", "disk"] == 0
     assert found[("catdog_warnings",)] == 1

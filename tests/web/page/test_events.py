@@ -23,7 +23,7 @@ NOBODY = gr.Request()
 
 @pytest.fixture
 def events(tmp_path: Path, toy_folder: Path, monkeypatch: pytest.MonkeyPatch) -> ProgramEvents:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # `Uploads` sets it; put it back afterwards
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # whoever sets it; put it back afterwards
     journal = Journal.open(tmp_path / "data")
     metrics = Metrics()
     return ProgramEvents(
@@ -43,7 +43,7 @@ def events(tmp_path: Path, toy_folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("file", [None, {}, {"path": 7}, {"path": "/etc/passwd"}, {"path": "missing.jpg"}])
 def test_a_file_that_was_not_uploaded_is_refused_in_a_sentence(events: ProgramEvents, file: Any) -> None:
     with pytest.raises(gr.Error, match="Only uploaded files"):
-        asyncio.run(events.classify(file))
+        asyncio.run(events.classify(file, NOBODY))
 
 
 @pytest.mark.parametrize("values", [(7, "red"), ("x", None), ([], {})])

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import httpx
 import pillow_heif
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -19,7 +20,7 @@ from feedback.journal.journal import Journal
 from feedback.row import FeedbackRow
 from tests.conftest import missing_tool
 from tests.toy import encoded, picture
-from tests.web.conftest import Server, huge_png, running, wait_for
+from tests.web.conftest import DEADLINE_S, Server, huge_png, running, wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -34,7 +35,7 @@ FLAGS = (
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
 )
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 60_000
 BAD = ("serious", "critical")
 DROP = """(zone, [name, type, data]) => {
   const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
@@ -101,6 +102,7 @@ def page(opened_page: Page) -> Page:
 
 
 def opened(context: BrowserContext, server: Server) -> Page:
+    assert httpx.get(server.url, timeout=DEADLINE_S).is_success  # its first visitor waits until the page is built
     page = context.new_page()
     page.goto(server.url)
     expect(page.locator("#answer .waiting")).to_be_visible()

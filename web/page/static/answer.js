@@ -11,21 +11,24 @@ function consents() {
   return document.querySelector("#audit input")?.checked ?? false;
 }
 
-/** Show a photo and answer it; the answer before it can no longer be confirmed. */
-export async function answer(file, source = "upload", then) {
+/** Send a photo to be classified; where this browser cannot show it, a preview comes back. */
+export function post(photo, source, { preview = false, onProgress } = {}) {
+  const query = new URLSearchParams({ source, consent: consents(), preview });
+  return ask(`./page/photo?${query}`, { body: photo, type: photo.type || "application/octet-stream", onProgress });
+}
+
+/** Show a photo and answer it; the answer before it can no longer be confirmed. `sent` is its answer, if it is on its way. */
+export async function answer(file, source = "upload", then, sent) {
   const mine = begin();
   const address = document.querySelector("#url :is(input, textarea)");
   if (address) address.value = ""; // it belongs to another picture
   const shows = show(file);
-  progress(0);
+  progress(sent ? 1 : 0);
   const photo = await fit(file);
   const preview = !(await shows);
   if (mine !== round) return;
-  const query = new URLSearchParams({ source, consent: consents(), preview });
   const onProgress = (share) => mine === round && progress(share);
-  await finish(mine, { picture: photo, source, file }, () =>
-    ask(`./page/photo?${query}`, { body: photo, type: photo.type || "application/octet-stream", onProgress }),
-  );
+  await finish(mine, { picture: photo, source, file }, () => sent ?? post(photo, source, { preview, onProgress }));
   if (mine === round && current) then?.();
 }
 
@@ -217,7 +220,7 @@ async function explanation(photo) {
   } catch (problem) {
     if (!(problem instanceof Failure) || problem.code !== "unknown_request") throw problem;
   }
-  const again = await ask(`./page/photo?source=${photo.source}`, { body: photo.picture, type: photo.picture.type });
+  const again = await post(photo.picture, photo.source);
   photo.request = again.request_id;
   return ask("./page/why", { json: { request_id: photo.request } });
 }

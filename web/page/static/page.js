@@ -1,6 +1,7 @@
 // The page: where photos come in, and what each button does. Gradio lays it out some time after this script runs.
 import { agree, answer, answerUrl, clear, explain, openChoices, savePicture, send, takeBack } from "./answer.js";
 import { openCamera } from "./camera.js";
+import { answerEarly } from "./early.js";
 import { classifyAll } from "./gallery.js";
 import { showMine } from "./mine.js";
 import { tell } from "./photo.js";
@@ -11,11 +12,14 @@ const PICTURE = /^image\//;
 const PICTURE_NAME = /\.(jpe?g|jfif|jpe|pjpe?g|jif|png|apng|webp|avif|gif|bmp|hei[cf]s?|hif)$/i;
 const ARROW_PAUSE_MS = 700; // arrows pass over choices: the one that they stop at is meant
 
-async function take(files, source) {
-  tell("");
+/** Answer what a person has chosen, dropped or pasted. On a slow network the page is not complete yet, but can begin. */
+async function take(files, source = "upload") {
   const pictures = files.filter((file) => PICTURE.test(file.type) || (!file.type && PICTURE_NAME.test(file.name)));
+  const sent = pictures.length === 1 && document.getElementById("first") ? answerEarly(pictures[0], source) : undefined;
+  await ready;
+  tell("");
   if (files.length && !pictures.length) return tell((await texts()).not_a_picture);
-  if (pictures.length === 1) answer(pictures[0], source);
+  if (pictures.length === 1) answer(pictures[0], source, undefined, sent);
   else if (pictures.length > 1) {
     clear();
     classifyAll(pictures);
@@ -47,7 +51,7 @@ document.addEventListener("paste", (event) => {
     event.preventDefault();
     take(files, "clipboard");
   } else if (ADDRESS.test(text)) {
-    if (!event.target.closest?.("#url")) return answerUrl(text);
+    if (!event.target.closest?.("#url")) return ready.then(() => answerUrl(text));
     setTimeout(() => answerUrl(event.target.value.trim())); // once the field has it
   }
 });
@@ -119,7 +123,7 @@ document.addEventListener("change", ({ target }) => {
   if (target.matches?.("#photo input[type=file], #first input[type=file]")) {
     const files = [...target.files];
     target.value = ""; // the same file may be chosen again
-    ready.then(() => take(files));
+    take(files);
   } else if (target.matches?.("#choices input")) {
     clearTimeout(pause);
     if (byArrow) pause = setTimeout(() => target.checked && send(target.value), ARROW_PAUSE_MS);
@@ -131,6 +135,7 @@ document.addEventListener("change", ({ target }) => {
   }
 });
 
+const chosen = document.querySelector("#first input")?.files ?? []; // before this script was there
 // Gradio builds the page bit by bit: it is shown once all of it is there.
 const ready = new Promise((done) => {
   const look = () => {
@@ -143,12 +148,13 @@ const ready = new Promise((done) => {
   look();
 });
 
+if (chosen.length) take([...chosen]);
+
 ready.then(async () => {
   const early = document.querySelector("#first input");
   document.documentElement.classList.add("ready");
   document.getElementById("first").remove();
   early.addEventListener("change", () => take([...early.files])); // its dialog may be open still
-  if (early.files.length) take([...early.files]);
   try {
     await showMine();
   } catch (problem) {

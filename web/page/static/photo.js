@@ -2,7 +2,8 @@
 import { texts } from "./server.js";
 
 const LONGEST_SIDE = 1024;
-const SMALL_BYTES = 120_000; // travels as it is
+const SHORTEST_SIDE = 512; // what is kept of a photo that is corrected
+const SMALL_BYTES = 90_000; // two seconds on slow 3G: such a file travels as it is
 const QUALITY = 0.82;
 
 /** The photo as it is sent: upright and small; as it is where this browser cannot decode it, such as HEIC. */
@@ -14,13 +15,21 @@ export async function fit(file) {
   } catch {
     return file;
   }
-  const small = await drawn(bitmap, bitmap.width, bitmap.height, LONGEST_SIDE, QUALITY);
+  const canvas = scaled(bitmap, bitmap.width, bitmap.height, LONGEST_SIDE);
   bitmap.close();
-  return small && small.size < file.size ? small : file;
+  const small = await encoded(canvas, QUALITY);
+  if (!small || small.size <= SMALL_BYTES) return small && small.size < file.size ? small : file;
+  const side = 0.9 * Math.max(canvas.width, canvas.height) * Math.sqrt(SMALL_BYTES / small.size); // details weigh more in a smaller one
+  const smaller = await encoded(scaled(canvas, canvas.width, canvas.height, Math.max(SHORTEST_SIDE, side)), QUALITY);
+  return smaller.size < file.size ? smaller : file;
 }
 
 /** A picture, a canvas or a frame of a video as a JPEG, its longer side at most `side` pixels. */
 export function drawn(source, width, height, side, quality) {
+  return encoded(scaled(source, width, height, side), quality);
+}
+
+function scaled(source, width, height, side) {
   const scale = Math.min(1, side / Math.max(width, height));
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(width * scale));
@@ -30,6 +39,10 @@ export function drawn(source, width, height, side, quality) {
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.imageSmoothingQuality = "high";
   context.drawImage(source, 0, 0, canvas.width, canvas.height);
+  return canvas;
+}
+
+function encoded(canvas, quality) {
   return new Promise((done) => canvas.toBlob(done, "image/jpeg", quality));
 }
 

@@ -11,10 +11,10 @@ from PIL import Image
 
 from catdog.errors import DataError
 from tests.train.pictures import LABELS, picture, write_folder
-from train.data.audit import audit, cross_validate, examine, find_suspects, precision
 from train.data.examples import Examples, read_examples
 from train.data.overlay import Overlay, Reviewed
 from train.data.source import open_source
+from train.evaluation.audit import audit, cross_validate, examine, find_suspects, precision
 from train.network.features import Frozen, frozen_features
 
 

@@ -201,7 +201,7 @@ def find_suspects(examples: Examples, probabilities: Floats) -> tuple[Suspect, .
 
 
 def precision(suspects: tuple[Suspect, ...], overlay: Overlay) -> dict[str, Any]:
-    """How many of the first 50 suspects a person found wrong, unanswerable or both, with a 95 % interval."""
+    """How many of the first 50 suspects a person found wrong, unanswerable or both, with a 95% interval."""
     known = overlay.by_digest()
     verdicts = [known[each.image_sha256].verdict for each in suspects[:FIRST] if each.image_sha256 in known]
     confirmed = sum(verdict != "right" for verdict in verdicts)
