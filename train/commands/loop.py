@@ -1,12 +1,13 @@
 """Subcommands of the loop: retrain, watch, publish, promote, rollback."""
 
 import argparse
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from catdog.errors import GateRefusedError, SettingsError
+from catdog.errors import GateRefusedError
 from catdog.settings import EMBEDDED_MODEL, load_settings
 from train.commands.arguments import (
     above_zero,
@@ -152,7 +153,7 @@ def _schedules(arguments: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     late = {name: value for name, value in given.items() if name != "epochs"}
     if "epochs" in given and not arguments.full:
-        raise SettingsError("--epochs belongs to --full: the head alone is trained in steps, not in epochs.")
+        logging.getLogger(__name__).warning("--epochs counts with --full alone: the head is trained in steps.")
     return {
         "full": arguments.full,
         "late": replace(LateSchedule(), **late),
