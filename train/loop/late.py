@@ -5,8 +5,7 @@ The champion is good already, and the answers are few and one-sided, so that the
 - People report mistakes far more often than what is right. While it learns from answers, the network is told so: the
   champion's label is held to be as much rarer among them as it is reported less (logit adjustment, Menon et al. 2021,
   arXiv:2007.07314). Otherwise it would learn to say the opposite of the champion.
-- Old training pictures in the style of the reported ones, see `train.loop.style`, have labels to trust and tell where
-  the champion is right.
+- Old training pictures in the style of the reported ones, see `train.loop.style`, tell where the champion is right.
 - On old pictures as they are it keeps the champion's logits (dark experience replay, Buzzega et al. 2020,
   arXiv:2004.07211): where the champion is certain, its probabilities would not notice a change.
 - The champion's probabilities soften the labels of answers, so that a wrong click on a picture that it is sure about
@@ -144,7 +143,9 @@ def _teach(
         rate = schedule.rate * 0.5 * (1 + math.cos(math.pi * step / schedule.steps))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss = sum((each.loss(network) for each in lessons), torch.zeros(()))
+        parts = [each.draw() for each in lessons]
+        said = head_logits(network, torch.from_numpy(np.concatenate(parts))).split([len(part) for part in parts])
+        loss = sum((each.loss(logits) for each, logits in zip(lessons, said, strict=True)), torch.zeros(()))
         if not torch.isfinite(loss):
             raise DataError("The loss became infinite. Set a smaller --rate.")
         optimizer.zero_grad()
@@ -178,8 +179,11 @@ def predict_late(network: nn.Module, features: Features) -> Logits:
 class _Lesson(Protocol):
     """Something to learn from."""
 
-    def loss(self, network: nn.Module) -> torch.Tensor:
-        """Of a batch that is drawn anew each time."""
+    def draw(self) -> Features:
+        """A batch of features, shape (n, width)."""
+
+    def loss(self, logits: torch.Tensor) -> torch.Tensor:
+        """Of what the network says about the batch drawn last."""
 
 
 class _Old:
@@ -190,10 +194,12 @@ class _Old:
         self.logits = predict_late(champion, self.features)
         self.random = np.random.default_rng([schedule.seed, 0])
 
-    def loss(self, network: nn.Module) -> torch.Tensor:
-        chosen = self.random.integers(0, len(self.features), self.count)
-        logits = head_logits(network, torch.from_numpy(self.features[chosen]))
-        change: torch.Tensor = (logits - torch.from_numpy(self.logits[chosen])).square().mean()
+    def draw(self) -> Features:
+        self.chosen = self.random.integers(0, len(self.features), self.count)
+        return self.features[self.chosen]
+
+    def loss(self, logits: torch.Tensor) -> torch.Tensor:
+        change: torch.Tensor = (logits - torch.from_numpy(self.logits[self.chosen])).square().mean()
         return self.weight * change
 
 
@@ -206,28 +212,38 @@ class _New:
         probabilities = softmax(predict_late(champion, pictures.served)).astype(np.float32)
         one_hot = np.eye(probabilities.shape[1], dtype=np.float32)
         self.targets = schedule.trust * one_hot[pictures.labels] + (1 - schedule.trust) * probabilities
-        self.rarer = math.log(schedule.reporting) * one_hot[probabilities.argmax(axis=1)]
+        top = probabilities.argmax(axis=1)
+        # Where nobody confirms anything, nothing tells how often the champion is right about what they show.
+        ratio = schedule.reporting if (top == pictures.labels).any() else 1.0
+        self.rarer = math.log(ratio) * one_hot[top]
 
-    def loss(self, network: nn.Module) -> torch.Tensor:
-        chosen = self.random.integers(0, len(self.pictures), self.count)
-        views = self.random.integers(0, self.pictures.features.shape[1], self.count)
-        logits = head_logits(network, torch.from_numpy(self.pictures.features[chosen, views]))
-        return functional.cross_entropy(
-            logits - torch.from_numpy(self.rarer[chosen]), torch.from_numpy(self.targets[chosen])
-        )
+    def draw(self) -> Features:
+        self.chosen = self.random.integers(0, len(self.pictures), self.count)
+        return self.pictures.features[self.chosen, self.random.integers(0, self.pictures.features.shape[1], self.count)]
+
+    def loss(self, logits: torch.Tensor) -> torch.Tensor:
+        as_reported = logits - torch.from_numpy(self.rarer[self.chosen])
+        return functional.cross_entropy(as_reported, torch.from_numpy(self.targets[self.chosen]))
 
 
 class _Styled:
-    """Old pictures in the style of answered ones, with their own labels."""
+    """Old pictures in the style of answered ones, with their own labels, where the champion still sees these.
 
-    def __init__(self, answered: Answered, count: int, schedule: LateSchedule) -> None:
-        self.features, self.labels, self.count = _flat(answered.styled), answered.styled_labels.ravel(), count
+    Where it does not, the style may have taken what the label is about, such as a colour.
+    """
+
+    def __init__(self, champion: nn.Module, answered: Answered, count: int, schedule: LateSchedule) -> None:
+        features, labels = _flat(answered.styled), answered.styled_labels.ravel()
+        kept = predict_late(champion, features).argmax(axis=1) == labels if len(labels) else np.empty(0, np.bool_)
+        self.features, self.labels, self.count = features[kept], labels[kept], count
         self.random = np.random.default_rng([schedule.seed, 2])
 
-    def loss(self, network: nn.Module) -> torch.Tensor:
-        chosen = self.random.integers(0, len(self.labels), self.count)
-        logits = head_logits(network, torch.from_numpy(self.features[chosen]))
-        return functional.cross_entropy(logits, torch.from_numpy(self.labels[chosen]))
+    def draw(self) -> Features:
+        self.chosen = self.random.integers(0, len(self.labels), self.count)
+        return self.features[self.chosen]
+
+    def loss(self, logits: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(logits, torch.from_numpy(self.labels[self.chosen]))
 
 
 def _lessons(champion: nn.Module, replay: Pictures, answered: Answered | None, schedule: LateSchedule) -> list[_Lesson]:
@@ -237,9 +253,9 @@ def _lessons(champion: nn.Module, replay: Pictures, answered: Answered | None, s
         lessons.append(_New(champion, replay, new, replace(schedule, reporting=1.0)))
     else:
         lessons.append(_New(champion, answered.pictures, new, schedule))
-        styled = round(schedule.styled_share * schedule.batch_size)
-        if styled and answered.styled_labels.size:
-            lessons.append(_Styled(answered, styled, schedule))
+        styled = _Styled(champion, answered, round(schedule.styled_share * schedule.batch_size), schedule)
+        if styled.count and len(styled.labels):
+            lessons.append(styled)
     return lessons
 
 

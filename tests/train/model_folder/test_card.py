@@ -39,7 +39,7 @@ def test_the_card_claims_a_licence_and_calibration_only_as_far_as_somebody_said_
     assert ModelCard(text).data.license is None
     assert "Apache" not in text
     assert "No licence was stated" in text
-    assert f"off by {100 * metadata.metrics['test']['ece']:.2f} %" in text
+    assert f"off by {100 * metadata.metrics['test']['ece']:.2f}%" in text
     licensed = metadata.model_copy(update={"training": {**metadata.training, "license": "mit"}, "metrics": {}})
     text = render_card(licensed)
     assert ModelCard(text).data.license == "mit"
