@@ -27,9 +27,9 @@ from train.data.examples import map_rows, read_examples
 from train.data.source import Row, Source, open_source
 from train.data.splits import read_manifest, seen_splits
 from train.evaluation.distortions import DISTORTIONS
-from train.loop.evidence import Answers, Asked, Evidence, Latency, Outputs
-from train.loop.gate import Rules, judge, learning_p
-from train.loop.history import History, Look
+from train.gate.evidence import Answers, Asked, Evidence, Latency, Outputs
+from train.gate.gate import Rules, judge, learning_p
+from train.gate.history import History, Look
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

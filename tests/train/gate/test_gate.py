@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from train.loop.evidence import Answers, Asked, Evidence, Latency, Outputs, Rejection, folds
-from train.loop.gate import Counts, GateReport, Rules, foresee, judge
-from train.loop.history import History, Look
-from train.loop.significance import lower_bound, mcnemar, sign_flip
+from train.gate.evidence import Answers, Asked, Evidence, Latency, Outputs, Rejection, folds
+from train.gate.gate import Counts, GateReport, Rules, foresee, judge
+from train.gate.history import History, Look
+from train.gate.significance import lower_bound, mcnemar, sign_flip
 from train.metrics import Floats
 
 RULES = Rules()
