@@ -349,7 +349,7 @@ def simulate(world: World, arguments: argparse.Namespace) -> None:
             print(f"| remove 30% of the mistakes of a kind; {answers} answers{after} | {share:.0%} |", flush=True)
     if "small" in wanted:
         for size in (53, 200, 500):
-            share, points = power_of_small_tests(pool, elsewhere, min(rounds, 200), test_size=size)
+            share, points = power_of_small_tests(pool, twins, min(rounds, 200), test_size=size)
             print(f"| {points:.1f} points better; 228 answers, {size} test pictures | {share:.0%} |", flush=True)
 
 
