@@ -202,7 +202,7 @@ class Repository:
             if name not in refs[kind]:
                 raise no_revision(name)
             if (kind, name) == ("branches", "main"):
-                raise RefusedError(403, "Cannot delete refs/heads/main")
+                raise bad_request("Cannot delete refs/heads/main: it stays.")
             del refs[kind][name]
             write_json(self.folder / "refs.json", refs)
 
