@@ -113,17 +113,11 @@ def consent(retention: Retention, texts: Texts) -> str:
 def about_html(model: Model, texts: Texts) -> str:
     """What the model is and how good it is, from its own metadata: the folded section at the foot of the page."""
     sentences = [*_scores(model.metadata.metrics.get("test", {}), texts), _limits(model, texts)]
-    if learned := corrections_learned(model):
+    if learned := model.corrections_learned:
         sentences.insert(-1, texts.about_learned.format(n=texts.number(learned)))
     paragraphs = "".join(f"<p>{escape(each)}</p>" for each in sentences)
     revision = f"<p>{escape(texts.about_revision)}: <code>{escape(model.revision)}</code></p>"
     return f"<details><summary>{escape(texts.about)}</summary>{paragraphs}{revision}{_plot(model, texts)}</details>"
-
-
-def corrections_learned(model: Model) -> int:
-    """How many corrections this model was trained with, as retraining recorded them."""
-    rows = model.metadata.training.get("feedback", {}).get("rows", ())
-    return len(rows) if isinstance(rows, list | tuple) else 0
 
 
 def first_html(words: Mapping[str, str], texts: Texts) -> str:
