@@ -194,7 +194,7 @@ def _scores(scores: Mapping[str, Any], texts: Texts) -> list[str]:
 def _limits(model: Model, texts: Texts) -> str:
     neither = texts.verdict(NEITHER, model.labels)
     others = texts.about_turned_away.format(neither=neither) if model.metadata.verdict.neither else texts.about_others
-    return texts.about_limits.format(labels=texts.list_separator.join(map(texts.name, model.labels)), others=others)
+    return texts.about_limits.format(labels=texts.listed(model.labels), others=others)
 
 
 def _plot(model: Model, texts: Texts) -> str:
