@@ -65,7 +65,7 @@ class Dashboard:
             "Requests since the start": f"{summary.total_requests}, of which {summary.failed_requests} without answer",
             "Average latency": f"{summary.average_latency_ms:.1f} ms" if summary.average_latency_ms else "none yet",
             "People agree with the model": agreement,
-            "Corrections this model learned from": str(corrections_learned(model)),
+            "Corrections this model learned from": str(corrections_learned(model.metadata)),
             "Rows that only this machine has": str(pending),
             "Sync": _sync_words(sync),
             **drift(self._metrics.history.steps(), model.metadata.metrics.get("test", {})),
