@@ -1,4 +1,4 @@
-// From pixels to what the network expects, as catdog/images/decode.py does it: the same crop, rounding and scaling.
+// From pixels to the network's input, exactly as catdog/model/preprocessing.py does it: crop, rounding, scaling.
 
 import { resize } from "./resample.js";
 
@@ -48,7 +48,8 @@ export function cropBox(width, height, spec) {
   const scaledHeight = center && height > width ? Math.trunc((short * height) / width) : short;
   const [left, top] = [halfEven((scaledWidth - side) / 2), halfEven((scaledHeight - side) / 2)];
   const [across, down] = [width / scaledWidth, height / scaledHeight];
-  return [left * across, top * down, (left + side) * across, (top + side) * down];
+  // Rounding may exceed the picture.
+  return [left * across, top * down, Math.min((left + side) * across, width), Math.min((top + side) * down, height)];
 }
 
 /**

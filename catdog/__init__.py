@@ -6,6 +6,3 @@ import os
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
-
-PROJECT_URL = "https://catdog.example"
-"""Who asks, for servers that pictures are fetched from. A reserved name: put the repository's public address here."""

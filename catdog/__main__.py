@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -13,12 +12,12 @@ from tqdm import tqdm
 from catdog import __version__
 from catdog.batch.classify import Result, classify_pictures
 from catdog.batch.collection import STDIN, Collection, Part, Picture
+from catdog.batch.folder import LeftOut
 from catdog.batch.report import FORMATS, write_results
 from catdog.cli import add_completion, run
 from catdog.errors import ImageError, SettingsError
 from catdog.hub.files import HubFiles
 from catdog.hub.models import LoadedModel, load_model
-from catdog.images.formats import left_out_sentence
 from catdog.settings import Settings, load_settings
 
 _ENGINES = ("threads", "ray")
@@ -43,7 +42,9 @@ def main(argv: Sequence[str]) -> int:
         help="a picture (`-`: from standard input), a Parquet file, a folder to search for both, or a data set on "
         "the Hub: hf://datasets/USER/NAME")  # fmt: skip
     add("--model", metavar="MODEL", help="a model folder or a Hub repository (default: CATDOG_MODEL)")
-    add("--format", choices=FORMATS, help="what to write to stdout (default: table)")
+    add("--format", choices=FORMATS,
+        help="what to write to stdout (default: table); csv is UTF-8 without a byte order mark: open it in Excel by "
+        "Data > From Text/CSV, or put the mark before it, see docs/api.md")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help="write Parquet files into this folder instead")
     add("--engine", choices=_ENGINES, default="threads",
         help="ray: on the cluster that RAY_ADDRESS names, or all cores of this machine; needs --out "
@@ -71,10 +72,10 @@ class _Count:
     before: int = 0
     """Parts that were answered by an earlier run."""
 
-    def report(self, left_out: Counter[str]) -> int:
+    def report(self, left_out: LeftOut) -> int:
         """Print it to stderr, with what was left out of folders; returns the exit code."""
         if left_out:
-            print(left_out_sentence(left_out), file=sys.stderr)
+            print(left_out.sentence(), file=sys.stderr)
         earlier = f", {self.before} parts were there already" if self.before else ""
         print(f"{self.classified} classified, {self.failed} failed{earlier}", file=sys.stderr)
         return 0 if self.classified or self.before else 1

@@ -146,6 +146,10 @@ class FeedbackError(CatdogError):
     code = "feedback_failed"
 
 
+class DiskFullError(FeedbackError):
+    """Nothing can be saved until there is room on the disk again."""
+
+
 class UnknownLabelError(FeedbackError):
     """The corrected label is none that the model knows, nor `neither` or `unsure`."""
 

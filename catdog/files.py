@@ -1,12 +1,16 @@
 """Files that other processes read while they are written, and locks between processes."""
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+
+_NOT_SUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
+_SOFT_LOCK_S = 5.0
 
 
 @contextmanager
@@ -46,19 +50,42 @@ def create_once(path: Path, data: bytes, *, mode: int = 0o600) -> bytes:
         OSError: the folder can't be written to, or the disk is full.
     """
     if not path.exists():
-        with FileLock(path.parent.with_name(f".{path.parent.name}.lock"), mode=0o600):
+        with _lock_beside(path.parent):
             if not path.exists():
                 write_atomically(path, data, mode=mode)
     return path.read_bytes()
 
 
+@contextmanager
+def _lock_beside(folder: Path) -> Iterator[None]:
+    """Hold a lock in a folder's parent; where the file system has no locks, a file that only one can create is one."""
+    path = folder.with_name(f".{folder.name}.lock")
+    lock: BaseFileLock = FileLock(path, mode=0o600)
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in _NOT_SUPPORTED:
+            raise
+        lock = SoftFileLock(path.with_suffix(".soft"), timeout=_SOFT_LOCK_S)
+        with suppress(Timeout):  # left behind by a process that was killed
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def sync_to_disk(path: Path) -> None:
-    """Flush a file or a folder to the disk; a no-op for folders where the system can't do that (Windows)."""
-    if os.name == "nt" and path.is_dir():
+    """Flush a file or a folder to the disk; a no-op for folders where that isn't possible (Windows, SMB)."""
+    is_folder = path.is_dir()
+    if os.name == "nt" and is_folder:
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not is_folder or error.errno not in _NOT_SUPPORTED:
+            raise
     finally:
         os.close(descriptor)
 

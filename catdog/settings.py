@@ -36,6 +36,15 @@ class Settings(BaseSettings):
     reload_seconds: float = Field(
         60, ge=0, le=_YEAR_S, description="how often a newer revision is looked for; 0 is never"
     )
+    allow_model_change: bool = Field(
+        False, description="whether a newer revision may have other labels, another input or a worse test score"
+    )
+    challenger: str = Field(
+        "",
+        pattern=r"^([\w.-]+/[\w.-]+(@[\w./-]+)?)?$",
+        description="USER/NAME@REVISION of a model that scores some pictures, too, and shows visitors nothing",
+    )
+    challenger_share: float = Field(0.1, ge=0, le=1, description="share of pictures that it scores")
 
     data_dir: Path = Field(Path("data"), description="the journal's folder")
     feedback_repo: str = Field(
@@ -89,7 +98,15 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "",
         pattern=r"^(https?://[!-~]+)?$",
-        description="address of this service, named to servers that pictures are fetched from; on a Space, its page",
+        description="address that visitors use, behind a proxy or below a path (`https://HOST/PATH`): it decides "
+        "links, cookies and the check of origins; also named to servers that pictures are fetched from",
+    )
+
+    project_url: str = Field(
+        "",
+        pattern=r"^(https?://[!-~]+)?$",
+        description="who asks, for servers that pictures are fetched from; empty: the public address, the Space or the "
+        "model's page, whichever there is",
     )
 
     test_allow_private_urls: bool = Field(
@@ -153,9 +170,13 @@ class Settings(BaseSettings):
 
     @property
     def about_us(self) -> str:
-        """Where web servers that are asked for pictures find out who asks; empty if nobody told."""
-        space = f"https://huggingface.co/spaces/{self.space_id}" if self.space_id else ""
-        return self.public_url or space
+        """Address that tells operators of servers that pictures are fetched from who asks; empty if there is none."""
+        if self.project_url or self.public_url:
+            return self.project_url or self.public_url
+        if self.space_id:
+            return f"{HUB}/spaces/{self.space_id}"
+        is_published = re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", self.model) and not Path(self.model).is_dir()
+        return f"{self.hf_endpoint}/{self.model}" if is_published else ""
 
     @field_validator("admin_token")
     @classmethod

@@ -6,11 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-import uuid_utils
-
 from catdog.errors import UnknownLabelError
 from catdog.model.metadata import RESERVED_LABELS
-from feedback.row import FeedbackRow, text
+from feedback.row import FeedbackRow, new_id, text
 
 
 class Status(StrEnum):
@@ -109,7 +107,7 @@ def join(rows: Iterable[FeedbackRow], decisions: Mapping[str, Decision]) -> Iter
 
 def _decision(row: FeedbackRow, status: Status, label: str | None, by: str, reason: str) -> Decision:
     return Decision(
-        id=str(uuid_utils.uuid7()),
+        id=new_id(),
         row_id=row.id,
         status=status,
         corrected_label=label,

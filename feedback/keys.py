@@ -7,12 +7,15 @@ destroys them, by changing the secret.
 
 import hashlib
 import hmac
+import logging
 import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from catdog.errors import FeedbackError
 from catdog.files import create_once
+
+log = logging.getLogger(__name__)
 
 KEYS_FOLDER = "client-keys"
 KEY_LIFETIME = timedelta(days=60)
@@ -66,4 +69,6 @@ class ClientKeys:
 
 
 def _failed(folder: Path, error: OSError) -> FeedbackError:
-    return FeedbackError(f"The keys in {folder} do not work: {error.strerror}. Make the folder writable.")
+    """What visitors may read; where the keys are is for the log alone."""
+    log.error("The client keys in %s don't work: %s. Make the folder writable.", folder, error.strerror)
+    return FeedbackError("Your correction was NOT saved: the server's client keys don't work. Try again later.")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -90,7 +91,12 @@ class FeedbackRow:
     @property
     def is_audit(self) -> bool:
         """Whether it was kept at random, without an answer, to learn how often the model is right."""
-        return json.loads(self.extra).get(AUDIT) is True
+        return AUDIT in self.extra and json.loads(self.extra).get(AUDIT) is True
+
+
+def new_id() -> str:
+    """A UUIDv7: of two, the later one is larger. A clock that is before 1970 counts as at its beginning."""
+    return str(uuid_utils.uuid7() if time.time() >= 0 else uuid_utils.uuid7(nanoseconds=0))
 
 
 def new_row(  # noqa: PLR0913 - the columns that cannot be derived, all by name
@@ -127,7 +133,7 @@ def new_row(  # noqa: PLR0913 - the columns that cannot be derived, all by name
     jpeg = to_jpeg(picture)
     score = {} if prediction.neither_score is None else {NEITHER_SCORE: prediction.neither_score}
     return FeedbackRow(
-        id=str(uuid_utils.uuid7()),
+        id=new_id(),
         request_id=request_id,
         created_at=(created_at or datetime.now(UTC)).astimezone(UTC),
         image=jpeg,

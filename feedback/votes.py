@@ -61,7 +61,8 @@ def _newest(rows: Iterable[AVote], key: Callable[[AVote], Hashable]) -> list[AVo
     """Of the rows with the same key, the one with the largest id."""
     found: dict[Hashable, AVote] = {}
     for row in rows:
-        known = found.get(key(row))
+        what = key(row)
+        known = found.get(what)
         if known is None or known.id < row.id:
-            found[key(row)] = row
+            found[what] = row
     return list(found.values())

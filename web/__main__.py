@@ -21,7 +21,7 @@ def main(argv: Sequence[str]) -> int:
     keep_unused_out(settings)
     listener = bind(settings.host, settings.port)
     loaded = load_model(settings, last_good_first=settings.reload_seconds > 0)
-    journal = Journal.open(settings.data_dir)
+    journal = Journal.open_or_wait(settings.data_dir)
 
     from web.app import create_app  # noqa: PLC0415 - Gradio takes seconds to import; what may fail comes first
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 from PIL import Image
 
 from catdog.batch.collection import Picture
+from catdog.batch.folder import path_text
 from catdog.errors import ImageError, UnreadableImageError
 from catdog.images.decode import ImageLimits, decode_image, decoded_side, read_image
 from catdog.model.model import Model, Prediction
@@ -46,7 +47,7 @@ def classify_pictures(
 
     def decode(picture: Picture) -> Image.Image:
         if picture.problem:
-            raise UnreadableImageError(_printable(picture.problem))
+            raise UnreadableImageError(path_text(picture.problem))
         if picture.row is None and picture.data is None:
             return read_image(Path(picture.path), limits=limits, side=side)
         return decode_image(picture.data or b"", limits=limits, side=side)
@@ -56,13 +57,9 @@ def classify_pictures(
             outcome: Prediction | ImageError = model.predict(decode(picture))
         except ImageError as error:
             outcome = error
-        return Result(_printable(picture.path), picture.row, _printable(picture.name), outcome)
+        return Result(path_text(picture.path), picture.row, path_text(picture.name), outcome)
 
     return _map_in_order(classify, pictures, workers=workers or os.cpu_count() or 1)
-
-
-def _printable(path: str) -> str:
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _map_in_order(function: Callable[[T], R], items: Iterable[T], *, workers: int) -> Iterator[R]:

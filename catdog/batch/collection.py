@@ -4,13 +4,13 @@ The same arguments give the same parts, so that work can be shared among process
 """
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from catdog.batch.folder import LeftOut, files_below
 from catdog.errors import DataError
 from catdog.hub.files import HUB_SCHEME, HubFiles
 from catdog.images.formats import is_picture, why_left_out
@@ -24,6 +24,8 @@ STDIN = "-"
 """The path that stands for standard input."""
 _IMAGE_COLUMN = "image"
 _ROWS_AT_ONCE = 64
+_HUB_OWN = frozenset((".gitattributes", "README.md"))
+"""Files that every data set on the Hub has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,8 @@ class Collection:
 
     def __init__(self, hub: HubFiles) -> None:
         self._hub = hub
-        self.left_out: Counter[str] = Counter()
-        """Files of folders that are no pictures, by reason."""
+        self.left_out = LeftOut()
+        """Files of folders and data sets that are no pictures."""
 
     def parts(self, arguments: Iterable[str], *, size: int) -> Iterator[Part]:
         """Everything that the arguments name, in their order, sorted within a folder.
@@ -125,7 +127,7 @@ class Collection:
         """Files, each with whether it was found rather than named."""
         for argument in arguments:
             if argument.startswith(HUB_SCHEME):
-                yield from ((path, True) for path in self._hub.list(argument) if path.lower().endswith(PARQUET))
+                yield from ((path, True) for path in self._of_data_set(argument))
             elif os.path.isdir(argument):  # noqa: PTH112 - fails for no name, however long
                 yield from ((path, True) for path in self._walk(argument))
             else:
@@ -133,13 +135,20 @@ class Collection:
 
     def _walk(self, folder: str) -> Iterator[str]:
         """Pictures and Parquet in a folder and below; the rest is counted."""
-        for at, subfolders, names in os.walk(folder):
-            subfolders.sort()
-            for path in (Path(at, name) for name in sorted(names)):
-                if is_picture(path) or (path.suffix.lower() == PARQUET and path.is_file()):
-                    yield str(path)
-                else:
-                    self.left_out[why_left_out(path)] += 1
+        for path in files_below(folder, self.left_out):
+            if is_picture(path) or (path.suffix.lower() == PARQUET and path.is_file()):
+                yield str(path)
+            else:
+                self.left_out.add(path, why_left_out(path))
+
+    def _of_data_set(self, argument: str) -> Iterator[str]:
+        """Parquet files of a Hub data set; the rest is counted."""
+        for path in self._hub.list(argument):
+            suffix = Path(path).suffix.lower()
+            if suffix == PARQUET:
+                yield path
+            elif Path(path).name not in _HUB_OWN:
+                self.left_out.add(path, f"{suffix or 'a file without a suffix'} isn't read from a data set")
 
     def _table_parts(self, path: str, size: int, *, found: bool) -> Iterator[Part]:
         try:

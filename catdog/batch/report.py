@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import IO, Any, Literal
 
 from catdog.batch.classify import Result
+from catdog.cli import printable
 from catdog.model.metadata import possible_verdicts
 from catdog.model.model import Prediction
 
@@ -29,9 +30,11 @@ def _write_table(results: Iterable[Result], labels: tuple[str, ...], out: IO[str
     for result in results:
         match result.outcome:
             case Prediction() as prediction:
-                out.write(f"{prediction.verdict:<{width}}  {_percent(prediction.confidence):>7}  {result.name}\n")
+                out.write(
+                    f"{prediction.verdict:<{width}}  {_percent(prediction.confidence):>7}  {printable(result.name)}\n"
+                )
             case error:
-                out.write(f"{'-':<{width}}  {'-':>7}  {result.name}: {error}\n")
+                out.write(f"{'-':<{width}}  {'-':>7}  {printable(f'{result.name}: {error}')}\n")
 
 
 def _percent(confidence: float) -> str:

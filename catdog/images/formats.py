@@ -6,7 +6,6 @@ in a thread of this process: everything else goes to a process of its own, see `
 
 import os
 import stat
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -99,13 +98,6 @@ def why_left_out(path: Path) -> str:
     if not stat.S_ISREG(mode):
         return "a device"
     return f"{path.suffix.lower()} isn't read" if path.suffix else "no picture by its first bytes"
-
-
-def left_out_sentence(reasons: Counter[str]) -> str:
-    """One sentence: `3 files are left out: .txt isn't read (2), a named pipe (1)` and a full stop."""
-    files = "1 file is" if reasons.total() == 1 else f"{reasons.total()} files are"
-    listed = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common())
-    return f"{files} left out: {listed}."
 
 
 def _of_container(data: bytes) -> Format | None:

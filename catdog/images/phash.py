@@ -8,6 +8,7 @@ are certain, and a hash that differs in hardly any of these is a copy's, even if
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,18 @@ _CERTAIN_ENOUGH = 64
 _MARGIN = 2  # levels of grey between neighbours, above which their order is certain
 
 _SIDE = 16
+_BITS = _SIDE * _SIDE
 _BLOCK = 512
+_COMPARED, _COMPARED_OF_EACH = 4_000_000, 16
+"""How often hashes that share a band are compared with others: so often in all, and for each of them so often more."""
+_COMPARED_BY_ALL = 8
+"""The others next to it, with which each is compared, before those that are linked with most are left alone."""
+
+_SHORT_WAY = 4
+"""Links between a thing and the one that stands for it, up to which they are followed for a few things alone."""
+
+_COST_OF_A_STEP = 5000
+"""One step of all has a cost of its own, as if so many were compared."""
 
 Hashes = npt.NDArray[np.uint64]
 """Shape (n, 4): 256 bits per picture."""
@@ -110,32 +122,148 @@ def same_pictures(left: Hashes, right: Hashes, certain: Hashes | None = None) ->
 
 
 def group_near_duplicates(hashes: Hashes, *, max_distance: int = NEAR_DUPLICATE) -> npt.NDArray[np.int64]:
-    """Number the groups of pictures that are linked by near-duplicates.
+    """Number the groups of pictures that are linked by near-duplicates, in time that grows with their number alone.
+
+    Multi-index hashing (M. Norouzi, A. Punjani, D. J. Fleet, CVPR 2012): of `max_distance + 1` bands of bits, at least
+    one is the same in two hashes that are that near. So hashes are sorted by each band in turn, with the bits that
+    follow it, and each is compared with those after it that share the band. Thousands may share one (a black frame's
+    noise); then a hash is compared with those next to it, and a link between others may be missed.
 
     Returns:
         Array of shape (n,): for each picture the smallest index in its group.
     """
     if not len(hashes):
         return np.zeros(0, dtype=np.int64)
-    # Equal hashes first: thousands of rows may be about one picture, and comparing all pairs of them never ends.
-    words = np.ascontiguousarray(hashes).view("V32").ravel()
-    _, firsts, inverse = np.unique(words, return_index=True, return_inverse=True)
-    order = np.argsort(firsts)  # so that a smaller position means a smaller index
-    distinct = hashes[firsts[order]]
-    parent = list(range(len(distinct)))
-    for first, second in near_pairs(distinct, distinct, max_distance=max_distance):
-        if first < second:
-            low, high = sorted((_root(parent, first), _root(parent, second)))
-            parent[high] = low
-    roots = np.array([_root(parent, index) for index in range(len(parent))], dtype=np.int64)
-    positions = np.empty(len(order), dtype=np.int64)
-    positions[order] = np.arange(len(order))
-    return firsts[order][roots][positions[inverse]]
+    firsts, inverse = _equal(hashes)  # thousands of rows may be about one picture
+    links = _Links(len(firsts))
+    edges = np.linspace(0, _BITS, max_distance + 2).astype(int).tolist()
+    for start, end in pairwise(edges):
+        _link_by_band(hashes[firsts], links, start, end - start, max_distance)
+    smallest = np.full(len(firsts), len(hashes), dtype=np.int64)
+    roots = links.roots()
+    np.minimum.at(smallest, roots, firsts)
+    return smallest[roots][inverse]
 
 
-def _root(parent: list[int], index: int) -> int:
-    """The group's smallest index; paths are halved on the way."""
-    while parent[index] != index:
-        parent[index] = parent[parent[index]]
-        index = parent[index]
-    return index
+def _equal(hashes: Hashes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The first row of each distinct hash, and for each row the position of its hash among these."""
+    order = np.lexsort(hashes.T)  # equal ones stay in their order
+    ordered = hashes[order]
+    begins = np.r_[True, (ordered[1:] != ordered[:-1]).any(axis=1)]
+    inverse = np.empty(len(hashes), dtype=np.int64)
+    inverse[order] = np.cumsum(begins) - 1
+    return order[begins], inverse
+
+
+class _Links:
+    """Which of n things are linked, directly or by others: a union-find over arrays."""
+
+    def __init__(self, n: int) -> None:
+        self._parent = np.arange(n)
+
+    def add(self, left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> None:
+        """Link each of `left` with its counterpart of `right`."""
+        while len(left):
+            left, right = self._roots_of(left), self._roots_of(right)
+            apart = left != right
+            left, right = left[apart], right[apart]
+            # Of several links of one root one is kept; the others come again, until all are in.
+            self._parent[np.maximum(left, right)] = np.minimum(left, right)
+
+    def roots(self) -> npt.NDArray[np.int64]:
+        """For each thing one that stands for all it is linked with."""
+        while not np.array_equal(further := self._parent[self._parent], self._parent):  # halves the way of each
+            self._parent = further
+        return self._parent
+
+    def _roots_of(self, things: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        found = self._parent[things]
+        for _ in range(_SHORT_WAY):
+            further = self._parent[found]
+            if np.array_equal(further, found):
+                return found
+            found = further
+        return self.roots()[things]
+
+
+def _link_by_band(hashes: Hashes, links: _Links, start: int, width: int, max_distance: int) -> None:
+    """Link the hashes that share the `width` bits from `start` on, and are near.
+
+    Args:
+        hashes: Shape (n, 4), all different.
+        links: Gets the links.
+        start: The band's first bit.
+        width: How many bits it has.
+        max_distance: How many bits may differ.
+    """
+    leading = _bits_from(hashes, start)
+    order = np.argsort(leading)
+    columns, band = hashes[order].T, leading[order] >> np.uint64(64 - width)
+    columns = np.ascontiguousarray(columns[_telling(columns)])
+    begins = np.flatnonzero(np.r_[True, band[1:] != band[:-1]])
+    lengths = np.diff(np.r_[begins, len(band)])
+    first = np.repeat(begins, lengths)
+    end = first + np.repeat(lengths, lengths)
+
+    def link(left: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> None:
+        near = _near(columns, left, right, max_distance)
+        links.add(order[left[near]], order[right[near]])
+
+    rest, budget = np.arange(len(band)), _COMPARED + _COMPARED_OF_EACH * len(band)
+    for step in range(1, _COMPARED_BY_ALL + 1):
+        rest = rest[rest + step < end[rest]]
+        link(rest, rest + step)
+    rest = _apart(links.roots()[order], begins, lengths)
+    if (end - first)[rest].sum() <= budget:
+        for some in np.array_split(rest, 1 + budget // _BLOCK**2):
+            link(*_with_their_runs(some, first, end))
+        return
+    while len(rest) and budget > 0:
+        step, budget = step + 1, budget - max(len(rest), _COST_OF_A_STEP)
+        after, before = rest[rest + step < end[rest]], rest[rest - step >= first[rest]]
+        link(after, after + step)
+        link(before, before - step)
+        rest = np.union1d(after, before)
+
+
+def _with_their_runs(
+    positions: npt.NDArray[np.int64], first: npt.NDArray[np.int64], end: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Pairs of each position with all others of its run, from `first` to before `end`."""
+    lengths = end[positions] - first[positions]
+    begins = np.cumsum(lengths) - lengths
+    return np.repeat(positions, lengths), np.arange(lengths.sum()) + np.repeat(first[positions] - begins, lengths)
+
+
+def _telling(columns: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """The order of the four words of hashes, the one that differs most first."""
+    some = columns[:, :: 1 + columns.shape[1] // 1000]
+    return np.argsort([-len(np.unique(words)) for words in some])
+
+
+def _apart(
+    roots: npt.NDArray[np.int64], begins: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The positions in runs that aren't linked with the largest group of their run: the others need no comparing."""
+    weight = np.bincount(roots, minlength=len(roots))[roots] * len(roots) + roots
+    return np.flatnonzero(weight != np.repeat(np.maximum.reduceat(weight, begins), lengths))
+
+
+def _bits_from(hashes: Hashes, start: int) -> npt.NDArray[np.uint64]:
+    """The 64 bits of each hash that begin at `start`, as a number; after the last bit comes the first."""
+    words, (word, bit) = hashes.byteswap(), divmod(start, 64)
+    if bit == 0:
+        return words[:, word]
+    return (words[:, word] << np.uint64(bit)) | (words[:, (word + 1) % 4] >> np.uint64(64 - bit))
+
+
+def _near(
+    columns: npt.NDArray[np.uint64], left: npt.NDArray[np.int64], right: npt.NDArray[np.int64], max_distance: int
+) -> npt.NDArray[np.int64]:
+    """The positions in `left` and `right` whose hashes, columns of shape (4, n), are near."""
+    found, distance = np.arange(len(left)), np.zeros(len(left), dtype=np.int64)
+    for words in columns:  # most pairs are told apart by the first
+        distance += np.bitwise_count(words[left[found]] ^ words[right[found]])
+        kept = distance <= max_distance
+        found, distance = found[kept], distance[kept]
+    return found

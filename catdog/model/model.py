@@ -113,6 +113,11 @@ class Model:
         """The labels in the order of the logits."""
         return self.metadata.labels
 
+    @property
+    def corrections_learned(self) -> int:
+        """How many corrections it was trained with, as retraining recorded them."""
+        return self.metadata.corrections_learned
+
     def predict(self, image: Image.Image) -> Prediction:
         """Classify one RGB image of any size."""
         return self.predict_batch([preprocess(image, self.metadata.preprocessing)])[0]

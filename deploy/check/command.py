@@ -70,6 +70,6 @@ def _feedback(settings: Settings) -> list[str]:
     """What people said, as far as this machine can see."""
     if not settings.feedback_repo and not (settings.data_dir / JOURNAL_FILE).is_file():
         return ["", "no feedback can be seen from here; set CATDOG_FEEDBACK_REPO or CATDOG_DATA_DIR"]
-    with Journal.open(settings.data_dir) as journal:
+    with Journal.open_to_read(settings.data_dir) as journal:
         collection = create_collection(journal, settings, max_age_s=600.0)
         return describe_feedback(collection.stats(), count_audits(collection.reviewed(pictures=False)))

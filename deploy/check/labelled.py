@@ -4,19 +4,17 @@ import json
 import logging
 import os
 import random
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from catdog.batch.collection import parquet_errors
+from catdog.batch.folder import LeftOut, labelled_files, path_text, pictures_below
 from catdog.errors import DataError, SettingsError
 from catdog.hub.client import HubClient
-from catdog.images.formats import is_picture, left_out_sentence, why_left_out
 
 log = logging.getLogger(__name__)
-_NAMED = 10
 
 _LABEL_COLUMNS = ("label", "labels")
 _IMAGE = "image"
@@ -60,6 +58,8 @@ def read_labelled(data: str, *, limit: int | None, seed: int, endpoint: str, tok
     is_here = os.path.isdir(data)  # noqa: PTH112 - fails for no name, however long
     folder = Path(data) if is_here else _fetch(data, endpoint, token)
     parquet = sorted(folder.rglob("*.parquet"))
+    if parquet and is_here:
+        _name_pictures_beside(folder)
     found = _rows(folder, parquet) if parquet else _files(folder)
     if not found:
         raise DataError(f"{data} holds neither Parquet nor sub-folders with pictures, one per label.")
@@ -79,15 +79,27 @@ def _fetch(data: str, endpoint: str, token: str | None) -> Path:
 
 
 def _files(folder: Path) -> list[_Reference]:
-    files = [
-        path for label in sorted(path for path in folder.iterdir() if path.is_dir()) for path in sorted(label.iterdir())
+    left_out = LeftOut()
+    found = labelled_files(folder, left_out, split="test")
+    for each in found:
+        if each.label is None:
+            left_out.add(each.path, "in no sub-folder, so without a label")
+    if left_out:
+        log.warning("%s", left_out.sentence())
+    return [
+        _Reference(each.path, path_text(each.path.relative_to(folder).as_posix()), each.label)
+        for each in found
+        if each.label is not None
     ]
-    pictures = [path for path in files if is_picture(path)]
-    others = sorted(set(files) - set(pictures))
-    if others:
-        named = ", ".join(path.name for path in others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
-        log.warning("%s: %s", left_out_sentence(Counter(map(why_left_out, others))), named)
-    return [_Reference(path, path.relative_to(folder).as_posix(), path.parent.name) for path in pictures]
+
+
+def _name_pictures_beside(folder: Path) -> None:
+    """Where a folder holds Parquet, that is what is read; pictures beside it are counted."""
+    left_out = LeftOut()
+    for path in pictures_below(folder, LeftOut()):
+        left_out.add(path, "a picture beside Parquet, which is read instead")
+    if left_out:
+        log.warning("%s", left_out.sentence())
 
 
 def _read_files(found: Sequence[_Reference]) -> Iterator[Labelled]:
@@ -103,9 +115,9 @@ def _rows(folder: Path, files: Sequence[Path]) -> list[_Reference]:
 
     found = []
     for path in files:
-        with parquet_errors(str(path)):
-            count = pq.read_metadata(path).num_rows
-        name = path.relative_to(folder).as_posix()
+        with parquet_errors(path_text(path)), path.open("rb") as file:  # Arrow opens no path that isn't UTF-8
+            count = pq.read_metadata(file).num_rows
+        name = path_text(path.relative_to(folder).as_posix())
         found += [_Reference(path, f"{name}#{row}", row=row) for row in range(count)]
     return found
 
@@ -130,7 +142,7 @@ def _read_parquet(path: Path, wanted: dict[int | None, str]) -> Iterator[Labelle
     """The rows that are wanted, None for one without picture or label."""
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    with parquet_errors(str(path)), pq.ParquetFile(path) as file:
+    with parquet_errors(path_text(path)), path.open("rb") as opened, pq.ParquetFile(opened) as file:
         schema = file.schema_arrow
         column = next((name for name in _LABEL_COLUMNS if name in schema.names), None)
         if column is None or _IMAGE not in schema.names:

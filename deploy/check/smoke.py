@@ -148,9 +148,10 @@ def _check_root(service: Service, page: str) -> None:
     if found is None:
         return
     root, asked = urlsplit(found[1].rstrip("/")), urlsplit(service.url)
+    wrong = f"the page takes {found[1]} for its own address."
+    _require(root.netloc == asked.netloc or root.hostname != asked.hostname, f"{wrong} {_HOST_LINE}")
     if root.netloc != asked.netloc:
         return
-    wrong = f"the page takes {found[1]} for its own address."
     _require(root.scheme == asked.scheme, f"{wrong} {_SCHEME_LINE}")
     _require(root.path == asked.path, f"{wrong} Below a path set CATDOG_PUBLIC_URL={service.url}")
 

@@ -1,9 +1,11 @@
 """All feedback that there is: the rows and decisions on the Hub, and those that only this journal has."""
 
+import os
 import shutil
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 
 from catdog.errors import HubError
@@ -40,14 +42,15 @@ class Collection:
         Args:
             journal: This machine's rows; deletions that it knows of are respected.
             dataset: The Hub's rows; None where no data set is set.
-            data_dir: Where to keep copies of the shards.
+            data_dir: Where to keep copies of the shards; if nothing can be written there, they are temporary.
             max_age_s: For how long not to ask the Hub again.
             alone: Whether to go on with the journal and the copies that are there when the Hub cannot be reached, which
                 `problem` tells then; else that is an error.
         """
         self._journal = journal
         self._dataset = dataset
-        self._folder = data_dir / MIRROR_FOLDER
+        self._temporary = None if _is_writable(data_dir) else tempfile.TemporaryDirectory(prefix="catdog-hub-")
+        self._folder = (Path(self._temporary.name) if self._temporary else data_dir) / MIRROR_FOLDER
         self._max_age_s = max_age_s
         self._alone = alone
         self._head: Head | None = None
@@ -60,6 +63,16 @@ class Collection:
         """The Hub's commit that is read; None if it has no such data set."""
         head = self._newest()
         return head.commit if head else None
+
+    def version(self) -> Hashable:
+        """What is another than before where `reviewed` may give something else.
+
+        Raises:
+            FeedbackError: the journal cannot be read.
+        """
+        if self._dataset is not None and self._is_old():
+            return object()
+        return self._journal.version(), self._head.commit if self._head else None, self._looked_at
 
     def reviewed(self, *, pictures: bool = True) -> Iterator[ReviewedRow]:
         """The rows that count, with what was decided about them.
@@ -179,6 +192,10 @@ class Collection:
 
     def _is_old(self) -> bool:
         return time.monotonic() - self._looked_at >= self._max_age_s
+
+
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder if folder.exists() else folder.parent, os.W_OK)
 
 
 def create_collection(journal: Journal, settings: Settings, *, max_age_s: float, alone: bool = False) -> Collection:

@@ -1,12 +1,18 @@
 """The journal's SQLite file: opened so that a commit is on the disk, checked, and brought to the newest schema."""
 
 import logging
+import os
+import shutil
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
-from catdog.errors import FeedbackError, SettingsError
+from catdog.cli import DISK_FULL
+from catdog.errors import DiskFullError, FeedbackError, SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +89,8 @@ _MIGRATIONS = (
     "CREATE INDEX rows_by_client ON rows (client, created_at)",
 )
 
+_FEW_PAGES = 64 * 1024
+
 _NO_WAL = {
     sqlite3.SQLITE_IOERR_SHMOPEN,
     sqlite3.SQLITE_IOERR_SHMSIZE,
@@ -108,22 +116,120 @@ def open_database(path: Path) -> sqlite3.Connection:
     """Open the database: create it if there is none, check it, and bring it to the newest schema.
 
     Raises:
-        SettingsError: the folder cannot be written to, has no WAL, or a newer version wrote the database.
-        FeedbackError: the database is damaged, or the disk is full.
+        SettingsError: the folder cannot be written to, has no locks, or a newer version wrote the database.
+        DiskFullError: the disk is full.
+        FeedbackError: the database is damaged.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)  # photos of strangers: for this user alone
     except OSError as error:
+        if error.errno in DISK_FULL:
+            raise _full(path) from None
         raise SettingsError(f"Feedback cannot be kept in {path.parent}: {error.strerror}. {_CHOOSE}") from None
     try:
-        with _closed_on_error(connect(path)) as db:
-            _check(db, path)
-            _migrate(db, path)
-            empty_log(db)  # what a killed process had deleted may still be in it
-            return db
+        try:
+            return _opened(path)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) not in _NO_WAL or is_full(path.parent):
+                raise
+            log.warning("%s: this file system can't share memory, so the journal does without a log.", path.parent)
+            with suppress(sqlite3.Error):
+                return _without_log(path)
+            raise
     except sqlite3.Error as error:
+        if is_full(path.parent):
+            raise _full(path) from None
         raise _opening_error(path, error) from None
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    with _closed_on_error(connect(path)) as db:
+        (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            log.warning(
+                "%s: this file system has no write-ahead log (%s); the journal works without.", path.parent, mode
+            )
+        _check(db, path)
+        _migrate(db, path)
+        empty_log(db)  # what a killed process had deleted may still be in it
+        return db
+
+
+def _without_log(path: Path) -> sqlite3.Connection:
+    """Turn a journal back to SQLite's rollback journal, which needs no memory that processes share."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as alone:
+        alone.execute("PRAGMA locking_mode = EXCLUSIVE")  # then the log's index is in this process's memory
+        alone.execute("PRAGMA journal_mode = DELETE")
+    with _closed_on_error(connect(path)) as db:
+        _check(db, path)
+        _migrate(db, path)
+        return db
+
+
+def is_full(folder: Path) -> bool:
+    """Whether not even a few pages can be written to a folder."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_FEW_PAGES))
+            file.flush()
+    except OSError as error:
+        return error.errno in DISK_FULL
+    return False
+
+
+def _full(path: Path) -> DiskFullError:
+    return DiskFullError(f"Nothing can be saved in {path.parent}: the disk is full. Make room.")
+
+
+def open_to_read(path: Path) -> tuple[Callable[[], sqlite3.Connection], tempfile.TemporaryDirectory[str] | None]:
+    """How to read a database that may be on a full disk or in a read-only folder.
+
+    Returns:
+        What opens a connection, and the folder of a copy, where there had to be one.
+
+    Raises:
+        SettingsError: an older or a newer version wrote it.
+        FeedbackError: it cannot be read.
+    """
+    copied: tempfile.TemporaryDirectory[str] | None = None
+    opener = partial(_connect_to_read, path, "mode=ro")
+    try:
+        with suppress(sqlite3.Error), closing(opener()) as db:
+            return (opener if _is_filled(db, path) else empty_database), None
+        # A log needs a file of shared memory beside it. Without one there is the database alone, or a copy of both.
+        wal = path.with_name(f"{path.name}-wal")
+        if wal.exists() and wal.stat().st_size:
+            copied = tempfile.TemporaryDirectory(prefix="catdog-journal-")
+            for each in (path, wal):
+                shutil.copy(each, copied.name)
+            opener = partial(connect, Path(copied.name) / path.name)
+        else:
+            opener = partial(_connect_to_read, path, "immutable=1")
+        with closing(opener()) as db:
+            return (opener if _is_filled(db, path) else empty_database), copied
+    except (sqlite3.Error, OSError) as error:
+        raise FeedbackError(f"{path} cannot be read: {reason(error)} ({error}).") from None
+
+
+def _connect_to_read(path: Path, how: str) -> sqlite3.Connection:
+    address = f"file:{quote(os.fsencode(path))}?{how}"
+    return sqlite3.connect(address, uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
+
+
+def _is_filled(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether there are tables; a disk that was full when they were to be made leaves none."""
+    version = _version(db)
+    if version not in {0, len(_MIGRATIONS)}:
+        raise SettingsError(f"Another version of this program wrote {path}; it can't be read without being changed.")
+    return version > 0
+
+
+def empty_database() -> sqlite3.Connection:
+    """A database without rows, in memory: what there is to read where none could be made."""
+    db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    _migrate(db, Path(":memory:"))
+    return db
 
 
 def reopen(path: Path) -> sqlite3.Connection:
@@ -206,10 +312,7 @@ def _closed_on_error(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def _check(db: sqlite3.Connection, path: Path) -> None:
-    """Find out whether the file system can hold a journal and whether the file is sound."""
-    (mode,) = db.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
-        raise _no_wal(path, mode)
+    """Find out whether the file is sound."""
     if _version(db) and (problems := _problems(db)):
         raise _damaged(path, problems)
 

@@ -5,15 +5,26 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from catdog.errors import CatdogError, FeedbackError
+from catdog.errors import CatdogError, DiskFullError, FeedbackError, SettingsError
 from feedback.decision import Decision
-from feedback.journal.database import connect, empty_log, open_database, reason, reopen, transaction
+from feedback.journal.database import (
+    connect,
+    empty_database,
+    empty_log,
+    is_full,
+    open_database,
+    open_to_read,
+    reason,
+    reopen,
+    transaction,
+)
 from feedback.journal.tables import (
     NOT_AUDIT,
     SELECT_DECISIONS,
@@ -33,7 +44,8 @@ from feedback.stats import AnswerCount, Stats
 log = logging.getLogger(__name__)
 
 JOURNAL_FILE = "journal.sqlite3"
-_BATCH = 100
+_BATCH, _BATCH_ALONE = 100, 2000
+_CANNOT_SAVE = "Corrections can't be saved: {}."
 _ANOTHER_FAILED = "Your correction was NOT saved: another one failed. Send it again."
 _WAITING = "batch IS NULL OR batch IN (SELECT number FROM batches WHERE committed_at IS NULL)"
 
@@ -51,6 +63,10 @@ class Pending:
     damaged: int = 0
     """Rows that will never get there, as their picture is not what was saved: a sign of a failing disk."""
 
+    def oldest_age_s(self, now: datetime) -> float | None:
+        """For how long the oldest waits; 0 for one that a wrong clock dated later than now, None if there is none."""
+        return None if self.oldest_at is None else max(0.0, (now - self.oldest_at).total_seconds())
+
 
 @dataclass(slots=True)
 class _Append:
@@ -67,15 +83,36 @@ class _Append:
 class Journal:
     """Feedback rows in a folder. Any number of threads may use one journal, and any number of processes one folder."""
 
-    def __init__(self, path: Path, writer: sqlite3.Connection) -> None:
+    def __init__(
+        self,
+        path: Path,
+        writer: sqlite3.Connection | None,
+        reader: Callable[[], sqlite3.Connection] | None = None,
+        copied: AbstractContextManager[str] | None = None,
+    ) -> None:
+        """Make one of what `open` found.
+
+        Args:
+            path: The file.
+            writer: A connection; None if nothing can be written yet.
+            reader: Opens connections to read by, where that is not `connect`.
+            copied: A copy to read, to be deleted at the end.
+        """
         self._path = path
+        self._reader = reader or partial(connect, path)
+        self._copied = copied
         self._lock = threading.Lock()
         self._writer: sqlite3.Connection | None = writer
-        self._inode = path.stat().st_ino
+        self._inode = path.stat().st_ino if path.exists() else 0
+        self.problem: str | None = None
+        """Why nothing can be saved, since the last time that it was tried; None if it can."""
         self._waiting: deque[_Append] = deque()  # the first one commits
         self._queueing = threading.Lock()
         self._to_scrub = False
         self._closed = False
+        self._watching = threading.Lock()
+        self._watcher: sqlite3.Connection | None = None  # never writes: it is told what others did
+        self._watched = self._inode
 
     @classmethod
     def open(cls, data_dir: Path) -> Self:
@@ -87,6 +124,40 @@ class Journal:
         """
         path = data_dir / JOURNAL_FILE
         return cls(path, open_database(path))
+
+    @classmethod
+    def open_or_wait(cls, data_dir: Path) -> Self:
+        """Open the journal likewise, also on a full disk: then nothing is saved until there is room.
+
+        Raises:
+            SettingsError, FeedbackError: see `open`; not for a full disk.
+        """
+        try:
+            return cls.open(data_dir)
+        except DiskFullError as error:
+            log.error("%s Until then no feedback is kept.", error)  # noqa: TRY400
+        path = data_dir / JOURNAL_FILE
+        if path.exists() and path.stat().st_size:
+            journal = cls(path, None, *open_to_read(path))
+        else:
+            journal = cls(path, None, empty_database)
+        journal.problem = _CANNOT_SAVE.format("the disk is full")
+        return journal
+
+    @classmethod
+    def open_to_read(cls, data_dir: Path) -> Self:
+        """Open the journal for a command that only looks: the folder may be read-only, and the disk full.
+
+        Raises:
+            SettingsError, FeedbackError: see `open`, where there is none yet; it cannot be read.
+        """
+        path = data_dir / JOURNAL_FILE
+        if not path.exists():
+            return cls.open(data_dir)
+        try:
+            return cls(path, None, *open_to_read(path))
+        except SettingsError:  # an older version wrote it
+            return cls.open(data_dir)
 
     def append(self, row: FeedbackRow, *, idempotency_key: str | None = None, per_day: int | None = None) -> Saved:
         """Keep a row; when this returns, the row survives a crash of the process and of the machine.
@@ -193,10 +264,10 @@ class Journal:
             newest_only: Of each request the newest row alone, the one that counts.
             pictures: If not, `image` is empty, which takes far less time.
         """
-        select = SELECT_ROWS if pictures else SELECT_ROWS_ALONE
+        select, batch_size = (SELECT_ROWS, _BATCH) if pictures else (SELECT_ROWS_ALONE, _BATCH_ALONE)
         where = "id > ? AND NOT superseded" if newest_only else "id > ?"
         after = ""
-        while found := self.query(f"{select} WHERE {where} ORDER BY id LIMIT {_BATCH}", after):
+        while found := self.query(f"{select} WHERE {where} ORDER BY id LIMIT {batch_size}", after):
             batch = [row_from(record) for record in found]
             yield from batch
             after = batch[-1].id
@@ -223,6 +294,21 @@ class Journal:
     def decisions(self) -> list[Decision]:
         """All decisions in the order in which they came here; see `feedback.decision.newest` for those that count."""
         return [decision_from(record) for record in self.query(f"{SELECT_DECISIONS} ORDER BY seq")]
+
+    def version(self) -> tuple[int, int]:
+        """What changes with every commit of any process, and with another file in the journal's place.
+
+        Raises:
+            FeedbackError: the journal cannot be read.
+        """
+        try:
+            inode = self._path.stat().st_ino if self._path.exists() else 0
+            with self._watching:
+                if self._watcher is None or self._watched != inode:
+                    self._watcher, self._watched = self._reader(), inode
+                return inode, self._watcher.execute("PRAGMA data_version").fetchone()[0]
+        except (sqlite3.Error, OSError) as error:
+            raise FeedbackError(f"Feedback cannot be read: {reason(error)}. Try again later.") from None
 
     def deleted_ids(self) -> set[str]:
         """Ids of rows that were deleted here, and must not come back from the Hub."""
@@ -251,7 +337,7 @@ class Journal:
             FeedbackError: the journal cannot be read.
         """
         try:
-            with closing(connect(self._path)) as db:
+            with closing(self._reader()) as db:
                 return db.execute(query, values).fetchall()
         except sqlite3.Error as error:
             log.error("%s: %s", self._path, error)  # noqa: TRY400
@@ -268,6 +354,12 @@ class Journal:
         with self._lock:
             self._closed = True
             self._drop_writer()
+        with self._watching:
+            if self._watcher is not None:
+                self._watcher.close()
+                self._watcher = None
+        if self._copied is not None:
+            self._copied.__exit__(None, None, None)
 
     def __enter__(self) -> Self:
         return self
@@ -321,10 +413,13 @@ class Journal:
         """
         try:
             yield self._connection()
+            self.problem = None
         except (sqlite3.Error, OSError) as error:
             log.error("%s: %s", self._path, error)  # noqa: TRY400 - a full disk needs no traceback
             self._drop_writer()
-            raise FeedbackError(message.format(reason(error))) from None
+            why = "the disk is full" if is_full(self._path.parent) else reason(error)
+            self.problem = _CANNOT_SAVE.format(why)
+            raise FeedbackError(message.format(why)) from None
 
     def _connection(self) -> sqlite3.Connection:
         if self._closed:
@@ -332,6 +427,7 @@ class Journal:
         if self._writer is None:
             self._writer = reopen(self._path)
             self._inode = self._path.stat().st_ino
+            self._reader = partial(connect, self._path)
         return self._writer
 
     def _drop_writer(self) -> None:

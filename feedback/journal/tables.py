@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from catdog.errors import CatdogError, KeyReusedError, RateLimitedError, UnknownRowError
@@ -118,10 +119,15 @@ def row_from(record: Sequence[Any]) -> FeedbackRow:
     *values, jpeg = record
     kept = dict(zip(_COLUMNS, values, strict=True))
     kept["created_at"] = datetime.fromisoformat(kept["created_at"])
-    kept["labels"] = tuple(json.loads(kept["labels"]))
+    kept["labels"] = _labels(kept["labels"])
     kept["probabilities"] = tuple(json.loads(kept["probabilities"]))
     kept["source"] = Source(kept["source"])
     return FeedbackRow(image=jpeg, **kept)
+
+
+@lru_cache(maxsize=64)  # thousands of rows have the same ones
+def _labels(stored: str) -> tuple[str, ...]:
+    return tuple(json.loads(stored))
 
 
 def stored_time(moment: datetime) -> str:

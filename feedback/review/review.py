@@ -1,16 +1,23 @@
 """Review: what there is to decide, in which order, and what was decided."""
 
+import logging
+import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from catdog.errors import UnknownRowError
+from catdog.errors import CatdogError, UnknownRowError
 from catdog.model.metadata import UNSURE
 from feedback.decision import Decision, ReviewedRow, Status, accept, join, later_than, newest, reject, undo
 from feedback.journal.journal import Journal
 from feedback.review.order import Entry, build_queue
 from feedback.row import FeedbackRow
+
+log = logging.getLogger(__name__)
+
+_LONG_S = 0.5
 
 
 class Action(StrEnum):
@@ -31,6 +38,13 @@ class Choice:
     """With `accept`: what it is, where that is not what the person said."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    entries: list[Entry]
+    version: Hashable
+    took_s: float
+
+
 class Review:
     """The rows of a journal, or of wherever `load` reads them, for those who decide. Safe to use from many threads."""
 
@@ -40,6 +54,8 @@ class Review:
         *,
         load: Callable[[], Iterable[ReviewedRow]] | None = None,
         picture: Callable[[str], bytes | None] | None = None,
+        version: Callable[[], Hashable] | None = None,
+        long_s: float = _LONG_S,
     ) -> None:
         """Make a review.
 
@@ -48,21 +64,58 @@ class Review:
             load: Reads of each request the newest row and what was decided about it, where that is more than the
                 journal has; pictures may be left empty.
             picture: Reads the picture of a row, likewise.
+            version: Gives something else once `load` may; without it, and with `load`, every queue is made anew.
+            long_s: A queue that takes longer to make is made while the last one is shown.
         """
         self._journal = journal
         self._load = load or self._load_journal
         self._picture = picture or journal.picture
+        self._version = version or (object if load else journal.version)
+        self._long_s = long_s
         self._seen: dict[str, ReviewedRow] = {}
+        self._ready: _Ready | None = None
+        self._building = threading.Lock()
 
-    def queue(self) -> list[Entry]:
+    def queue(self, *, at_once: bool = False) -> list[Entry]:
         """All rows, the most useful to look at first.
+
+        Args:
+            at_once: Whether the last queue will do where making one takes long; the next one is made meanwhile. What
+                was decided here is in it.
 
         Raises:
             FeedbackError: they cannot be read.
         """
-        entries = build_queue(self._load())
-        self._seen = {entry.row.id: entry.reviewed for entry in entries}
-        return entries
+        ready = self._ready
+        if ready and at_once and ready.took_s > self._long_s:
+            if ready.version != self._version():
+                self.prepare()
+            return ready.entries
+        return self._build()
+
+    def prepare(self, *, first: bool = False) -> None:
+        """Begin to make the queue, unless that goes on already; nobody waits for it.
+
+        Args:
+            first: Only if there is none yet.
+        """
+        if not self._building.locked() and not (first and self._ready):
+            threading.Thread(target=self._build_or_log, name="review", daemon=True).start()
+
+    def _build(self) -> list[Entry]:
+        with self._building:
+            version, began = self._version(), time.monotonic()
+            if self._ready is None or self._ready.version != version:
+                entries = build_queue(self._load())
+                self._seen = {entry.row.id: entry.reviewed for entry in entries}
+                self._ready = _Ready(entries, version, time.monotonic() - began)
+            return self._ready.entries
+
+    def _build_or_log(self) -> None:
+        try:
+            self._build()
+        except CatdogError as error:
+            log.warning("The rows to review cannot be read: %s", error)
 
     def picture(self, row_id: str) -> bytes:
         """The picture of a row as a JPEG.
@@ -86,7 +139,20 @@ class Review:
         """
         decisions = [_decision(self._find(choice.row_id), choice, by, reason) for choice in choices]
         self._journal.decide(decisions)
+        self._note({decision.row_id: decision for decision in decisions})
         return decisions
+
+    def _note(self, decided: Mapping[str, Decision]) -> None:
+        """Put decisions into the queue that is ready: it is shown until the next one is."""
+        for row_id, decision in decided.items():
+            if row_id in self._seen:
+                self._seen[row_id] = replace(self._seen[row_id], decision=decision)
+        if self._ready is not None:
+            entries = [
+                replace(entry, reviewed=self._seen[entry.row.id]) if entry.row.id in decided else entry
+                for entry in self._ready.entries
+            ]
+            self._ready = replace(self._ready, entries=entries)
 
     def _find(self, row_id: str) -> ReviewedRow:
         """A row that was listed, or came since."""

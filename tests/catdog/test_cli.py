@@ -1,16 +1,22 @@
 """`python -m catdog predict`, as a person or a script calls it."""
 
+import argparse
 import csv
+import importlib
 import io
 import json
+import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
+from catdog.__main__ import main
 from catdog.batch.classify import Result
 from catdog.batch.report import write_results
+from catdog.cli import run
 from catdog.model.metadata import Verdict
 from catdog.model.model import Prediction
 from devhub.server import Running
@@ -141,3 +147,57 @@ def test_a_closed_pipe_is_no_traceback(model: Path, photos: Path) -> None:
     )  # fmt: skip
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+
+
+@pytest.mark.parametrize("format_", ["table", "json", "csv"])
+def test_escape_sequences_in_names_never_reach_a_terminal(
+    format_: str, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CATDOG_MODEL", str(model))
+    name = "\x1b]0;title\x07\x1b[31m\u202egpj.\x9b1m.png"
+    (tmp_path / name).write_bytes(encoded(picture("red"), "PNG"))
+    (tmp_path / f"{name}.txt").write_text("left out")
+    (tmp_path / f"broken{name}").write_bytes(b"no picture")
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w", encoding="utf-8") as terminal, redirect_stdout(terminal), redirect_stderr(terminal):
+        assert run(main, ["predict", str(tmp_path), "--format", format_]) == 0
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert r"\x1b]0;title\x07\x1b[31m\u202egpj.\x9b1m.png" in shown.replace("\\u001b", r"\x1b").replace(
+        "\\u0007", r"\x07"
+    )
+    assert not set(shown) & set("\x1b\x07\u202e\x9b")
+
+
+def test_a_file_gets_names_as_they_are(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "\x1b[31m.png").write_bytes(encoded(picture("red"), "PNG"))
+    done = catdog("predict", tmp_path, "--format", "csv", model=model)
+    assert "\x1b[31m.png" in done.stdout
+
+
+def test_an_error_shows_what_was_asked_for_without_its_escape_sequences(model: Path) -> None:
+    for arguments in (["predict", "--format", "\x1b[31m", "x"], ["predict", "x", "--model", "a/b\x1b[31m"]):
+        done = catdog(*arguments, model=model)
+        assert (done.returncode, "\x1b" in done.stderr) == (2, False)
+        assert r"\x1b[31m" in done.stderr
+
+
+@pytest.mark.parametrize("package", ["catdog", "feedback", "deploy", "train"])
+def test_shells_complete_every_command(package: str) -> None:
+    pytest.importorskip("shtab")
+    words = [sys.executable, "-m", package, "--print-completion", "bash"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "complete -" in done.stdout
+
+
+@pytest.mark.parametrize("package", ["catdog", "feedback", "deploy", "train"])
+def test_every_subcommand_explains_itself(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsers: list[argparse.ArgumentParser] = []
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", lambda self, _argv: sys.exit(parsers.append(self)))
+    with pytest.raises(SystemExit):
+        importlib.import_module(f"{package}.__main__").main([])
+    (commands,) = [each for each in parsers[0]._actions if isinstance(each.choices, dict)]
+    for name, parser in dict(commands.choices or {}).items():
+        assert parser.description, name
+        assert [action.dest for action in parser._actions if action.help is None] == [], name

@@ -39,3 +39,24 @@ def test_a_wrong_value_names_the_variable(monkeypatch: pytest.MonkeyPatch, varia
 def test_settings_cannot_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("variables", "address"),
+    [
+        ({"CATDOG_PROJECT_URL": "https://pets.example/about", "SPACE_ID": "me/pets"}, "https://pets.example/about"),
+        ({"CATDOG_PUBLIC_URL": "https://pets.example", "SPACE_ID": "me/pets"}, "https://pets.example"),
+        ({"SPACE_ID": "me/pets", "CATDOG_MODEL": "me/model"}, "https://huggingface.co/spaces/me/pets"),
+        ({"CATDOG_MODEL": "me/model", "HF_ENDPOINT": "https://hub.example"}, "https://hub.example/me/model"),
+        ({"CATDOG_MODEL": "./runs/mine"}, ""),
+        ({}, ""),
+    ],
+)
+def test_other_servers_can_find_out_who_asks(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], address: str
+) -> None:
+    for name in ("CATDOG_PROJECT_URL", "CATDOG_PUBLIC_URL", "CATDOG_MODEL", "SPACE_ID", "HF_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().about_us == address

@@ -21,6 +21,7 @@ from tests.toy import encoded, picture, toy_model
 from tests.web.conftest import Server, running, wait_for
 
 SHIPPED = (ROOT / "deploy/proxies/nginx.conf").read_text()
+BELOW_A_PATH = (ROOT / "deploy/proxies/nginx-subpath.conf").read_text()
 GENERAL = """
 daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
 events {{}}
@@ -39,12 +40,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def nginx(folder: Path, site: str, *servers: Server) -> Iterator[int]:
-    """nginx with a site on a free port, in front of servers."""
+def nginx(folder: Path, site: str, *servers: Server, port: int = 0) -> Iterator[int]:
+    """nginx with a site in front of servers, on a free port if none is given."""
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
     if program is None:
         missing_tool("nginx is not installed")
-    port = free_port()
+    port = port or free_port()
     upstream = " ".join(f"server {each.url.removeprefix('http://')};" for each in servers)
     site = f"upstream replicas {{ {upstream} }}\n" + site.replace("127.0.0.1:7860", "replicas")
     folder.mkdir()
@@ -104,19 +105,68 @@ def test_a_host_without_its_port_is_named(server: Server, tmp_path: Path) -> Non
         check_proxy(service)
 
 
-def test_behind_tls_the_page_knows_its_scheme(server: Server, tmp_path: Path) -> None:
+def with_tls(site: str, folder: Path) -> tuple[str, ssl.SSLContext]:
+    """A site with a certificate of its own, and who trusts it."""
     if not shutil.which("openssl"):
         missing_tool("openssl is not installed")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
     command = f"openssl req -x509 -newkey rsa:2048 -nodes -keyout {key} -out {certificate} -days 1 -subj /CN=localhost"
     subprocess.run([*command.split(), "-addext", "subjectAltName=IP:127.0.0.1"], capture_output=True, check=True)
     tls = f"listen 80 ssl; ssl_certificate {certificate}; ssl_certificate_key {key};"
-    trusted = ssl.create_default_context(cafile=str(certificate))
-    with nginx(tmp_path / "nginx", SHIPPED.replace("listen 80;", tls), server) as port:
+    return site.replace("listen 80;", tls), ssl.create_default_context(cafile=str(certificate))
+
+
+def root_of(page: str) -> str:
+    """What the page takes for its own address."""
+    found = re.search(r'"root": ?"([^"]*)"', page)
+    assert found
+    return found[1]
+
+
+def test_behind_tls_the_page_knows_its_scheme(server: Server, tmp_path: Path) -> None:
+    site, trusted = with_tls(SHIPPED, tmp_path)
+    with nginx(tmp_path / "nginx", site, server) as port:
         page = httpx.get(f"https://127.0.0.1:{port}/", verify=trusted, timeout=60).text
-    root = re.search(r'"root": ?"([^"]*)"', page)
-    assert root
-    assert root[1] == f"https://127.0.0.1:{port}"
+    assert root_of(page) == f"https://127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("site", [BELOW_A_PATH, BELOW_A_PATH.replace("7860/;", "7860;")], ids=["stripped", "kept"])
+def test_below_a_path_the_shipped_file_passes_the_smoke_test(
+    site: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/catdog"
+    with (
+        running(
+            tmp_path_factory.mktemp("below"), toy_model(tmp_path / "toy"), public_url=url, trusted_proxies=1
+        ) as server,
+        nginx(tmp_path / "nginx", site, server, port=port),
+        Service(url) as service,
+    ):
+        done = smoke(service, Expected(fallback=True), deadline_s=DEADLINE_S)
+    assert any(line.startswith("proxy:") for line in done)
+
+
+def test_below_a_path_and_behind_tls_page_links_and_cookies_are_those_of_the_public_url(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    site, trusted = with_tls(BELOW_A_PATH, tmp_path)
+    port, token = free_port(), "a-token-of-the-maintainer"
+    url = f"https://127.0.0.1:{port}/catdog"
+    settings = {"public_url": url, "trusted_proxies": 1, "admin_token": token}
+    with (
+        running(tmp_path_factory.mktemp("below"), toy_model(tmp_path / "toy"), **settings) as server,
+        nginx(tmp_path / "nginx", site, server, port=port),
+        httpx.Client(verify=trusted, timeout=60, headers={"Origin": f"https://127.0.0.1:{port}"}) as http,
+    ):
+        assert root_of(http.get(f"{url}/").text) == url
+        assert f"{url}/predict" in http.get(f"{url}/docs").text
+        assert http.post(f"{url}/predict", files={"file": encoded(picture("red"))}).is_success
+        entered = http.post(f"{url}/admin/login", data={"token": token, "name": "me"})
+    assert entered.status_code == 303
+    assert entered.headers["Location"].startswith("/catdog/admin")
+    assert "Secure" in entered.headers["Set-Cookie"]
+    assert "Path=/catdog/admin" in entered.headers["Set-Cookie"]
 
 
 def test_two_replicas_without_affinity_answer_every_step_of_a_correction(

@@ -32,6 +32,7 @@ def test_a_run_becomes_a_complete_model_folder(trained: Path) -> None:
     metadata = load_metadata(trained)
     assert {file.path for file in metadata.files} == found - {"metadata.json"}
     assert all(file.sha256 == hash_file(trained / file.path) for file in metadata.files)
+    assert len({(trained / name).stat().st_mode for name in found}) == 1, "whoever may read one may read all"
 
 
 def test_nothing_is_left_beside_it(trained: Path) -> None:

@@ -28,7 +28,7 @@ REPO = "me/feedback"
 
 
 def settings(hub: Running, **more: object) -> dict[str, object]:
-    return {"feedback_repo": REPO, "hf_endpoint": hub.url, "hf_token": hub.token, **more}
+    return {"feedback_repo": REPO, "hf_endpoint": hub.url, "hf_token": hub.token, "admin_token": TOKEN, **more}
 
 
 def correct(server: Server, colour: str = "red", label: str = "green") -> httpx.Response:
@@ -37,8 +37,9 @@ def correct(server: Server, colour: str = "red", label: str = "green") -> httpx.
     return httpx.post(f"{server.url}/feedback", json=told, timeout=30)
 
 
-def health(server: Server) -> dict[str, Any]:
-    feedback: dict[str, Any] = httpx.get(f"{server.url}/health", timeout=30).json()["feedback"]
+def health(server: Server, *, token: str = TOKEN) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {token}"}
+    feedback: dict[str, Any] = httpx.get(f"{server.url}/health", headers=headers, timeout=30).json()["feedback"]
     return feedback
 
 
@@ -124,6 +125,11 @@ def test_the_app_starts_without_a_hub_that_works_and_says_so(
         found = health(server)
         assert said in found["problem"]
         assert (found["pending"], found["repo_id"], found["last_success"]) == (1, REPO, None)
+        stranger = health(server, token="not-the-token-of-anybody")
+        assert stranger["repo_id"] is None
+        assert stranger["problem"]
+        assert REPO not in str(stranger)
+        assert said not in str(stranger)
         assert metric(server, "catdog_sync_failures_total") >= 1
     assert len(server.rows()) == 1
     assert hub.token not in server.log.read_text()

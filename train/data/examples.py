@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
+from catdog.cli import printable
 from catdog.errors import DataError, ImageError
 from catdog.images.decode import decode_image
 from catdog.images.phash import Fingerprint, Hashes, fingerprint, pack
@@ -22,6 +23,7 @@ from train.data.source import Row, Source
 _T = TypeVar("_T")
 _THREADS = min(4, os.cpu_count() or 1)
 _SHOWN_REASONS = 10
+_SHOWN_NAMES = 10
 _log = logging.getLogger(__name__)
 
 
@@ -80,14 +82,17 @@ def read_examples(source: Source, *, side: int = 0) -> Examples:
     squares = np.zeros((len(source) if side else 0, 3, side, side), dtype=np.uint8)
     found: list[_Example] = []
     skipped: Counter[str] = Counter()
-    for result in map_rows(source, lambda row, image: _example(row, image, side)):
+    names: list[str] = []
+    for index, result in enumerate(map_rows(source, lambda row, image: _example(row, image, side))):
         if isinstance(result, str):
             skipped[result] += 1
+            if len(names) < _SHOWN_NAMES:
+                names.append(source.row_name(index))
             continue
         if side:
             squares[len(found)] = result.square
         found.append(_without_pixels(result))
-    _report(skipped, len(source))
+    _report(skipped, names, len(source))
     return Examples(
         source=source,
         rows=np.array([example.row.index for example in found], dtype=np.int64),
@@ -157,8 +162,11 @@ def _without_pixels(example: _Example) -> _Example:
     return replace(example, square=np.zeros((3, 0, 0), dtype=np.uint8))
 
 
-def _report(skipped: Counter[str], total: int) -> None:
-    if skipped:
-        _log.warning("%d of %d rows are skipped:", skipped.total(), total)
+def _report(skipped: Counter[str], names: Sequence[str], total: int) -> None:
+    if not skipped:
+        return
+    _log.warning("%d of %d rows are skipped:", skipped.total(), total)
     for reason, count in skipped.most_common(_SHOWN_REASONS):
         _log.warning("  %6d  %s", count, reason)
+    more = ", …" if skipped.total() > len(names) else ""
+    _log.warning("          %s%s", ", ".join(map(printable, names)), more)

@@ -6,6 +6,7 @@ the others keep their bytes, and so do files that cannot be read, for the audit 
 
 import io
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from tqdm import tqdm
 
+from catdog.cli import counted, printable
 from catdog.errors import DataError, ImageError, SettingsError
 from catdog.files import sync_tree
 from catdog.images.decode import decode_image
@@ -31,7 +33,9 @@ from train.failures import clear_disk_errors
 
 _FILE = "data/train-00000-of-00001.parquet"  # a name by which `datasets` finds the split
 _QUALITY = 95
+_NAMED = 10
 _THREADS = min(4, os.cpu_count() or 1)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ def prepare(  # noqa: PLR0913 - each is one thing
         shutil.rmtree(aside, ignore_errors=True)
         (aside / _FILE).parent.mkdir(parents=True)
         copies = _write_rows(source, aside / _FILE, side)
+        _name_unusable(source, copies)
         counts = _write_splits(copies, source, aside / SPLITS_FILE, seed, earlier)
         origin = {"name": source.title, "revision": source.revision, "rows": len(source), "side": side}
         (aside / ORIGIN_FILE).write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
@@ -126,6 +131,16 @@ def _write_rows(source: Source, path: Path, side: int) -> list[_Copy]:
             writer.write_table(pa.table({"image": images, "label": labels}, schema=schema))
             copies += [replace(copy, row=Row(copy.row.index, None, copy.row.label)) for copy in batch]
     return copies
+
+
+def _name_unusable(source: Source, copies: list[_Copy]) -> None:
+    """Say which rows are in no split; they are copied all the same."""
+    rows = [copy.row.index for copy in copies if copy.fingerprint is None]
+    if rows:
+        names = ", ".join(printable(source.row_name(row)) for row in rows[:_NAMED]) + (
+            ", …" if len(rows) > _NAMED else ""
+        )
+        _log.warning("%s can't be used, and will be in no split: %s", counted(len(rows), "row"), names)
 
 
 def _copies(source: Source, side: int) -> Iterator[list[_Copy]]:

@@ -1,7 +1,11 @@
 """Labelled pictures from a Hub data set or a folder, still encoded."""
 
+import hashlib
 import json
 import logging
+import os
+import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -12,6 +16,7 @@ import datasets
 import pyarrow as pa
 from datasets.exceptions import DatasetsError
 
+from catdog.batch.folder import LabelledFile, LeftOut, files_below, labelled_files, path_text, require_labels
 from catdog.cli import counted
 from catdog.errors import DataError, HubError, SettingsError
 from catdog.hub.client import HubClient
@@ -22,6 +27,11 @@ _KIND_COLUMNS = ("name", *_LABEL_COLUMNS)
 ORIGIN_FILE = "origin.json"
 """In a folder that is a copy of a data set: `name`, and `revision` or null."""
 _BATCH = 256
+_FILE_COLUMN = "file"
+"""Of a folder of pictures: the path of each, as bytes."""
+_OTHER_KIND = "other"
+_PATTERN = re.compile(r"[\[\]*?{}]|::")
+"""What `datasets` takes for a pattern, or for a file within another, in a folder's own path."""
 _log = logging.getLogger(__name__)
 
 
@@ -55,6 +65,12 @@ class Source:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def row_name(self, index: int) -> str:
+        """What a person can find a row by: its file, or its number."""
+        if self._image_column != _FILE_COLUMN:
+            return f"row {index}"
+        return path_text(os.fsdecode(self._rows[index][_FILE_COLUMN]))
 
     def batches(self, indices: Sequence[int] | None = None) -> Iterator[list[Row]]:
         """All rows, or those at `indices`, some at a time and in that order."""
@@ -97,6 +113,8 @@ def open_source(data: str, *, revision: str | None = None) -> Source:
         DataError: it has no column of pictures, no column of labels, or fewer than two labels.
         HubError: the Hub cannot be reached, or refuses.
     """
+    if (pictures := _pictures_by_label(data)) is not None:
+        return pictures
     rows, image, revision = _open(data, revision)
     label = next((name for name in _LABEL_COLUMNS if name in rows.features), None)
     if label is None:
@@ -120,11 +138,13 @@ def open_outliers(data: str, *, revision: str | None = None) -> Source:
         SettingsError, HubError: see `open_source`.
         DataError: it has no column of pictures.
     """
+    if (pictures := _pictures_by_kind(data)) is not None:
+        return pictures
     rows, image, revision = _open(data, revision)
     column = next((name for name in _KIND_COLUMNS if name in rows.features), None)
     if column is None:
         column = "name"
-        rows = rows.add_column(column, ["other"] * len(rows))
+        rows = rows.add_column(column, [_OTHER_KIND] * len(rows))
     names = _label_names(rows, column)
     _log.info("%s: %d rows of %d kinds", data, len(rows), len(names))
     return _source(data, revision, rows, image, column, names)
@@ -203,15 +223,96 @@ def _resolve_commit(data: str, revision: str | None) -> tuple[str | None, HubErr
         return revision, error
 
 
-def _all_pictures(data: str) -> dict[str, list[str]] | None:
-    """For a folder with a sub-folder per label: all of them, whatever their names.
+def _pictures_by_label(data: str) -> Source | None:
+    """A folder with a sub-folder of pictures per label; None if it is anything else."""
+    left_out = LeftOut()
+    found = _pictures(data, left_out)
+    if not found:
+        return None
+    for each in found:
+        if each.label is None:
+            left_out.add(each.path, "in no sub-folder, so without a label")
+    labels = require_labels(found, Path(data))
+    source = _file_source(data, [each for each in found if each.label is not None], labels)
+    _log.info("%s: %s, labels %s", path_text(data), counted(len(source), "picture"), ", ".join(labels))
+    _report_folder(found, left_out)
+    return source
 
-    Left to itself, `datasets` takes a sub-folder named `train` or `test` for a split, and leaves the others out.
+
+def _pictures_by_kind(data: str) -> Source | None:
+    """A folder of pictures, in sub-folders or not; None if it is anything else."""
+    left_out = LeftOut()
+    found = [replace(each, label=each.label or _OTHER_KIND) for each in _pictures(data, left_out)]
+    if not found:
+        return None
+    kinds = sorted({each.label or "" for each in found})
+    _log.info("%s: %s of %s", path_text(data), counted(len(found), "picture"), counted(len(kinds), "kind"))
+    _report_folder(found, left_out)
+    return _file_source(data, found, kinds)
+
+
+def _pictures(data: str, left_out: LeftOut) -> list[LabelledFile]:
+    """The picture files of a folder that `datasets` isn't needed for; none where it holds tables."""
+    folder = Path(data)
+    if not folder.is_dir():
+        return []
+    found = labelled_files(folder, left_out)
+    if not _holds_tables(folder):
+        return found
+    if found and not list(folder.glob("metadata.*")):
+        _log.warning(
+            "%s holds Parquet, which is read, and %s beside it, which are not.",
+            path_text(folder),
+            counted(len(found), "picture"),
+        )
+    return []
+
+
+def _holds_tables(folder: Path) -> bool:
+    if any((folder / f"metadata{suffix}").is_file() for suffix in (".csv", ".jsonl", ".parquet")):
+        return True
+    return any(path.suffix.lower() == ".parquet" for path in files_below(folder, LeftOut()))
+
+
+def _file_source(data: str, files: list[LabelledFile], labels: Sequence[str]) -> Source:
+    numbers = {label: number for number, label in enumerate(labels)}
+    # Paths are bytes on Linux, and need not be UTF-8, which Arrow's texts are.
+    columns = {
+        _FILE_COLUMN: [os.fsencode(each.path) for each in files],
+        "label": [numbers[each.label or ""] for each in files],
+    }
+    features = datasets.Features({_FILE_COLUMN: datasets.Value("binary"), "label": datasets.Value("int64")})
+    rows = datasets.Dataset.from_dict(columns, features=features)
+    title, revision = _origin(data, None)
+    positions: dict[int | str, int] = {number: number for number in range(len(labels))}
+    return Source(data, title, revision, tuple(labels), positions, rows, _FILE_COLUMN, "label")
+
+
+def _report_folder(found: Sequence[LabelledFile], left_out: LeftOut) -> None:
+    """Say which pictures lie deeper than their label's folder, and what isn't read."""
+    deeper = sum(bool(each.within) for each in found)
+    if deeper:
+        _log.info("%s in deeper folders: the label is the first folder's name.", counted(deeper, "picture"))
+    if left_out:
+        _log.warning("%s", left_out.sentence())
+
+
+def _plain_path(data: str) -> str:
+    """The same folder by a path in which `datasets` sees no pattern: where need be, one of links to its files.
+
+    The links stay where `datasets` keeps its copies, so that the next run finds both.
     """
     folder = Path(data)
-    described = (*folder.rglob("*.parquet"), *folder.glob("metadata.*"))
-    flat = folder.is_dir() and any(path.is_file() for path in folder.glob("*/*"))
-    return {"train": ["*/*"]} if flat and not described else None
+    if not folder.is_dir() or not (_PATTERN.search(data) or path_text(folder.resolve()) != str(folder.resolve())):
+        return data
+    name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+    links = Path(datasets.config.HF_DATASETS_CACHE) / "folders" / name
+    shutil.rmtree(links, ignore_errors=True)
+    for path in files_below(folder, LeftOut()):
+        link = links / _PATTERN.sub("_", path_text(path.relative_to(folder)))
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path.resolve())
+    return str(links)
 
 
 def _load(data: str, revision: str | None, *, unreachable: HubError | None = None) -> datasets.Dataset:
@@ -219,12 +320,13 @@ def _load(data: str, revision: str | None, *, unreachable: HubError | None = Non
     hub = HubClient.of(load_settings()).errors(f"fetch the data set {data}", passes=unreadable)
     try:
         with nullcontext() if Path(data).is_dir() else hub:
-            splits = datasets.load_dataset(data, revision=revision, data_files=_all_pictures(data))
+            splits = datasets.load_dataset(_plain_path(data), revision=revision)
     except HubError as error:
         raise unreachable or error from None
     except (*unreadable, OSError) as error:
         raise DataError(
-            f"{data} cannot be read as a data set: {error}. Expected is a Hub data set, a folder with Parquet files, "
+            f"{data} cannot be read as a data set: {str(error).rstrip('. ')}. "
+            "Expected is a Hub data set, a folder with Parquet files, "
             "or a folder with one sub-folder of pictures per label."
         ) from None
     split = "train" if "train" in splits else next(iter(splits))
@@ -250,11 +352,17 @@ def _label_names(rows: datasets.Dataset, column: str) -> dict[int | str, str]:
     return names
 
 
-def _encoded(image: dict[str, Any] | None) -> bytes | None:
-    """The bytes of an image cell; a file that is missing counts as none."""
+def _encoded(image: dict[str, Any] | bytes | None) -> bytes | None:
+    """The bytes of an image cell, or of the file that it names; a file that is missing counts as none."""
+    if isinstance(image, bytes):
+        return _read(os.fsdecode(image))
     if image is None or image["bytes"] is not None or image["path"] is None:
         return None if image is None else image["bytes"]
+    return _read(image["path"])
+
+
+def _read(path: str) -> bytes | None:
     try:
-        return Path(image["path"]).read_bytes()
+        return Path(path).read_bytes()
     except OSError:
         return None

@@ -6,6 +6,7 @@ import train.network.torchvision_operators  # noqa: F401 - must come before timm
 import importlib.metadata
 import json
 import logging
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def export_network(network: nn.Module, folder: Path, *, labels: tuple[str, ...],
             "crop_mode": spec.crop_mode,
         },
     )
+    # safetensors makes its file for the owner alone; a model is for whoever may read its folder.
+    (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode & 0o777)
     _drop_repeated_size(folder / "config.json")
     export_served(network, folder / ONNX_FILE, side=side)
 
@@ -122,6 +125,14 @@ def export_onnx(
             verbose=False,
         )
     drop_traces(path)
+
+
+def exported(module: nn.Module, shape: tuple[int, int, int], source: str, output: str) -> onnx.ModelProto:
+    """A part of a network with one output; see `export_onnx`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "part.onnx"
+        export_onnx(module.eval(), path, shape=shape, source=source, outputs=(output,))
+        return onnx.load(path)
 
 
 def drop_traces(path: Path) -> None:

@@ -19,7 +19,6 @@ from web.admin.sessions import Sessions
 from web.i18n import format_share
 from web.metrics.history import LATENCY_EDGES_MS, History, Step
 from web.metrics.metrics import Metrics
-from web.page.html import corrections_learned
 from web.route_table import Routes
 from web.service.service import Service
 
@@ -65,7 +64,7 @@ class Dashboard:
             "Requests since the start": f"{summary.total_requests}, of which {summary.failed_requests} without answer",
             "Average latency": f"{summary.average_latency_ms:.1f} ms" if summary.average_latency_ms else "none yet",
             "People agree with the model": agreement,
-            "Corrections this model learned from": str(corrections_learned(model.metadata)),
+            "Corrections this model learned from": str(model.corrections_learned),
             "Rows that only this machine has": str(pending),
             "Sync": _sync_words(sync),
             **drift(self._metrics.history.steps(), model.metadata.metrics.get("test", {})),

@@ -13,16 +13,16 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from catdog.errors import CatdogError, RateLimitedError, UnknownRowError
 from feedback.decision import Decision
 from feedback.review.review import Action, Choice, Review
-from web.admin.sessions import Session, Sessions, same_secret
+from web.admin.sessions import LOGINS_PER_CLIENT, Session, Sessions, same_secret
 from web.admin.view import SCRIPT, STYLE, AdminView, Query
 from web.errors import STATUS, ErrorResponses
+from web.middleware.public_url import IS_PUBLIC_URL_SET
 from web.middleware.rate_limit import RateLimiter
 from web.route_table import Body, Routes
 
 log = logging.getLogger(__name__)
 
 COOKIE = "catdog_admin"
-LOGINS_PER_CLIENT = "10/minute"
 _LOGINS = "logins"
 _MAX_NAME = 80
 _MAX_REASON = 300
@@ -117,7 +117,7 @@ class AdminPages:
             self._sessions.start(name),
             max_age=int(self._sessions.lifetime_s),
             path=_base(request),
-            secure=not _is_plain_loopback(request),
+            secure=not _is_plain(request),
             httponly=True,
             samesite="strict",
         )
@@ -170,12 +170,13 @@ class AdminPages:
         return self._login_page(request, detail, STATUS[code])
 
     def _login_page(self, request: Request, problem: str, status: int = HTTPStatus.OK) -> Response:
+        self._review.prepare(first=True)  # whoever looks at this page wants the queue next
         return HTMLResponse(self._view.login(base=_base(request), problem=problem), status, headers=HEADERS)
 
     def _queue_page(
         self, request: Request, session: Session, query: Query, problem: str = "", status: int = HTTPStatus.OK
     ) -> Response:
-        entries = self._review.queue()
+        entries = self._review.queue(at_once=True)
         notice = _MISSING.format(reason) if (reason := self._missing()) else ""
         page = self._view.queue(entries, query, session=session, base=_base(request), problem=problem, notice=notice)
         return HTMLResponse(page, status, headers=HEADERS)
@@ -231,11 +232,13 @@ def _is_script(request: Request) -> bool:
     return request.headers.get("Accept") == "application/json"
 
 
-def _is_plain_loopback(request: Request) -> bool:
-    """Whether the browser is on this machine, without https: then it would not keep a cookie marked as secure.
+def _is_plain(request: Request) -> bool:
+    """Whether the browser uses no https, on this machine or by CATDOG_PUBLIC_URL: it would not keep a secure cookie.
 
     A proxy on this machine may look like that too, unless it names the client that it forwards for.
     """
+    if request.scope.get(IS_PUBLIC_URL_SET):
+        return bool(request.scope["scheme"] == "http")
     host = request.headers.get("Host", "")
     is_loopback = host in _LOOPBACK or host.rpartition(":")[0] in _LOOPBACK
     return request.scope["scheme"] == "http" and is_loopback and not any(name in request.headers for name in _FORWARDED)

@@ -8,6 +8,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from web.middleware.rate_limit import RateLimiter
+
+LOGINS_PER_CLIENT = "10/minute"
+_GUESSES = "guesses"
 LIFETIME_S = 8 * 3600.0
 _MOST = 100
 
@@ -52,6 +56,25 @@ class Sessions:
         """Log out."""
         with self._lock:
             self._sessions.pop(_hash(cookie), None)
+
+
+class AdminToken:
+    """The maintainer's token, for programs that send it with each request; wrong guesses are limited."""
+
+    def __init__(self, token: str) -> None:
+        """Nobody knows an empty token."""
+        self._token = token
+        self._limiter = RateLimiter({_GUESSES: LOGINS_PER_CLIENT})
+
+    def is_in(self, authorization: str, client: str) -> bool:
+        """Whether an `Authorization` header holds it. Clients that have guessed too often are not listened to."""
+        scheme, _, given = authorization.partition(" ")
+        if not self._token or scheme.lower() != "bearer" or self._limiter.is_used_up(_GUESSES, client):
+            return False
+        if same_secret(given.strip(), self._token):
+            return True
+        self._limiter.check(_GUESSES, client)
+        return False
 
 
 def same_secret(given: str, right: str) -> bool:

@@ -12,7 +12,9 @@ from starlette.requests import ClientDisconnect
 
 from catdog import __version__
 from catdog.errors import UnknownRequestError
+from feedback.hub.sync import SyncState
 from feedback.row import RowStatus, Source
+from web.admin.sessions import AdminToken
 from web.api.body import Form, Reader, decoded, is_raw, parsed_form, parsed_json, spooled_body, validated
 from web.api.openapi import FEEDBACK, FEEDBACK_STATUS, HEALTH, HF, METRICS, PREDICT, TAKE_BACK
 from web.api.schemas import (
@@ -38,6 +40,9 @@ from web.service.service import Answer, Correction, Service
 Result = TypeVar("Result")
 
 _INVALID = 422
+_NOT_SENT = (
+    "The last attempt to send corrections to the Hub failed. The log says why, and so does /health to a maintainer."
+)
 _NO_PICTURE = (
     "send the picture as the form field `file`, for example with `curl -F file=@photo.jpg`, "
     "or as the body with `Content-Type: image/jpeg`"
@@ -53,7 +58,8 @@ class RestApi:
         metrics: Metrics,
         *,
         client_of: Callable[[Request], str],
-        warnings: Callable[[], list[str]],
+        warnings: Callable[[bool], list[str]],
+        admin_token: AdminToken | None = None,
     ) -> None:
         """Make the routes.
 
@@ -61,12 +67,14 @@ class RestApi:
             service: Does the work.
             metrics: What `GET /metrics` shows.
             client_of: The address of the client behind a request.
-            warnings: What a maintainer should know, for `GET /health`.
+            warnings: What a maintainer should know, for `GET /health`; in words without names for strangers, if false.
+            admin_token: Whoever sends it is a maintainer.
         """
         self._service = service
         self._metrics = metrics
         self._client_of = client_of
         self._warnings = warnings
+        self._admin_token = admin_token or AdminToken("")
 
     def routes(self) -> Routes:
         """All routes, to be included in an app."""
@@ -149,9 +157,10 @@ class RestApi:
         if not await self._service.take_back(sent.receipt):
             raise UnknownRequestError("There is no correction with this receipt.")
 
-    async def health(self) -> HealthAnswer:
-        """503 until a model is live."""
+    async def health(self, request: Request) -> HealthAnswer:
+        """503 until a model is live. With `Authorization: Bearer CATDOG_ADMIN_TOKEN` it also tells names and causes."""
         live = self._service.live
+        tells_all = self._admin_token.is_in(request.headers.get("Authorization", ""), self._client_of(request))
         return HealthAnswer(
             version=__version__,
             model_id=live.model.model_id,
@@ -160,8 +169,8 @@ class RestApi:
             labels=live.model.labels,
             positive_label=live.model.metadata.positive_label,
             last_reload=self._service.live_since,
-            feedback=await self._pending(),
-            warnings=self._warnings(),
+            feedback=await self._pending(tells_all=tells_all),
+            warnings=self._warnings(tells_all),
         )
 
     async def metrics(self, request: Request) -> Response:
@@ -173,7 +182,7 @@ class RestApi:
         gauges.feedback_is(await self._service.pending(), self._service.sync_state())
         gauges.journal_is(await self._service.stats())
         gauges.queues_are(self._service.loads())
-        gauges.warnings_are(len(self._warnings()))
+        gauges.warnings_are(len(self._warnings(False)))
         return Response(self._metrics.prometheus(), media_type=PROMETHEUS_TEXT)
 
     async def _classify(self, request: Request, read: Reader, *, consents: bool = False) -> Answer:
@@ -202,19 +211,25 @@ class RestApi:
                 key=sent.idempotency_key,
             )
 
-    async def _pending(self) -> PendingFeedback:
+    async def _pending(self, *, tells_all: bool) -> PendingFeedback:
         pending = await self._service.pending()
-        age_s = (datetime.now(UTC) - pending.oldest_at).total_seconds() if pending.oldest_at else None
         state = self._service.sync_state()
         return PendingFeedback(
             pending=pending.rows,
-            oldest_age_s=age_s,
+            oldest_age_s=pending.oldest_age_s(datetime.now(UTC)),
             damaged=pending.damaged,
-            repo_id=state.repo_id if state else None,
+            repo_id=state.repo_id if state and tells_all else None,
             last_success=state.last_success if state else None,
             failures=state.failures if state else 0,
-            problem=state.problem if state else None,
+            problem=self._service.save_problem() or _problem(state, tells_all=tells_all),
         )
+
+
+def _problem(state: SyncState | None, *, tells_all: bool) -> str | None:
+    """Why the last attempt to send corrections failed, if it did."""
+    if state is None or state.problem is None:
+        return None
+    return state.problem if tells_all else _NOT_SENT
 
 
 async def unless_disconnected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:

@@ -183,10 +183,10 @@ class PendingFeedback(_Body):
     pending: int = Field(ge=0, description="how many")
     oldest_age_s: float | None = Field(description="the age of the oldest of them in seconds; null if there is none")
     damaged: int = Field(ge=0, description="corrections whose picture this disk has damaged")
-    repo_id: str | None = Field(description="the data set that receives them; null if none is set")
+    repo_id: str | None = Field(description="the data set that receives them; null if none is set, and to strangers")
     last_success: datetime | None = Field(description="when everything was last sent")
     failures: int = Field(ge=0, description="failed attempts to send since the start")
-    problem: str | None = Field(description="why the last attempt failed; null if it succeeded")
+    problem: str | None = Field(description="why the last attempt failed, to a maintainer; null if it succeeded")
 
 
 class HealthAnswer(_Body):
@@ -203,7 +203,7 @@ class HealthAnswer(_Body):
     positive_label: str | None = Field(description="the label that `probability` is about; null if there is none")
     last_reload: datetime = Field(description="when this model went live")
     feedback: PendingFeedback = Field(description="corrections that only this machine has, and their delivery")
-    warnings: list[str] = Field(description="what a maintainer should know")
+    warnings: list[str] = Field(description="what a maintainer should know; causes and names with the admin token")
 
 
 class MetricsAnswer(_Body):

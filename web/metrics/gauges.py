@@ -57,7 +57,7 @@ class Gauges:
     def feedback_is(self, pending: Pending, state: SyncState | None) -> None:
         """Set how many rows only this machine has, and the state of sending them to the Hub."""
         self._pending.set(pending.rows)
-        self._oldest_pending.set((datetime.now(UTC) - pending.oldest_at).total_seconds() if pending.oldest_at else 0.0)
+        self._oldest_pending.set(pending.oldest_age_s(datetime.now(UTC)) or 0.0)
         self._damaged.set(pending.damaged)
         self._syncs.set(state is not None)
         if state:

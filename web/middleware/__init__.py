@@ -6,6 +6,7 @@ from catdog.settings import Settings
 from web.errors import ErrorResponses
 from web.middleware.body_limit import BodyLimit
 from web.middleware.csrf import Cors, Csrf
+from web.middleware.public_url import PublicUrl
 from web.middleware.rate_limit import RateLimiter, RateLimits
 from web.middleware.security_headers import SecurityHeaders
 from web.route_table import RouteTable
@@ -21,6 +22,7 @@ def middleware(
     """
     origins, proxies = settings.allowed_origins, settings.trusted_proxies
     return [
+        Middleware(PublicUrl, public_url=settings.public_url),
         Middleware(SecurityHeaders, is_space=bool(settings.space_id)),
         Middleware(Cors, table=table, origins=origins),
         Middleware(Csrf, errors=errors, table=table, origins=origins),

@@ -7,10 +7,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from web.errors import ErrorResponses
+from web.middleware.public_url import ASKED_HOST
 from web.route_table import BODILESS, RouteTable
 
 _OWN = ("same-origin", "none")
-_REFUSED = "This request came from another website. Open the page itself, or call the API from a program."
+_REFUSED = (
+    "This request came from another website. Open the page itself, or call the API from a program. "
+    "If this is the page itself, the proxy in front of it changes the Host header: set CATDOG_PUBLIC_URL."
+)
 _METHODS = ("GET", "POST", "DELETE")
 _EXPOSED = ("Retry-After", "RateLimit", "RateLimit-Policy")
 
@@ -23,9 +27,7 @@ class Csrf:
     `net/http.CrossOriginProtection` (https://words.filippo.io/csrf).
     """
 
-    def __init__(
-        self, app: ASGIApp, *, errors: ErrorResponses, table: RouteTable, origins: Collection[str], own_origin: str = ""
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, errors: ErrorResponses, table: RouteTable, origins: Collection[str]) -> None:
         """Wrap an app.
 
         Args:
@@ -33,13 +35,11 @@ class Csrf:
             errors: Words the refusal.
             table: Says which routes the listed origins may call.
             origins: Those whose pages may call them.
-            own_origin: The page's own, where a proxy may change the `Host` header; empty if that is to be believed.
         """
         self._app = app
         self._errors = errors
         self._table = table
         self._origins = origins
-        self._own_origin = own_origin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or respond with 403."""
@@ -52,19 +52,26 @@ class Csrf:
         if scope["type"] != "http" or scope["method"] in BODILESS:
             return False
         headers = Headers(scope=scope)
-        return self._is_foreign(headers) and not self._is_allowed(scope, headers)
-
-    def _is_foreign(self, headers: Headers) -> bool:
-        site = headers.get("Sec-Fetch-Site")
-        if site is not None:
-            return site not in _OWN
-        origin = headers.get("Origin")  # scheme://host, and nothing else where a browser wrote it
-        if origin is None or (self._own_origin and origin == self._own_origin):
-            return False
-        return origin.partition("://")[2] != headers.get("Host")
+        return _is_foreign(scope, headers) and not self._is_allowed(scope, headers)
 
     def _is_allowed(self, scope: Scope, headers: Headers) -> bool:
         return headers.get("Origin") in self._origins and self._table.find(scope["method"], scope["path"]).cors
+
+
+def _is_foreign(scope: Scope, headers: Headers) -> bool:
+    site = headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site not in _OWN
+    origin = headers.get("Origin")  # scheme://host, and nothing else where a browser wrote it
+    if origin is None:
+        return False
+    asked = origin.partition("://")[2]
+    return not any(_is_same_host(asked, host) for host in (headers.get("Host", ""), scope.get(ASKED_HOST, "")))
+
+
+def _is_same_host(asked: str, host: str) -> bool:
+    """Whether an origin's host is a `Host`; a proxy may have dropped the port from that one (nginx's `$host`)."""
+    return bool(host) and (asked == host or (asked.rpartition(":")[0] == host and asked.rpartition(":")[2].isdecimal()))
 
 
 class Cors:

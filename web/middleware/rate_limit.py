@@ -107,6 +107,13 @@ class RateLimiter:
                 return self._left(kind, full - now)
         raise RateLimitedError(f"Too many requests. Try again in {math.ceil(wait_s)} s.", retry_after_s=wait_s)
 
+    def is_used_up(self, kind: str, client: str) -> bool:
+        """Whether a client would be refused now; counts nothing."""
+        rate, now = self._rates[kind], self._clock()
+        with self._lock:
+            full = self._full_at[kind].get(client, now)
+        return full - now + rate.seconds / rate.requests - rate.seconds > _ROUNDING_S
+
     def none_left(self, kind: str, retry_after_s: float) -> Allowance:
         """The allowance of a client that was refused."""
         return Allowance(kind, self._rates[kind], 0, retry_after_s)

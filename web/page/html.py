@@ -113,17 +113,11 @@ def consent(retention: Retention, texts: Texts) -> str:
 def about_html(metadata: Metadata, revision: str, texts: Texts, *, plot: str = "") -> str:
     """What the model is and how good it is, from its own metadata: the folded section at the foot of the page."""
     sentences = [*_scores(metadata.metrics.get("test", {}), texts), _limits(metadata, texts)]
-    if learned := corrections_learned(metadata):
+    if learned := metadata.corrections_learned:
         sentences.insert(-1, texts.about_learned.format(n=texts.number(learned)))
     paragraphs = "".join(f"<p>{escape(each)}</p>" for each in sentences)
     shown = f"<p>{escape(texts.about_revision)}: <code>{escape(revision)}</code></p>"
     return f"<details><summary>{escape(texts.about)}</summary>{paragraphs}{shown}{plot}</details>"
-
-
-def corrections_learned(metadata: Metadata) -> int:
-    """How many corrections a model was trained with, as retraining recorded them."""
-    rows = metadata.training.get("feedback", {}).get("rows", ())
-    return len(rows) if isinstance(rows, list | tuple) else 0
 
 
 def first_html(words: Mapping[str, str], texts: Texts) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from catdog import PROJECT_URL, __version__
+from catdog import __version__
 from catdog.errors import ImageTooLargeError, UrlError, UrlFailedError, UrlRefusedError
 from web.service.download import (
     ConnectFailedError,
@@ -90,7 +90,7 @@ class ImageFetcher:
 
         Args:
             max_bytes: The download of a larger image is aborted.
-            about_us: This service's web address, so that the operators of other servers can find it.
+            about_us: Web address that tells the operators of other servers who asks; empty if there is none.
             is_allowed: Which addresses may be connected to.
             any_port: For tests only; otherwise 80 and 443.
             resolve: Finds the addresses of a host.
@@ -99,8 +99,8 @@ class ImageFetcher:
             total_timeout_s: For everything, redirects included.
         """
         self._max_bytes = max_bytes
-        service = f" of {about_us}" if about_us else ""
-        agent = f"catdog/{__version__} (+{PROJECT_URL}; image classifier, for a visitor{service})"
+        where = f"+{about_us}; " if about_us else ""
+        agent = f"catdog/{__version__} ({where}image classifier, for a visitor)"
         self._headers = {**_HEADERS, "User-Agent": agent}
         self._is_allowed = is_allowed
         self._any_port = any_port

@@ -291,3 +291,25 @@ def test_ray_finishes_what_another_began_with_the_same_answers(
     assert done.returncode == 0, done.stderr
     assert "2 parts were there already" in done.stderr
     assert answers(out) == answers(scored)
+
+
+def test_whatever_is_left_out_of_a_folder_is_counted_and_named(model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    (folder / ".trash").mkdir(parents=True)
+    for name in ("a.jpg", "b.PJPEG", "without_suffix", ".trash/c.jpg", "._a.jpg"):
+        (folder / name).write_bytes(encoded(textured("red"), "JPEG"))
+    (folder / "notes\x1b[31m.txt").write_text("no picture")
+    os.mkfifo(folder / "pipe.jpg")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "d.jpg").write_bytes(encoded(textured("red"), "JPEG"))
+    (folder / "link").symlink_to(elsewhere)
+    (folder / "circle").symlink_to(folder)
+    done = predict(folder, model=model)
+    assert done.returncode == 0, done.stderr
+    assert "4 classified, 0 failed" in done.stderr
+    assert "5 files are left out: " in done.stderr
+    for reason in ("in a hidden folder", "hidden", ".txt isn't read", "a named pipe", "a link to a folder above it"):
+        assert f"{reason} (1)" in done.stderr
+    assert r"notes\x1b[31m.txt" in done.stderr
+    assert str(folder / "link" / "d.jpg") in done.stdout

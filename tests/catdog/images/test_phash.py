@@ -68,3 +68,25 @@ def test_no_pictures_are_no_groups() -> None:
 def flipped(digest: str, bits: int) -> str:
     """The hash with its last `bits` bits turned over."""
     return f"{int(digest, 16) ^ ((1 << bits) - 1):064x}"
+
+
+def test_groups_are_those_that_comparing_all_pairs_finds() -> None:
+    random = np.random.default_rng(0)
+    originals = random.random((60, 256)) < 0.5
+    bits = originals[random.integers(0, 60, 900)]
+    for row in bits:  # retakes: up to 7 bits differ from the original, so some copies are linked by others only
+        row[random.choice(256, random.integers(0, 8), replace=False)] ^= True
+    hashes = np.packbits(bits, axis=1).view(np.uint64)
+    groups = np.arange(len(hashes))
+    for first, second in near_pairs(hashes, hashes):
+        low, high = sorted((groups[first], groups[second]))
+        groups[groups == high] = low
+    assert group_near_duplicates(hashes).tolist() == groups.tolist()
+
+
+def test_tens_of_thousands_of_similar_pictures_are_grouped() -> None:
+    noise = np.random.default_rng(0).random((40_000, 256)) < 0.01  # black frames of a camera
+    groups = group_near_duplicates(np.packbits(noise, axis=1).view(np.uint64))
+    assert np.bincount(groups).max() > 39_000
+    assert (groups <= np.arange(len(groups))).all()
+    assert (groups[groups] == groups).all()

@@ -226,3 +226,22 @@ def test_data_that_cannot_be_used_is_a_sentence(  # noqa: PLR0913, PLR0917
 
 def test_the_interval_is_the_textbooks() -> None:
     assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
+
+
+def test_pictures_in_deeper_folders_have_the_label_of_the_first(server: Server, tmp_path: Path) -> None:
+    data = folder_of(tmp_path / "pictures", {"red": ["red"], "green": ["green"]})
+    folder_of(data / "red", {"2021": ["red"], "2022": ["red"]})
+    assert evaluate(server, data, tmp_path) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert sorted(each["true_label"] for each in results) == ["green", "red", "red", "red"]
+
+
+def test_of_a_folder_of_splits_the_test_split_is_sent(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder_of(tmp_path / "pictures" / "train", {"red": ["red"], "green": ["green"]})
+    data = folder_of(tmp_path / "pictures" / "test", {"red": ["red"], "green": ["green"]}).parent
+    assert evaluate(server, data, tmp_path) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert [each["true_label"] for each in results] == ["green", "red"]
+    assert "2 files are left out: in the split `train`, of which only `test` is read (2)" in caplog.text

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import HfApi
 
+import feedback
 from catdog.cli import run
 from devhub.server import Running
 from feedback import decision as decisions
@@ -81,6 +82,9 @@ def test_stats_and_export_join_the_hub_and_what_only_this_journal_has(
     assert set(exported) == {rows[0].id, changed.id, again.id}
     assert (exported[rows[0].id]["status"], exported[rows[0].id]["corrected_label"]) == ("accepted", "cat")
     assert exported[rows[0].id]["image"]["bytes"] == rows[0].image
+    joined = feedback.frame().set_index("id")
+    assert set(joined.index) == set(exported)
+    assert joined.loc[rows[0].id, ["status", "label"]].tolist() == ["accepted", "cat"]
 
 
 def test_without_the_hub_review_and_stats_go_on_and_say_so_and_what_needs_all_rows_fails(

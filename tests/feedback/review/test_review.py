@@ -55,6 +55,28 @@ def test_a_row_that_came_after_the_listing_can_be_decided(tmp_path: Path) -> Non
         assert count([entry]) == {"pending": 0, "accepted": 1, "rejected": 0}
 
 
+def test_a_queue_is_made_again_only_when_the_journal_changed(tmp_path: Path) -> None:
+    with Journal.open(tmp_path) as journal, Journal.open(tmp_path) as another:
+        desk = Review(journal)
+        journal.append(some_row())
+        first = desk.queue()
+        assert desk.queue() is first
+        another.append(some_row())  # as another process does
+        assert len(desk.queue()) == 2
+
+
+def test_a_long_queue_is_shown_at_once_with_what_was_decided_since(tmp_path: Path) -> None:
+    with Journal.open(tmp_path) as journal:
+        journal.append(row := some_row())
+        desk = Review(journal, long_s=0.0)
+        (entry,) = desk.queue()
+        assert entry.reviewed.status == "pending"
+        desk.decide([Choice(row.id, Action.REJECT)], by="ann")
+        (entry,) = desk.queue(at_once=True)
+        assert entry.reviewed.status == "rejected"
+        assert desk.queue()[0].reviewed.status == "rejected"
+
+
 def test_decisions_are_made_all_or_none(tmp_path: Path) -> None:
     with Journal.open(tmp_path) as journal:
         desk = Review(journal)

@@ -1,5 +1,9 @@
+import contextlib
 import json
 import logging
+import os
+import socket
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +14,7 @@ from catdog.errors import DataError, HubError, SettingsError
 from tests.toy import encoded
 from tests.train.pictures import LABELS, picture
 from train.data.examples import read_examples
-from train.data.source import Source, open_source
+from train.data.source import Source, open_outliers, open_source
 
 
 def labels_of(source: Source) -> list[int | None]:
@@ -142,3 +146,104 @@ def test_real_data_open(shared: Path) -> None:
     source = open_source(str(shared / "data" / "wild"))
     assert source.labels == ("cat", "dog")
     assert len(source) == 1000
+
+
+def counts(source: Source) -> dict[str, int]:
+    """How many pictures each label has; all of them can be read."""
+    rows = [row for batch in source.batches() for row in batch]
+    assert all(row.data for row in rows)
+    return dict(Counter(source.labels[row.label] for row in rows if row.label is not None))
+
+
+def put(path: Path, format_: str = "PNG") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encoded(picture("jade", 1), format_))
+
+
+def test_the_label_is_the_first_folder_however_deep_a_picture_lies(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("hat/by0/a.png", "hat/by1/b.png", "cap/by0/c.png", "cap/d.png", "cap/2021/05/e.png"):
+        put(tmp_path / name)
+    with caplog.at_level(logging.INFO):
+        source = open_source(str(tmp_path))
+    assert counts(source) == {"hat": 2, "cap": 3}
+    assert "4 pictures in deeper folders: the label is the first folder's name." in caplog.text
+
+
+def test_pictures_without_a_suffix_or_with_a_rare_one_are_read(tmp_path: Path) -> None:
+    for name in ("hat/IMG_0001", "hat/a.JFIF", "hat/b.pjpeg", "cap/c.PJP", "cap/d.jpe", "cap/e.img"):
+        put(tmp_path / name, "JPEG")
+    put(tmp_path / "cap" / "f.AVIF", "AVIF")
+    assert counts(open_source(str(tmp_path))) == {"hat": 3, "cap": 4}
+
+
+@pytest.mark.parametrize("name", ["pets [2026]", "pets *", "what?", "{a,b}", "a::b", "!x", os.fsdecode(b"caf\xe9")])
+def test_any_name_of_a_folder_will_do(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    put(folder / "hat" / "[1].png")
+    put(folder / os.fsdecode(b"caf\xe9") / os.fsdecode(b"\xe9*.png"))
+    assert counts(open_source(str(folder))) == {"hat": 1, r"caf\xe9": 1}
+
+
+@pytest.mark.parametrize("name", ["pets [2026]", os.fsdecode(b"caf\xe9")])
+def test_any_name_of_a_folder_with_parquet_will_do(name: str, tmp_path: Path) -> None:
+    data = encoded(picture("jade", 1), "PNG")
+    columns = {"image": images(data, data), "label": pa.array([1, 0])}
+    write_parquet(tmp_path / "set", {"image": IMAGE, "label": CLASSES}, columns).rename(tmp_path / name)
+    assert labels_of(open_source(str(tmp_path / name))) == [1, 0]
+
+
+def test_whatever_is_left_out_of_a_folder_is_counted_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("hat/a.png", "cap/b.png", "loose.png", ".hidden/c.png", "cap/._b.png"):
+        put(tmp_path / name)
+    (tmp_path / "cap" / "notes.txt").write_text("no picture")
+    (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "hat" / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as listener, contextlib.chdir(tmp_path / "hat"):
+        listener.bind("socket.jpg")
+    (tmp_path / "cap" / "circle").symlink_to(tmp_path / "cap")
+    with caplog.at_level(logging.WARNING):
+        source = open_source(str(tmp_path))
+    assert counts(source) == {"hat": 1, "cap": 1}
+    assert "8 files are left out" in caplog.text
+    reasons = ("without a label", "in a hidden folder", "hidden", ".txt isn't read", "a folder without pictures",
+               "a named pipe", "a socket", "a link to a folder above it")  # fmt: skip
+    for reason in reasons:
+        assert f"{reason} (1)" in caplog.text
+    for name in ("loose.png", "c.png", "._b.png", "notes.txt", "empty", "pipe.jpg", "socket.jpg", "circle"):
+        assert name in caplog.text
+
+
+def test_a_folder_of_splits_is_read_by_the_labels_of_its_training_split(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("train/hat/a.png", "train/cap/b.png", "test/hat/c.png"):
+        put(tmp_path / name)
+    with caplog.at_level(logging.WARNING):
+        assert counts(open_source(str(tmp_path))) == {"hat": 1, "cap": 1}
+    assert "1 file is left out: in the split `test`, of which only `train` is read (1)" in caplog.text
+
+
+def test_a_folder_around_the_folders_of_labels_is_refused_with_the_one_that_is_meant(tmp_path: Path) -> None:
+    for name in ("images/hat/a.png", "images/cap/b.png"):
+        put(tmp_path / name)
+    with pytest.raises(DataError, match=r"one sub-folder with pictures, images.* Or is .*images meant, with cap, hat"):
+        open_source(str(tmp_path))
+
+
+def test_pictures_that_cannot_be_read_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    put(tmp_path / "hat" / "a.png")
+    (tmp_path / "cap").mkdir()
+    (tmp_path / "cap" / "broken.jpg").write_bytes(b"no picture")
+    with caplog.at_level(logging.WARNING):
+        assert len(read_examples(open_source(str(tmp_path)))) == 1
+    assert str(tmp_path / "cap" / "broken.jpg") in caplog.text
+
+
+def test_outliers_may_lie_flat_or_in_folders_of_their_kind(tmp_path: Path) -> None:
+    for name in ("a.png", "fox/b.png", "fox/deep/c.png"):
+        put(tmp_path / name)
+    assert counts(open_outliers(str(tmp_path))) == {"other": 1, "fox": 2}

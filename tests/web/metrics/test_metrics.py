@@ -34,7 +34,7 @@ def api(data_dir: Path, model: Path) -> Iterator[TestClient]:
         live = LoadedModel(Model.load(model), "folder")
         service = create_service(Settings(data_dir=data_dir), live, journal, metrics)
         app = FastAPI()
-        routes = RestApi(service, metrics, client_of=lambda _: "1.2.3.4", warnings=lambda: ["look"]).routes()
+        routes = RestApi(service, metrics, client_of=lambda _: "1.2.3.4", warnings=lambda _: ["look"]).routes()
         table = RouteTable()
         table.include(routes.entries)
         ErrorResponses(metrics, table).install(app)

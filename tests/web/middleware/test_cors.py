@@ -10,12 +10,13 @@ from catdog.settings import load_settings
 from web.errors import ErrorResponses
 from web.metrics.metrics import Metrics
 from web.middleware.csrf import Cors, Csrf
+from web.middleware.public_url import PublicUrl
 from web.route_table import Body, Entry, Routes, RouteTable
 
 KNOWN, UNKNOWN = "https://me-page.static.hf.space", "https://elsewhere.example"
 
 
-def app(own_origin: str = "") -> FastAPI:
+def app(public_url: str = "") -> FastAPI:
     routes, table = Routes(), RouteTable()
     for path in ("/feedback", "/predict"):
         routes.add("POST", path, lambda: "stored", body=Body.SMALL, cors=True)
@@ -26,8 +27,9 @@ def app(own_origin: str = "") -> FastAPI:
     made = FastAPI()
     made.include_router(routes.router)
     errors = ErrorResponses(Metrics(), table)
-    made.add_middleware(Csrf, errors=errors, table=table, origins=[KNOWN], own_origin=own_origin)
+    made.add_middleware(Csrf, errors=errors, table=table, origins=[KNOWN])
     made.add_middleware(Cors, table=table, origins=[KNOWN])
+    made.add_middleware(PublicUrl, public_url=public_url)
     return made
 
 
@@ -70,12 +72,23 @@ def test_a_page_may_change_something_only_from_here_or_a_listed_origin(path: str
     assert TestClient(app()).post(path, headers={"Origin": origin}).status_code == status
 
 
-def test_behind_a_proxy_that_drops_the_port_the_public_url_says_what_is_from_here() -> None:
+@pytest.mark.parametrize("host", ["catdog.example", "127.0.0.1:7860"])
+def test_behind_a_proxy_that_changes_the_host_the_public_url_says_what_is_from_here(host: str) -> None:
     own = "http://catdog.example:8080"
-    headers = {"Host": "catdog.example", "Origin": own}
-    assert TestClient(app()).post("/other", headers=headers).status_code == 403
-    assert TestClient(app(own)).post("/other", headers=headers).status_code == 200
-    assert TestClient(app(own)).post("/other", headers={**headers, "Origin": UNKNOWN}).status_code == 403
+    client, headers = TestClient(app(own)), {"Host": host, "Origin": own}
+    assert client.post("/other", headers=headers).status_code == 200
+    assert client.post("/other", headers={**headers, "Origin": UNKNOWN}).status_code == 403
+    assert client.post("/other", headers={**headers, "Origin": f"http://{host}"}).status_code == 200  # past the proxy
+
+
+def test_a_proxy_may_drop_the_port_from_the_host() -> None:
+    client = TestClient(app())
+    headers = {"Host": "catdog.example", "Origin": "http://catdog.example:8080"}
+    assert client.post("/other", headers=headers).status_code == 200
+    for origin in ("http://catdog.example.evil:8080", "http://evil:catdog.example", "http://catdog.example:x"):
+        assert client.post("/other", headers={**headers, "Origin": origin}).status_code == 403
+    refusal = client.post("/other", headers={"Host": "127.0.0.1:7860", "Origin": "http://catdog.example"})
+    assert "CATDOG_PUBLIC_URL" in refusal.json()["detail"]
 
 
 def test_a_path_that_only_begins_like_a_shared_one_is_not_shared() -> None:

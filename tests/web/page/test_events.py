@@ -23,7 +23,7 @@ NOBODY = gr.Request()
 
 @pytest.fixture
 def events(tmp_path: Path, toy_folder: Path, monkeypatch: pytest.MonkeyPatch) -> ProgramEvents:
-    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # `Uploads` sets it; put it back afterwards
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # whoever sets it; put it back afterwards
     journal = Journal.open(tmp_path / "data")
     metrics = Metrics()
     return ProgramEvents(

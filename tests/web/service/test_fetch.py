@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from catdog import PROJECT_URL, __version__
+from catdog import __version__
 from catdog.errors import CatdogError, ImageTooLargeError, UrlFailedError, UrlRefusedError
 from tests.conftest import missing_tool
 from web.service.fetch import ImageFetcher, IPAddress, resolve_host
@@ -144,12 +144,12 @@ def test_the_bytes_at_an_address_come_back(loopback: Loopback) -> None:
 def test_the_server_is_asked_for_the_name_and_without_compression(loopback: Loopback) -> None:
     resolve, _ = resolver(["127.0.0.1"])
     port = loopback.base.rpartition(":")[2]
-    fetch(f"http://pictures.example:{port}/a?b=c", resolve=resolve)
+    fetch(f"http://pictures.example:{port}/a?b=c", resolve=resolve, about_us="https://pets.example")
     path, headers = loopback.seen[0]
     assert path == "/a?b=c"
     assert headers["host"] == f"pictures.example:{port}"
     assert headers["accept-encoding"] == "identity"
-    assert headers["user-agent"].startswith(f"catdog/{__version__} (+{PROJECT_URL}; ")
+    assert headers["user-agent"] == f"catdog/{__version__} (+https://pets.example; image classifier, for a visitor)"
 
 
 def test_the_environment_cannot_send_a_fetch_through_a_proxy(
