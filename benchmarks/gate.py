@@ -27,9 +27,9 @@ from train.data.examples import map_rows, read_examples
 from train.data.source import Row, Source, open_source
 from train.data.splits import read_manifest, seen_splits
 from train.evaluation.distortions import DISTORTIONS
-from train.loop.evidence import Answers, Asked, Evidence, Latency, Outputs
-from train.loop.gate import Rules, judge, learning_p
-from train.loop.history import History, Look
+from train.gate.evidence import Answers, Asked, Evidence, Latency, Outputs
+from train.gate.gate import Rules, judge, learning_p
+from train.gate.history import History, Look
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -349,7 +349,7 @@ def simulate(world: World, arguments: argparse.Namespace) -> None:
             print(f"| remove 30% of the mistakes of a kind; {answers} answers{after} | {share:.0%} |", flush=True)
     if "small" in wanted:
         for size in (53, 200, 500):
-            share, points = power_of_small_tests(pool, elsewhere, min(rounds, 200), test_size=size)
+            share, points = power_of_small_tests(pool, twins, min(rounds, 200), test_size=size)
             print(f"| {points:.1f} points better; 228 answers, {size} test pictures | {share:.0%} |", flush=True)
 
 

@@ -6,7 +6,7 @@ says little. A kind is called systematic if corrections show it more often than 
 wrong: the random sample, or confirmations where there is no sample.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from catdog.errors import ImageError, ModelError
 from catdog.images.decode import decode_image
-from catdog.images.traits import blockiness, measure
+from catdog.images.traits import TRAIT_NAMES, named_traits
 from catdog.model.metadata import NEITHER, UNSURE
 from catdog.model.model import Model
 from catdog.model.preprocessing import preprocess
@@ -33,7 +33,7 @@ SYSTEMATIC = 0.05
 LEAST_CORRECTIONS = 5
 LEAST_SAMPLE = 20
 
-_DARK, _GREY, _BLURRED, _BLOCKY, _SMALL, _OBLONG = 0.2, 0.02, 0.04, 1.45, 120, 0.5
+TURNED = "turned"
 _SURER_WHEN_TURNED = 0.2
 _GROUP_OF = 25
 _MOST_GROUPS = 8
@@ -223,7 +223,7 @@ def _answered(each: ReviewedRow, image: "Image.Image", model: Model) -> Answered
         features = model.features([preprocess(image, model.metadata.preprocessing)])[0].astype(np.float64)
     except ModelError:
         features = None
-    traits = [name for name, has in _TRAITS.items() if has(image, model)]
+    traits = [*named_traits(image), *([TURNED] if _is_turned(image, model) else [])]
     return Answered(
         row_id=row.id,
         status=each.status,
@@ -237,11 +237,6 @@ def _answered(each: ReviewedRow, image: "Image.Image", model: Model) -> Answered
     )
 
 
-def _is_blurred(image: "Image.Image", _model: Model) -> bool:
-    traits = measure(image)
-    return traits.sharpness < _BLURRED * traits.contrast**2
-
-
 def _is_turned(image: "Image.Image", model: Model) -> bool:
     """Whether the model is clearly surer of the picture when that is turned by a right angle, or upside down."""
     spec = model.metadata.preprocessing
@@ -250,20 +245,9 @@ def _is_turned(image: "Image.Image", model: Model) -> bool:
     return max(turned) > upright + _SURER_WHEN_TURNED
 
 
-_TRAITS: Mapping[str, Callable[["Image.Image", Model], bool]] = {
-    "dark": lambda image, _: measure(image).brightness < _DARK,
-    "grey": lambda image, _: measure(image).colour < _GREY,
-    "blurred": _is_blurred,
-    "compressed": lambda image, _: blockiness(image) > _BLOCKY,
-    "turned": _is_turned,
-    "small": lambda image, _: measure(image).size < _SMALL,
-    "oblong": lambda image, _: measure(image).squareness < _OBLONG,
-}
-
-
 def _members(answered: Sequence[Answered]) -> dict[str, tuple[Answered, ...]]:
     """Traits that occur, then groups by features."""
-    found = {name: tuple(each for each in answered if name in each.traits) for name in (*_TRAITS, NEITHER)}
+    found = {name: tuple(each for each in answered if name in each.traits) for name in (*TRAIT_NAMES, TURNED, NEITHER)}
     known = [each for each in answered if each.features is not None]
     if known:
         groups = _cluster(np.array([each.features for each in known]))

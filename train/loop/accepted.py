@@ -21,7 +21,7 @@ from feedback.hub.rows import Collection
 from feedback.journal.journal import JOURNAL_FILE, Journal
 from feedback.row import AUDIT
 from feedback.votes import counting
-from train.loop.evidence import Asked
+from train.gate.evidence import Asked
 
 _COLUMNS = ["id", "image", "image_sha256", "corrected_label", "client", "extra"]
 _BATCH = 200
