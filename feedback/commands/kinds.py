@@ -77,7 +77,8 @@ def _line(kind: Kind) -> list[str]:
 def _shadows(report: KindReport) -> list[str]:
     return [
         f"In shadow, {each.revision[:12]} disagreed with the live model about "
-        f"{counted(each.answers, 'answered picture')}: it was right about {each.challenger_right}, the live model about {each.model_right} (p = {each.p:.2g})."
+        f"{counted(each.answers, 'answered picture')}: it was right about "
+        f"{each.challenger_right}, the live model about {each.model_right} (p = {each.p:.2g})."
         for each in report.shadow
     ]
 
