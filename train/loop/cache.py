@@ -42,7 +42,7 @@ def keep(path: Path, arrays: Arrays) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with aside.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **arrays)  # type: ignore[arg-type] # no array is called `allow_pickle`
         aside.replace(path)
         by_age = sorted(path.parent.glob("*.npz"), key=lambda each: each.stat().st_mtime)
         for old in by_age[:-_KEPT_FILES]:

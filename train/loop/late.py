@@ -144,7 +144,9 @@ def _teach(
         for group in optimizer.param_groups:
             group["lr"] = rate
         parts = [each.draw() for each in lessons]
-        said = head_logits(network, torch.from_numpy(np.concatenate(parts))).split([len(part) for part in parts])
+        said = head_logits(network, torch.from_numpy(np.concatenate(parts))).split_with_sizes(
+            [len(part) for part in parts]
+        )
         loss = sum((each.loss(logits) for each, logits in zip(lessons, said, strict=True)), torch.zeros(()))
         if not torch.isfinite(loss):
             raise DataError("The loss became infinite. Set a smaller --rate.")
@@ -235,7 +237,9 @@ class _Styled:
     def __init__(self, champion: nn.Module, answered: Answered, count: int, schedule: LateSchedule) -> None:
         features, labels = _flat(answered.styled), answered.styled_labels.ravel()
         kept = predict_late(champion, features).argmax(axis=1) == labels if len(labels) else np.empty(0, np.bool_)
-        self.features, self.labels, self.count = features[kept], labels[kept], count
+        self.features: Features = features[kept]
+        self.labels: Labels = labels[kept]
+        self.count = count
         self.random = np.random.default_rng([schedule.seed, 2])
 
     def draw(self) -> Features:
@@ -260,7 +264,8 @@ def _lessons(champion: nn.Module, replay: Pictures, answered: Answered | None, s
 
 
 def _flat(features: Features) -> Features:
-    return features.reshape(-1, features.shape[-1])
+    flat: Features = features.reshape(-1, features.shape[-1])
+    return flat
 
 
 def _trainable(network: nn.Module) -> list[nn.Parameter]:

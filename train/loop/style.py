@@ -60,7 +60,8 @@ def _planes(image: Image.Image) -> tuple[Plane, Plane]:
 def _radii() -> npt.NDArray[np.int64]:
     """Shape (side, side // 2 + 1): the frequency at each place of a real Fourier transform, in waves per picture."""
     radius = np.hypot(np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None])
-    return np.minimum((radius * SIDE).astype(np.int64), SIDE // 2)
+    whole: npt.NDArray[np.int64] = np.minimum((radius * SIDE).astype(np.int64), SIDE // 2)
+    return whole
 
 
 _RADIUS = _radii()

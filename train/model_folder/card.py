@@ -26,6 +26,7 @@ def render_card(metadata: Metadata, *, repo_id: str | None = None, template: Pat
         template: A Jinja template with the front matter's place marked by `card_data`.
     """
     title = repo_id.split("/")[-1] if repo_id else f"{metadata.architecture}: {', '.join(metadata.labels)}"
+    license_ = str(metadata.training.get("license"))
     card = ModelCard.from_template(
         _card_data(metadata, title),
         template_path=str(template),
@@ -35,7 +36,7 @@ def render_card(metadata: Metadata, *, repo_id: str | None = None, template: Pat
         metric_names=_METRICS,
         value=_value,
         share=_share,
-        licence=_LICENCES.get(metadata.training.get("license"), metadata.training.get("license")),
+        licence=_LICENCES.get(license_, license_),
         comparison=as_markdown(metadata.metrics.get("comparison", {}).get("rows", ())),
     )
     return f"{str(card).rstrip()}\n"
