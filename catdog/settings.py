@@ -36,6 +36,15 @@ class Settings(BaseSettings):
     reload_seconds: float = Field(
         60, ge=0, le=_YEAR_S, description="how often a newer revision is looked for; 0 is never"
     )
+    allow_model_change: bool = Field(
+        False, description="whether a newer revision may have other labels, another input or a worse test score"
+    )
+    challenger: str = Field(
+        "",
+        pattern=r"^([\w.-]+/[\w.-]+(@[\w./-]+)?)?$",
+        description="USER/NAME@REVISION of a model that scores some pictures, too, and shows visitors nothing",
+    )
+    challenger_share: float = Field(0.1, ge=0, le=1, description="share of pictures that it scores")
 
     data_dir: Path = Field(Path("data"), description="the journal's folder")
     feedback_repo: str = Field(

@@ -1,6 +1,7 @@
 """The web application: routes, error answers and faults."""
 
 import re
+import secrets
 from http import HTTPStatus
 from typing import Any
 
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from devhub.faults import FAULTS_PATH, FaultMiddleware, Faults, Rule
 from devhub.refusal import RefusedError, bad_request, no_repository
@@ -36,7 +37,10 @@ def create_app(hub: Hub, faults: Faults | None = None) -> ASGIApp:
 
 
 class RawPaths:
-    """Lets routes match the path as sent: `feature%2Fx` is one revision, not two parts of a path."""
+    """Lets routes match the path as sent: `feature%2Fx` is one revision, not two parts of a path.
+
+    Each answer has an `X-Request-Id`, which the client shows in its errors.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -45,7 +49,14 @@ class RawPaths:
         """Handle one request."""
         if scope["type"] == "http":
             scope = {**scope, "path": scope["raw_path"].decode("ascii", "replace")}
-        await self._app(scope, receive, send)
+        request_id = secrets.token_hex(8).encode()
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], (b"x-request-id", request_id)]}
+            await send(message)
+
+        await self._app(scope, receive, send_with_id)
 
 
 def _faults_router(faults: Faults) -> APIRouter:

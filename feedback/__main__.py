@@ -8,10 +8,10 @@ from pathlib import Path
 
 from catdog.cli import counted, run
 from catdog.errors import FeedbackError, SettingsError
-from catdog.settings import Settings, load_settings
+from catdog.settings import EMBEDDED_MODEL, Settings, load_settings
 from feedback.commands.hub import add_forget_arguments, run_forget, run_push
 from feedback.commands.import_rows import add_import_arguments, run_import
-from feedback.commands.report import as_json, as_text
+from feedback.commands.report import add_report_arguments, as_json, as_text
 from feedback.commands.review import add_review_arguments, run_review
 from feedback.hub.rows import Collection, create_collection
 from feedback.journal.journal import JOURNAL_FILE, Journal
@@ -46,6 +46,14 @@ def main(argv: Sequence[str]) -> int:
     )
     add_review_arguments(review)
     review.set_defaults(run=_review)
+    report = commands.add_parser(
+        "report",
+        help="where to look: kinds of picture that are systematically wrong",
+        description="Group the answers into kinds of picture, say which of them the model is systematically wrong "
+        "about, and how many more corrections would let the gate decide.",
+    )
+    add_report_arguments(report)
+    report.set_defaults(run=_report)
     import_ = commands.add_parser("import", help="add what the static page exported")
     add_import_arguments(import_)
     import_.set_defaults(run=_import)
@@ -62,7 +70,7 @@ def main(argv: Sequence[str]) -> int:
     )
     add_forget_arguments(forget)
     forget.set_defaults(run=_forget)
-    for command in (stats, export, review, import_, push, forget):
+    for command in (stats, export, review, report, import_, push, forget):
         command.add_argument("--data-dir", type=Path, metavar="DIR", help="the journal's folder, not CATDOG_DATA_DIR")
     arguments = parser.parse_args(argv)
     code: int = arguments.run(arguments)
@@ -114,6 +122,22 @@ def _review(arguments: argparse.Namespace) -> int:
         collection = create_collection(journal, settings, max_age_s=_SAME_COMMIT_S, alone=True)
         load = partial(collection.reviewed, pictures=False)
         code = run_review(arguments, Review(journal, load=load, picture=collection.picture))
+    _tell(collection)
+    return code
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from catdog.hub.models import find_folder  # noqa: PLC0415 - ONNX Runtime, which only this command needs
+    from catdog.model.model import Model  # noqa: PLC0415
+    from feedback.commands.kinds import run_report  # noqa: PLC0415
+
+    settings = _settings(arguments)
+    if not _has_feedback(settings):
+        raise FeedbackError(f"No feedback in {_place(settings)} yet: there is nothing to report.")
+    model = Model.load(arguments.model or find_folder(settings.model) or EMBEDDED_MODEL)
+    with Journal.open(settings.data_dir) as journal:
+        collection = create_collection(journal, settings, max_age_s=_SAME_COMMIT_S, alone=True)
+        code = run_report(arguments, list(collection.reviewed()), model)
     _tell(collection)
     return code
 

@@ -26,20 +26,21 @@ COLOURS = ("red", "green", "blue")
 SIDE = 32
 
 
-def toy_model(
+def toy_model(  # noqa: PLR0913 - each is one property
     folder: Path,
     labels: Sequence[str] = COLOURS,
     *,
     neither_above: float | None = None,
     unsure_below: float | None = None,
     positive_label: str | None = None,
+    shifted: bool = False,
 ) -> Path:
     """Write a model folder whose logits are 10 times the mean of the first `len(labels)` colour channels.
 
-    Its `neither_score` is the mean brightness, from -1 (black) to 1 (white); its heat map has 4 by 4 places.
+    With `shifted` it takes each channel for the next label. Its `neither_score` is the mean brightness, from -1 (black) to 1 (white); its heat map has 4 by 4 places.
     """
     (folder / ONNX_FILE).parent.mkdir(parents=True)
-    onnx.save(_network(len(labels)), folder / ONNX_FILE)
+    onnx.save(_network(len(labels), int(shifted)), folder / ONNX_FILE)
     write_metadata(
         folder,
         Metadata(
@@ -83,8 +84,8 @@ def encoded(image: Image.Image, format_: str = "JPEG", **options: object) -> byt
     return out.getvalue()
 
 
-def _network(classes: int) -> onnx.ModelProto:
-    weights = (10 * np.eye(3, classes)).astype(np.float32)
+def _network(classes: int, shift: int = 0) -> onnx.ModelProto:
+    weights = np.roll(10 * np.eye(3, classes), shift, axis=1).astype(np.float32)
     kernel = np.ascontiguousarray(weights.T / 16).reshape(classes, 3, 1, 1)
     nodes = [
         helper.make_node("ReduceMean", ["pixel_values", "space"], ["features"], keepdims=0),

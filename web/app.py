@@ -47,6 +47,7 @@ from web.service.lanes import PictureLanes
 from web.service.predictions import RecentPredictions
 from web.service.sample import RandomSample
 from web.service.service import Service
+from web.service.shadow import Shadow
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -86,14 +87,17 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
     errors = ErrorResponses(metrics, table)
     limiter = create_limiter(settings)
     delivery = create_delivery(journal, settings)
-    service = create_service(settings, loaded, journal, metrics, delivery=delivery)
+    shadow = Shadow.of(settings, metrics, live=lambda: service.live.model)
+    service = create_service(settings, loaded, journal, metrics, delivery=delivery, shadow=shadow)
     watcher = ModelWatcher(settings, loaded, service.swap, every_s=settings.reload_seconds)
     warnings = _warnings(settings)
     for warning in warnings:
         log.warning("WARNING: %s", warning)
     folder = UploadFolder()
     page = LazyPage(lambda: build_page())  # noqa: PLW0108 - defined below
-    cleanup = _cleanup(journal.close, folder.stop, watcher.stop, delivery.stop)  # feedback goes out first
+    shadows = [shadow] if shadow else []
+    stops = [journal.close, folder.stop, *(each.stop for each in shadows), watcher.stop, delivery.stop]
+    cleanup = _cleanup(*stops)  # feedback goes out first
     client = _client_of(settings)
     app = FastAPI(
         title=ENGLISH.title(loaded.model.labels),
@@ -101,14 +105,17 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
         version=__version__,
         docs_url=None,
         redoc_url=None,
-        lifespan=_running([delivery.start, watcher.start, folder.start], cleanup, page),
+        lifespan=_running(
+            [delivery.start, watcher.start, folder.start, *(each.start for each in shadows)], cleanup, page
+        ),
         middleware=middleware(settings, limiter=limiter, errors=errors, table=table),
     )
     errors.install(app)
     add_schemas(app, settings)
 
     def health_warnings(tells_all: bool) -> list[str]:
-        return [*warnings, *([watcher.problem if tells_all else _NOT_NEWEST] if watcher.problem else [])]
+        newest = [watcher.problem if tells_all else _NOT_NEWEST] if watcher.problem else []
+        return [*warnings, *newest, *(each.problem for each in shadows if each.problem and tells_all)]
 
     examples = Examples()
     routes = list(app.routes)
@@ -213,13 +220,14 @@ def _maintainer(  # noqa: PLR0913 - the parts come in from outside
     return [pages.routes(), dashboard.routes()]
 
 
-def create_service(
+def create_service(  # noqa: PLR0913 - the parts come in from outside
     settings: Settings,
     loaded: LoadedModel | None,
     journal: Journal,
     metrics: Metrics,
     *,
     delivery: Delivery | None = None,
+    shadow: Shadow | None = None,
 ) -> Service:
     """Put the service together."""
     keys = ClientKeys(settings.data_dir, settings.secret.get_secret_value() if settings.secret else None)
@@ -247,6 +255,7 @@ def create_service(
             took=metrics.took,
         ),
         disk=FairWorkers(threads=_DISK_THREADS, max_waiting=_WAITING_CORRECTIONS),
+        shadow=shadow,
     )
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,13 +13,16 @@ from catdog.errors import HubError, ModelError, SettingsError
 from catdog.files import write_atomically
 from catdog.hub.candidate import MAX_FILE_BYTES, check_candidate
 from catdog.hub.client import HubClient
-from catdog.model.metadata import METADATA_FILE, ONNX_FILE
+from catdog.model.metadata import METADATA_FILE, ONNX_FILE, Metadata, load_metadata
 from catdog.model.model import Model
 from catdog.settings import EMBEDDED_MODEL, PROJECT_ROOT, Settings
 
 Origin = Literal["folder", "hub", "cache", "embedded"]
 
 logger = logging.getLogger(__name__)
+
+REVOKED_FILE = "revoked.json"
+"""In a model's repository: the commits that were rolled back."""
 
 _REPO_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -54,7 +58,7 @@ def load_model(settings: Settings, *, embedded: Path = EMBEDDED_MODEL, last_good
         SettingsError: `CATDOG_MODEL` is neither a folder nor the name of a Hub repository.
         ModelError: the folder, or the embedded model that everything falls back to, is missing or damaged.
     """
-    folder = _find_folder(settings.model)
+    folder = find_folder(settings.model)
     if folder is not None:
         return LoadedModel(Model.load(folder), "folder")
     if not _REPO_ID.fullmatch(settings.model):
@@ -81,29 +85,60 @@ def find_commit(settings: Settings) -> str:
     return _ask(settings, settings.model_revision)[0]
 
 
-def load_commit(settings: Settings, commit: str) -> Model:
+def load_commit(settings: Settings, commit: str, *, check: Callable[[Metadata], None] | None = None) -> Model:
     """Fetch one commit of the model's repository, try it, load it, and remember that it works.
+
+    Args:
+        settings: Name the repository.
+        commit: Which commit.
+        check: Called before anything runs; what it raises is raised, and the commit isn't remembered.
 
     Raises:
         HubError: it could not be fetched this time.
         ModelError: it is not a working model, and never will be.
     """
     try:
-        model = _load(settings, commit, _cached(settings, commit) or _download(settings, commit))
+        model = _load(settings, commit, _cached(settings, commit) or _download(settings, commit), check)
     except ModelError:  # perhaps only the copy on this disk is damaged
-        model = _load(settings, commit, _download(settings, commit, again=True))
+        model = _load(settings, commit, _download(settings, commit, again=True), check)
     _remember(settings, commit)
     return model
 
 
-def _find_folder(name: str) -> Path | None:
+def find_folder(name: str) -> Path | None:
     """The folder of that name here, else beside the code, so that the app starts from any working directory."""
     folders = (Path(name), PROJECT_ROOT / name)
     return next((path for path in folders if os.path.isdir(path)), None)  # noqa: PTH112 - fails for no name
 
 
-def _load(settings: Settings, commit: str, folder: Path) -> Model:
+def was_rolled_back(settings: Settings, commit: str, *, before: str) -> bool:
+    """Whether `train rollback` took a commit back, as the repository's `revoked.json` at a later commit says.
+
+    Args:
+        settings: Name the repository.
+        commit: The later commit.
+        before: The commit that may have been taken back.
+
+    Raises:
+        HubError: it could not be read this time.
+    """
+    from huggingface_hub.errors import RemoteEntryNotFoundError  # noqa: PLC0415
+
+    client = HubClient.of(settings)
+    try:
+        with client.errors(_fetching(settings), passes=(RemoteEntryNotFoundError,)):
+            path = client.api.hf_hub_download(settings.model, REVOKED_FILE, revision=commit)
+        entries = json.loads(Path(path).read_bytes())
+    except (RemoteEntryNotFoundError, ValueError):
+        return False
+    commits = [each.get("commit") for each in entries if isinstance(each, dict)] if isinstance(entries, list) else []
+    return before in commits
+
+
+def _load(settings: Settings, commit: str, folder: Path, check: Callable[[Metadata], None] | None = None) -> Model:
     """Load a commit's folder; one that has not served from this data folder yet is tried in another process first."""
+    if check:
+        check(load_metadata(folder))
     if commit != _last_good(settings):
         check_candidate(folder)
     return Model.load(folder, model_id=settings.model, revision=commit)

@@ -5,7 +5,9 @@ import threading
 from collections.abc import Callable
 
 from catdog.errors import HubError, ModelError, SettingsError
-from catdog.hub.models import LoadedModel, find_commit, load_commit
+from catdog.hub.models import LoadedModel, find_commit, load_commit, was_rolled_back
+from catdog.hub.replacement import require_no_surprise, surprises
+from catdog.model.metadata import Metadata
 from catdog.model.model import Model
 from catdog.settings import Settings
 
@@ -18,8 +20,9 @@ class ModelWatcher:
     """Follows a branch or tag on the Hub from its own thread.
 
     A revision that can't be fetched, doesn't match its hashes or doesn't run never goes live: `problem` and the log say
-    so, and the model that is live stays live. A service that started with its cached or embedded model gets the newest
-    one as soon as the Hub responds. A model folder is not watched.
+    so, and the model that is live stays live. The same holds for one with other labels, another input or a worse test
+    score, unless `CATDOG_ALLOW_MODEL_CHANGE` is set, or the live one was rolled back. A service that started with its
+    cached or embedded model gets the newest one as soon as the Hub responds. A model folder is not watched.
     """
 
     def __init__(
@@ -100,7 +103,22 @@ class ModelWatcher:
         if commit in self._broken:
             raise ModelError(self._broken[commit])
         try:
-            return load_commit(self._settings, commit)
+            return load_commit(self._settings, commit, check=lambda metadata: self._require_likeness(commit, metadata))
         except ModelError as error:
             self._broken[commit] = f"Revision {commit} of {self._settings.model} is broken and not used: {error}"
             raise ModelError(self._broken[commit]) from error
+
+    def _require_likeness(self, commit: str, metadata: Metadata) -> None:
+        """A model of other things may have been published by accident; the embedded one only stands in for another."""
+        live = self._live.model
+        allowed = self._settings.allow_model_change or self._live.origin == "embedded"
+        if allowed or not surprises(live.metadata, metadata):
+            return
+        if not was_rolled_back(self._settings, commit, before=live.revision):
+            require_no_surprise(
+                live.metadata,
+                metadata,
+                what=f"Revision {commit} of {self._settings.model} is not used: it",
+                than="the live model",
+                allow="set CATDOG_ALLOW_MODEL_CHANGE=true and restart",
+            )

@@ -5,11 +5,9 @@ from typing import Any
 from fastapi import APIRouter
 
 from devhub.routes.access import REPO_API, Body, Readable, Revision, Writable, Writer
-from devhub.storage.repository import Message, RefKind, Repository
+from devhub.storage.repository import GIT_FOLDER, Message, RefKind, Repository
 
 router = APIRouter(prefix=REPO_API)
-
-_GIT_FOLDER: dict[RefKind, str] = {"branches": "heads", "tags": "tags"}
 
 
 @router.get("/refs")
@@ -76,6 +74,6 @@ def squash(body: Body, repository: Writable, revision: Revision, user: Writer) -
 
 def _list(repository: Repository, kind: RefKind) -> list[dict[str, str]]:
     return [
-        {"name": name, "ref": f"refs/{_GIT_FOLDER[kind]}/{name}", "targetCommit": sha}
+        {"name": name, "ref": f"refs/{GIT_FOLDER[kind]}/{name}", "targetCommit": sha}
         for name, sha in sorted(repository.refs()[kind].items())
     ]

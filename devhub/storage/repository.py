@@ -30,6 +30,9 @@ from devhub.storage.names import RepoName, check_path, check_ref, check_sha256, 
 
 RefKind = Literal["branches", "tags"]
 Refs = dict[RefKind, dict[str, str]]
+_UPDATED = "The branch was updated since you opened this page. Please refresh and try again."
+GIT_FOLDER: dict[RefKind, str] = {"branches": "heads", "tags": "tags"}
+"""Where git has them, below `refs/`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +172,9 @@ class Repository:
         with self.lock:
             head = self._head(branch)
             if parent is not None and parent != head:
-                raise RefusedError(412, "A commit has happened since. Please refresh and try again.")
+                raise RefusedError(
+                    412, "The branch was updated since you opened this page. Please refresh and try again."
+                )
             sizes = self._sizes(changes)
             files = apply(self.commit(head).files, changes, sizes)
             self._keep_contents(changes)
@@ -183,12 +188,12 @@ class Repository:
         Raises:
             RefusedError: 409 it exists; 404 the revision does not.
         """
-        check_ref(name)
         with self.lock:
-            refs = self.refs()
-            if name in refs["branches"] or name in refs["tags"]:
-                raise RefusedError(409, f"Reference already exists: {name}")
-            self._move(kind, name, self.resolve(revision))
+            sha = self.resolve(revision)
+            check_ref(name)
+            if name in self.refs()[kind]:
+                raise RefusedError(409, f"Reference refs/{GIT_FOLDER[kind]}/{name} already exists")
+            self._move(kind, name, sha)
 
     def delete_ref(self, kind: RefKind, name: str) -> None:
         """Remove a branch or tag; `main` stays."""
@@ -197,7 +202,7 @@ class Repository:
             if name not in refs[kind]:
                 raise no_revision(name)
             if (kind, name) == ("branches", "main"):
-                raise bad_request("The branch main cannot be deleted.")
+                raise bad_request("Cannot delete refs/heads/main: it stays.")
             del refs[kind][name]
             write_json(self.folder / "refs.json", refs)
 

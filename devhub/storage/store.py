@@ -54,30 +54,32 @@ class Store:
         """
         settings = {"private": private, "created_at": now(), "sdk": sdk}
         with self._creating:
+            if self._known(name):
+                raise RefusedError(409, f"You already created this {name.kind.removesuffix('s')} repo: {name.repo_id}")
             folder = self._folder(name)
-            if folder.exists():
-                raise RefusedError(409, "You already created this repository")
             folder.parent.mkdir(exist_ok=True)
             return Repository.create(name, folder, self._locks[name], author=author, settings=settings)
 
     def find(self, name: RepoName) -> Repository:
-        """One repository.
+        """One repository; its name may be written in other cases.
 
         Raises:
             RefusedError: 404.
         """
-        folder = self._folder(name)
-        if not (folder / "repo.json").is_file():
+        known = self._known(name)
+        if known is None or not (self._folder(known) / "repo.json").is_file():
             raise no_repository()
-        return Repository(name, folder, self._locks[name])
+        return Repository(known, self._folder(known), self._locks[known])
 
     def move(self, old: RepoName, new: RepoName) -> None:
         """Rename a repository."""
         repository = self.find(old)
         with self._creating, repository.lock:
+            if self._known(new) not in (None, repository.name):  # other cases of its own name are fine
+                raise RefusedError(
+                    409, f"A {new.kind.removesuffix('s')} repository called {new.repo_id} already exists"
+                )
             target = self._folder(new)
-            if target.exists():
-                raise RefusedError(409, f"{new.repo_id} exists already")
             target.parent.mkdir(exist_ok=True)
             repository.folder.rename(target)
             sync_to_disk(target.parent)
@@ -89,6 +91,15 @@ class Store:
 
     def _folder(self, name: RepoName) -> Path:
         return self.root / name.kind / name.namespace / name.name
+
+    def _known(self, name: RepoName) -> RepoName | None:
+        """The name of the repository as it was created; None if there is none of this name in any case."""
+        if self._folder(name).exists():
+            return name
+        wanted = name.repo_id.lower()
+        found = (path.relative_to(self.root / name.kind) for path in (self.root / name.kind).glob("[!.]*/[!.]*"))
+        same = next((path for path in found if path.as_posix().lower() == wanted), None)
+        return None if same is None else RepoName(name.kind, *same.parts)
 
     def _sweep(self) -> None:
         """Remove half-written files, half-made repositories, and uploads that nobody committed within a day."""

@@ -1,11 +1,18 @@
-"""The journal's counts as text for people and as JSON for programs."""
+"""What the journal holds, for people and for programs: its counts, and the options of `feedback report`."""
 
+import argparse
+import csv
 import json
 from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 
 from catdog.cli import counted, printable
+from catdog.errors import SettingsError
 from feedback.stats import Stats
+
+ORDER_FILE = "rows.csv"
+"""In the report's folder: which rows to review, the most useful first."""
 
 
 def as_json(stats: Stats) -> str:
@@ -63,3 +70,30 @@ def table(lines: list[list[str]]) -> list[str]:
     lines = [[printable(cell) for cell in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+
+
+def add_report_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what the command understands."""
+    add = parser.add_argument
+    add("--model", type=Path, metavar="DIR", help="the model whose features group the pictures (default: CATDOG_MODEL, "
+        "where that is a folder, else the embedded one)")  # fmt: skip
+    add("--out", type=Path, metavar="DIR", help="also write kinds.csv, curve.csv, rows.csv (which rows to review "
+        "first) and index.html, which holds pictures")  # fmt: skip
+    add("--limit", type=int, default=2000, metavar="N", help="only the newest N rows (default: %(default)s)")
+    add("--format", choices=("text", "json"), default="text", help="(default: %(default)s)")
+
+
+def review_order(folder: Path) -> list[str]:
+    """The row ids that a report puts first.
+
+    Raises:
+        SettingsError: the folder holds no report.
+    """
+    try:
+        with (folder / ORDER_FILE).open(encoding="utf-8", newline="") as file:
+            return [record["row_id"] for record in csv.DictReader(file)]
+    except (OSError, KeyError, ValueError) as error:
+        raise SettingsError(
+            f"--report {folder} holds no {ORDER_FILE} ({type(error).__name__}). Make it with "
+            "`python -m feedback report --out DIR`."
+        ) from None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from catdog.errors import SettingsError
-from feedback.commands.report import table
+from feedback.commands.report import review_order, table
 from feedback.decision import Status
 from feedback.review.checks import model_objects, own_model_objects
 from feedback.review.order import Entry, Filter
@@ -28,6 +28,9 @@ def add_review_arguments(parser: argparse.ArgumentParser) -> None:
     show.add_argument("--source", choices=tuple(Source), help="how the picture came")
     show.add_argument("--since", type=_time, metavar="DATE", help="rows made then or later, as 2026-01-31")
     show.add_argument("--audit", action="store_true", help="only the random sample that measures accuracy")
+    show.add_argument(
+        "--report", type=Path, metavar="DIR", help="first the rows that `feedback report --out DIR` wants"
+    )
     show.add_argument("--limit", type=int, metavar="N", help="the first N; useful ones come first")
     show.add_argument("--format", choices=("text", "json"), default="text", help="(default: %(default)s)")
     decide = parser.add_argument_group("what to decide", "Any of these, all recorded in one step or not at all.")
@@ -72,10 +75,18 @@ def run_review(arguments: argparse.Namespace, review: Review) -> int:
     if choices or arguments.auto is not None:
         print(_done(choices), file=sys.stderr)  # noqa: T201
         return 0
-    entries = review.queue()
+    entries = _ordered(review.queue(), arguments.report)
     shown = [entry for entry in entries if _filter(arguments).matches(entry)][: arguments.limit]
     print(_as_json(shown) if arguments.format == "json" else _as_text(shown, entries))  # noqa: T201
     return 0
+
+
+def _ordered(entries: list[Entry], report: Path | None) -> list[Entry]:
+    """First the rows that a report wants, then the others in their order."""
+    if report is None:
+        return entries
+    ranks = {row_id: rank for rank, row_id in enumerate(review_order(report))}
+    return sorted(entries, key=lambda entry: ranks.get(entry.row.id, len(ranks)))
 
 
 def _choices(arguments: argparse.Namespace) -> Iterator[Choice]:

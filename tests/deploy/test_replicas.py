@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
@@ -10,7 +9,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from feedback.row import FeedbackRow
 from tests.deploy.test_proxies import SHIPPED, nginx
-from tests.toy import encoded, picture
+from tests.toy import encoded, picture, toy_model
 from tests.web.conftest import DEADLINE_S, Server, running, wait_for
 from tests.web.page.test_layout import browser, choose, context, verdict
 
@@ -29,9 +28,10 @@ class Replicas:
 
 
 @pytest.fixture(scope="module")
-def replicas(tmp_path_factory: pytest.TempPathFactory, toy_folder: Path) -> Iterator[Replicas]:
+def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
     """Two apps with a folder each, by turns."""
     folder = tmp_path_factory.mktemp("replicas")
+    toy_folder = toy_model(folder / "toy")
     for name in ("one", "two"):
         (folder / name).mkdir()
     limits = {"rate_limit": "100000/minute", "feedback_limit": "100000/minute", "secret": "the same for both replicas"}

@@ -33,14 +33,20 @@ def test_a_newer_revision_goes_live_and_a_broken_one_never(hub: Running, tmp_pat
     settings["admin_token"] = TOKEN
     with running(tmp_path, Path(REPO), **settings) as server:
         assert (health(server)["origin"], health(server)["model_revision"]) == ("hub", first)
-        second = api.upload_folder(repo_id=REPO, folder_path=toy_model(tmp_path / "second", ["fox", "owl"])).oid
+        second = api.upload_folder(
+            repo_id=REPO, folder_path=toy_model(tmp_path / "second", ["cat", "dog"], neither_above=0.9)
+        ).oid
         wait_for(lambda: health(server)["model_revision"] == second, "the second revision")
         asked = httpx.post(f"{server.url}/predict", files={"file": encoded(picture("red"))}, timeout=30).json()
-        assert (asked["label"], asked["model_revision"]) == ("fox", second)
+        assert (asked["label"], asked["model_revision"]) == ("cat", second)
         damage = [CommitOperationAdd(ONNX_FILE, b"damaged")]
         third = api.create_commit(REPO, damage, commit_message="damage").oid
         wait_for(lambda: any(third in warning for warning in health(server)["warnings"]), "the report")
-        assert (health(server)["model_revision"], health(server)["labels"]) == (second, ["fox", "owl"])
+        assert (health(server)["model_revision"], health(server)["labels"]) == (second, ["cat", "dog"])
         stranger = httpx.get(f"{server.url}/health", timeout=30).text
         assert "could not be used" in stranger
         assert third not in stranger
+        other = api.upload_folder(repo_id=REPO, folder_path=toy_model(tmp_path / "other", ["fox", "owl"])).oid
+        wait_for(lambda: any(other in warning for warning in health(server)["warnings"]), "the refusal")
+        assert "fox, owl, not cat, dog" in str(health(server)["warnings"])
+        assert (health(server)["model_revision"], health(server)["labels"]) == (second, ["cat", "dog"])

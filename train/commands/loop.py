@@ -4,7 +4,7 @@ import argparse
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from catdog.errors import GateRefusedError
 from catdog.settings import EMBEDDED_MODEL, load_settings
@@ -18,7 +18,6 @@ from train.commands.arguments import (
 if TYPE_CHECKING:
     from catdog.model.metadata import Metadata
     from train.loop.retrain import Retrained
-    from train.network.finetune import Schedule
 
 
 def add_retrain(parser: argparse.ArgumentParser) -> None:
@@ -56,9 +55,11 @@ def _add_retrain_inputs(parser: argparse.ArgumentParser) -> None:
     add("--data", required=True, help="the data that the model was first trained with")
     add("--revision", help="branch, tag or commit of the Hub data set")
     add("--feedback", required=True, help="the folder that `python -m feedback export` wrote, or the Hub data set")
-    add("--epochs", type=positive, help="over corrections and replayed pictures")
+    add("--full", action="store_true", help="train the whole network on pixels instead of the late layers on cached "
+        "features: seven trainings of minutes each")  # fmt: skip
+    add("--epochs", type=positive, help="how often each answer is seen")
     add("--batch-size", type=positive, help="pictures per step")
-    add("--rate", type=above_zero, help="peak learning rate of the head; the body has half of it")
+    add("--rate", type=above_zero, help="peak learning rate; with --full the head's, and the body has half of it")
     add("--seed", type=int, default=0)
 
 
@@ -67,6 +68,7 @@ def add_publish(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="RUN", help="a model folder")
     parser.add_argument("--repo", required=True, help="the model repository, USER/NAME; created if need be")
     parser.add_argument("--private", action="store_true", help="create it as private")
+    _add_allow_change(parser)
     parser.set_defaults(run=_publish)
 
 
@@ -74,7 +76,16 @@ def add_promote(parser: argparse.ArgumentParser) -> None:
     """Options of `promote`."""
     parser.add_argument("folder", type=Path, metavar="RUN", help="a model folder")
     parser.add_argument("--to", type=Path, default=EMBEDDED_MODEL, metavar="DIR", help="the folder to replace (model)")
+    _add_allow_change(parser)
     parser.set_defaults(run=_promote)
+
+
+def _add_allow_change(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-change",
+        action="store_true",
+        help="replace the present model even by one with other labels, another input or a worse test score",
+    )
 
 
 def add_rollback(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +106,7 @@ def _retrain(arguments: argparse.Namespace) -> int:
         base=arguments.base,
         out=arguments.out,
         publish=arguments.publish,
-        schedule=_retrain_schedule(arguments),
+        **_schedules(arguments),
     )
     _report(retrain(options, load_settings()))
     return 0
@@ -120,7 +131,7 @@ def _watch(arguments: argparse.Namespace) -> int:
         min_new=arguments.min_new,
         out=arguments.out,
         revision=arguments.revision,
-        schedule=_retrain_schedule(arguments),
+        **_schedules(arguments),
     )
     if not arguments.once:
         watch(options, load_settings(), every_s=arguments.every)
@@ -132,17 +143,26 @@ def _watch(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _retrain_schedule(arguments: argparse.Namespace) -> "Schedule":
+def _schedules(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The fields of `RetrainOptions` and `WatchOptions` that say how to train."""
     from train.loop.challenger import RETRAIN_SCHEDULE  # noqa: PLC0415
+    from train.loop.late import LateSchedule  # noqa: PLC0415
 
-    given = {name: getattr(arguments, name) for name in ("epochs", "batch_size", "rate", "seed")}
-    return replace(RETRAIN_SCHEDULE, **{name: value for name, value in given.items() if value is not None})
+    names = ("epochs", "batch_size", "rate", "seed")
+    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    return {
+        "full": arguments.full,
+        "late": replace(LateSchedule(), **given),
+        "schedule": replace(RETRAIN_SCHEDULE, **given),
+    }
 
 
 def _publish(arguments: argparse.Namespace) -> int:
     from train.loop.publish import publish  # noqa: PLC0415
 
-    published = publish(arguments.folder, open_repository(arguments), private=arguments.private)
+    published = publish(
+        arguments.folder, open_repository(arguments), private=arguments.private, allow_change=arguments.allow_change
+    )
     crown(arguments.folder, published=f"{arguments.repo}@{published.tag}")
     done = "published as" if published.new else "nothing to publish: this is already"
     print(f"{arguments.repo}: {done} {published.tag}, commit {published.commit}")
@@ -152,7 +172,7 @@ def _publish(arguments: argparse.Namespace) -> int:
 def _promote(arguments: argparse.Namespace) -> int:
     from train.loop.promote import promote  # noqa: PLC0415
 
-    new, old = promote(arguments.folder, arguments.to)
+    new, old = promote(arguments.folder, arguments.to, allow_change=arguments.allow_change)
     crown(arguments.folder)
     for name, metadata in (("before", old), ("now", new)):
         if metadata is not None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from catdog.errors import DataError, SettingsError
+from catdog.images.traits import measure
 from catdog.model.model import Prediction
 from catdog.settings import PROJECT_ROOT
 from train.data.examples import map_rows
@@ -23,7 +24,7 @@ from train.evaluation.curves import Coverage, reliability, risk_coverage, roc
 from train.evaluation.distortions import DISTORTIONS
 from train.evaluation.evaluate import Answered, predict_rows
 from train.evaluation.gallery import Exhibit, gallery, page, write_page
-from train.evaluation.slices import find_slices, measure
+from train.evaluation.slices import find_slices
 from train.metrics import Labels, log_loss, wilson
 
 CARD_PLOTS = ("reliability.png", "risk_coverage.png", "slices.png")

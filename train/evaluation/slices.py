@@ -1,35 +1,16 @@
 """Kinds of picture that can be told from the pixels, so that a model may not get worse on one of them unnoticed."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, fields
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-_SIDE = 96
+from catdog.images.traits import Traits
+
 _SHARE = 0.1
-_GREY = (0.299, 0.587, 0.114)
 
 Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """Of one picture. Measured on a small copy, so that size matters only where it is the trait."""
-
-    brightness: float
-    """Mean of the grey values, 0 to 1."""
-    contrast: float
-    """Their standard deviation."""
-    colour: float
-    """Mean spread between the colour channels."""
-    sharpness: float
-    """Variance of the Laplacian of the grey values."""
-    size: float
-    """Shorter side in pixels."""
-    squareness: float
-    """Shorter side divided by the longer one."""
 
 
 _NAMES = {
@@ -40,22 +21,6 @@ _NAMES = {
     "size": "smallest",
     "squareness": "most oblong",
 }
-
-
-def measure(image: Image.Image) -> Traits:
-    """The traits of an RGB image."""
-    small = image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    pixels = np.asarray(small, dtype=np.float32) / 255.0
-    grey = pixels @ np.array(_GREY, dtype=np.float32)
-    laplacian = grey[1:-1, :-2] + grey[1:-1, 2:] + grey[:-2, 1:-1] + grey[2:, 1:-1] - 4 * grey[1:-1, 1:-1]
-    return Traits(
-        brightness=float(grey.mean()),
-        contrast=float(grey.std()),
-        colour=float((pixels.max(axis=2) - pixels.min(axis=2)).mean()),
-        sharpness=float(laplacian.var()),
-        size=float(min(image.size)),
-        squareness=min(image.size) / max(image.size),
-    )
 
 
 def find_slices(

@@ -1,6 +1,7 @@
 """Feedback that the maintainer accepted, from an export, or from the Hub together with this machine's journal."""
 
 import hashlib
+import json
 import math
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,10 +19,14 @@ from feedback.decision import ReviewedRow, Status
 from feedback.hub.dataset import FeedbackDataset
 from feedback.hub.rows import Collection
 from feedback.journal.journal import JOURNAL_FILE, Journal
+from feedback.row import AUDIT
 from feedback.votes import counting
+from train.loop.evidence import Asked
 
-_COLUMNS = ["id", "image", "image_sha256", "corrected_label", "client"]
+_COLUMNS = ["id", "image", "image_sha256", "corrected_label", "client", "extra"]
 _BATCH = 200
+SHADOW = "shadow"
+"""In a row's `extra`: set where the champion and a challenger in shadow disagreed."""
 _AHEAD = "+local"
 
 
@@ -38,6 +43,7 @@ class AcceptedRow:
     """The label that counts: the maintainer's, else what the person said."""
     client: str
     """May be empty."""
+    asked: Asked = Asked.VOLUNTEERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,21 @@ def read_collection(collection: Collection, name: str, journal: Journal) -> Feed
 
 
 def _reviewed(each: ReviewedRow) -> AcceptedRow:
-    return AcceptedRow(each.row.id, each.row.image, each.row.image_sha256, each.label, each.row.client)
+    row = each.row
+    return AcceptedRow(row.id, row.image, row.image_sha256, each.label, row.client, how_asked(row.extra))
+
+
+def how_asked(extra: str | None) -> Asked:
+    """How a row came about, by its `extra`; what cannot be read there says nothing."""
+    try:
+        facts = json.loads(extra or "{}")
+    except ValueError:
+        return Asked.VOLUNTEERED
+    if not isinstance(facts, dict):
+        return Asked.VOLUNTEERED
+    if facts.get(AUDIT) is True:
+        return Asked.SAMPLE
+    return Asked.SHADOW if facts.get(SHADOW) else Asked.VOLUNTEERED
 
 
 def _row(record: Mapping[str, Any]) -> AcceptedRow:
@@ -132,6 +152,7 @@ def _row(record: Mapping[str, Any]) -> AcceptedRow:
         image_sha256=record["image_sha256"],
         corrected_label=record["corrected_label"],
         client=record["client"] or "",
+        asked=how_asked(record["extra"]),
     )
 
 

@@ -58,9 +58,9 @@ def open_base(base: str, settings: Settings) -> Base:
 
 
 def earlier_feedback(metadata: Metadata) -> Earlier:
-    """The row ids that a model's metadata names."""
+    """The row ids that a model's metadata says it was trained with."""
     feedback = metadata.training.get("feedback", {})
-    return Earlier(frozenset(feedback.get("rows", ())), frozenset(feedback.get("held_out", ())))
+    return Earlier(frozenset([*feedback.get("rows", ()), *feedback.get("neither", ())]))
 
 
 def find_head(repository: ModelRepository, base: Base) -> str | None:

@@ -1,26 +1,32 @@
-"""The challenger: the base model's network, trained further on corrections while it rehearses what it knew."""
+"""Challengers: networks that start as the base's and learn from answers while they rehearse what it knew.
+
+There are two ways. `LateLearner` trains the late layers on cached maps of the others, in seconds. `FullLearner` trains
+everything on pixels, in minutes. Each trains the challenger, its twin without the answers, and one network for each
+fold of the answers, always in the same way and from the same seed.
+"""
 
 import train.network.torchvision_operators  # noqa: F401 - must come before timm and torchvision
 
 # isort: split
+import copy
 import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from timm.layers import freeze_batch_norm_2d, unfreeze_batch_norm_2d  # type: ignore[attr-defined]
 from torch import nn
 
-from catdog.errors import DataError
-from catdog.model.metadata import WEIGHTS_FILE, Metadata
+from catdog.model.metadata import WEIGHTS_FILE, Metadata, Preprocessing
 from train.data.examples import Examples, read_examples
-from train.data.source import Source, source_of
-from train.data.splits import Divided
-from train.loop.corrections import Correction
+from train.data.source import Source
+from train.data.splits import Divided, Split
+from train.loop.late import LateSchedule, Logits, Pictures, predict_late, train_late
 from train.metrics import Labels
 from train.network.augment import Augmentation
 from train.network.backbone import freeze_trunk
@@ -36,12 +42,70 @@ RETRAIN_SCHEDULE = Schedule(
     smoothing=0.0,
     augmentation=Augmentation(mix_share=0.0),
 )
-"""Short: the network is good already. What decides how much it learns is set here, whatever a first training does."""
+"""Of the whole network. Short: it is good already."""
 
 _LEAST_BATCH = 8
 _LEAST_STEPS = 16
 """An epoch over little data has smaller batches rather than fewer steps than this."""
 _log = logging.getLogger(__name__)
+
+Members = npt.NDArray[np.bool_]
+
+
+class Learner(Protocol):
+    """A way of making challengers of one base from one list of answers."""
+
+    def learn(self, members: Members, name: str) -> nn.Module:
+        """A network that was trained with some of the answers; with none of them it is the twin.
+
+        Args:
+            members: Shape (answers,).
+            name: What a progress bar, or a checkpoint, calls it.
+        """
+
+    def answers(self, network: nn.Module, members: Members) -> Logits:
+        """What a network says about some of the answered pictures: shape (n, labels)."""
+
+    def split(self, network: nn.Module, split: Split) -> Logits:
+        """What it says about the validation or the test pictures: shape (n, labels)."""
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Settings, for the new model's metadata."""
+
+
+@dataclass(frozen=True, slots=True)
+class LateLearner:
+    """Trains the late layers on cached maps."""
+
+    champion: nn.Module
+    """In evaluation mode."""
+    replay: Pictures
+    """Old training pictures, and answers that the base was trained with."""
+    answered: Pictures
+    maps: dict[Split, Pictures]
+    """Of validation and test."""
+    schedule: LateSchedule
+
+    def learn(self, members: Members, name: str) -> nn.Module:
+        """See `Learner`."""
+        answers = self.answered.some(members) if members.any() else None
+        steps = self.schedule.steps(len(self.answered))  # as many for the twin
+        return train_late(self.champion, self.replay, answers, self.schedule, steps=steps, show=name)
+
+    def answers(self, network: nn.Module, members: Members) -> Logits:
+        """See `Learner`."""
+        return predict_late(network, self.answered.served[members])
+
+    def split(self, network: nn.Module, split: Split) -> Logits:
+        """See `Learner`."""
+        return predict_late(network, self.maps[split].served)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """See `Learner`."""
+        counts = {"answers": len(self.answered), "replayed": len(self.replay)}
+        return {"late": {**asdict(self.schedule), **counts}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +115,107 @@ class Replay:
     Experience replay, as in Rolnick et al. 2019 (arXiv:1811.11682).
     """
 
-    per_correction: int = 20
-    """Old training pictures for each correction ..."""
+    per_answer: int = 20
+    """Old training pictures for each answer ..."""
     least: int = 2000
-    """... and so many at least, where there are."""
+    """... and at least this many, if there are."""
     new_share: float = 0.25
-    """Share of an epoch that corrections are repeated to fill ..."""
+    """Share of an epoch that answers are repeated to fill ..."""
     most_repeats: int = 8
     """... but none more often than this."""
+
+    def draw(self, rows: Sequence[int], answers: int, *, seed: int) -> list[int]:
+        """Some of the rows of old training pictures, without replacement."""
+        wanted = min(len(rows), max(self.least, self.per_answer * answers))
+        drawn: list[int] = np.sort(np.random.default_rng(seed).choice(rows, wanted, replace=False)).tolist()
+        return drawn
+
+    def repeats(self, old: int, new: int) -> int:
+        """How often each answer is in an epoch."""
+        wanted = old * self.new_share / (1 - self.new_share) / new
+        return min(self.most_repeats, max(1, math.ceil(wanted)))
+
+
+@dataclass(frozen=True, slots=True)
+class FullLearner:
+    """Trains the whole network on pixels; all but the trunk where the rule for "neither" leaves it."""
+
+    champion: nn.Module
+    metadata: Metadata
+    data: Divided
+    answered: Source
+    """Labels numbered as in the model."""
+    rehearsed: Source
+    """What the base was trained with already; may be empty."""
+    schedule: Schedule
+    replay: Replay
+    folder: Path
+    """For checkpoints; runs that are found there go on."""
+
+    def learn(self, members: Members, name: str) -> nn.Module:
+        """See `Learner`."""
+        network = copy.deepcopy(self.champion)
+        torch.manual_seed(self.schedule.seed)
+        training = self._mix(members)
+        batch = min(self.schedule.batch_size, max(_LEAST_BATCH, len(training.members) // _LEAST_STEPS))
+        schedule = replace(self.schedule, batch_size=min(batch, len(training.members)))
+        accelerator = create_accelerator(accumulate=schedule.accumulate)
+        # Normalisation stays as it is: answers are few and of one kind, and their statistics would mislead it.
+        freeze_batch_norm_2d(network)  # type: ignore[no-untyped-call]
+        if self.metadata.verdict.neither:  # its branch leaves this trunk
+            freeze_trunk(network)
+        network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        pixels = list(pixel_batches(self.data.examples.source, self.data.rows("validation"), self._spec))
+        labels = self.data.labels("validation")
+        folder = self.folder / name.replace(" ", "-")
+        folder.mkdir(parents=True, exist_ok=True)
+        _log.info("%s", name)
+        finetune(
+            network,
+            training,
+            lambda candidate: (run(candidate, pixels, self._spec, device=accelerator.device), labels),
+            self._spec,
+            schedule,
+            accelerator=accelerator,
+            folder=folder,
+            options="",
+        )
+        unfreeze_batch_norm_2d(network)  # type: ignore[no-untyped-call]
+        return network.to("cpu").eval()
+
+    def answers(self, network: nn.Module, members: Members) -> Logits:
+        """See `Learner`."""
+        return self._run(network, self.answered, np.flatnonzero(members).tolist())
+
+    def split(self, network: nn.Module, split: Split) -> Logits:
+        """See `Learner`."""
+        return self._run(network, self.data.examples.source, self.data.rows(split))
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """See `Learner`."""
+        return {"schedule": asdict(self.schedule), "replay": asdict(self.replay)}
+
+    @property
+    def _spec(self) -> Preprocessing:
+        return self.metadata.preprocessing
+
+    def _run(self, network: nn.Module, source: Source, rows: list[int]) -> Logits:
+        return run(network, pixel_batches(source, rows, self._spec), self._spec, device=torch.device("cpu"))
+
+    def _mix(self, members: Members) -> TrainingSet:
+        """Some old training pictures, and the answers as often as the mixture asks."""
+        side = round(1.15 * self.schedule.train_size)
+        rows = self.replay.draw(self.data.rows("train"), len(members), seed=self.schedule.seed)
+        old = read_examples(self.data.examples.source.subset(rows), side=side)
+        parts = [old, *(read_examples(each, side=side) for each in self._new(members))]
+        repeats = self.replay.repeats(len(old), sum(map(len, parts[1:])) or 1)
+        count = sum(map(len, parts))
+        return _joined(parts, [*range(len(old)), *(list(range(len(old), count)) * repeats)])
+
+    def _new(self, members: Members) -> list[Source]:
+        chosen = self.answered.subset(np.flatnonzero(members).tolist())
+        return [each for each in (self.rehearsed, chosen) if len(each)]
 
 
 def restore_network(folder: Path, metadata: Metadata) -> nn.Module:
@@ -69,72 +226,7 @@ def restore_network(folder: Path, metadata: Metadata) -> nn.Module:
     """
     network = create_network(metadata.architecture, labels=len(metadata.labels), init=str(folder / WEIGHTS_FILE))
     fold_temperature(network, 1 / metadata.temperature)
-    return network
-
-
-def train_challenger(  # noqa: PLR0913 - each is one thing
-    network: nn.Module,
-    data: Divided,
-    corrections: Sequence[Correction],
-    metadata: Metadata,
-    *,
-    schedule: Schedule,
-    replay: Replay,
-    folder: Path,
-) -> dict[str, Any]:
-    """Fine-tune the base's network on corrections and replayed training pictures.
-
-    Of the epochs the one with the lowest log loss counts, over the validation pictures and the corrections together:
-    neither forgetting nor not learning goes unnoticed.
-
-    Args:
-        network: From `restore_network`.
-        data: The original data, divided as the base's was.
-        corrections: To learn from.
-        metadata: Of the base.
-        schedule: How long and how fast.
-        replay: The mixture.
-        folder: For checkpoints.
-
-    Returns:
-        Settings and history, for the new metadata.
-
-    Raises:
-        DataError: there is no correction, or see `finetune`.
-    """
-    if not corrections:
-        raise DataError("No accepted correction is left to learn from. Review more feedback.")
-    torch.manual_seed(schedule.seed)
-    new = as_source(corrections, metadata.labels)
-    training, counts = _mix(data, new, replay, seed=schedule.seed, side=round(1.15 * schedule.train_size))
-    batch_size = min(
-        schedule.batch_size, max(_LEAST_BATCH, len(training.members) // _LEAST_STEPS), len(training.members)
-    )
-    schedule = replace(schedule, batch_size=batch_size)
-    accelerator = create_accelerator(accumulate=schedule.accumulate)
-    # Normalisation stays as it is: corrections are few and of one kind, and their statistics would mislead it.
-    freeze_batch_norm_2d(network)  # type: ignore[no-untyped-call]
-    if metadata.verdict.neither:  # its branch leaves this trunk
-        freeze_trunk(network)
-    network.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    spec = metadata.preprocessing
-    pixels = [
-        *pixel_batches(data.examples.source, data.rows("validation"), spec),
-        *pixel_batches(new, range(len(new)), spec),
-    ]
-    labels = np.concatenate([data.labels("validation"), _labels(corrections, metadata.labels)])
-    history = finetune(
-        network,
-        training,
-        lambda candidate: (run(candidate, pixels, spec, device=accelerator.device), labels),
-        spec,
-        schedule,
-        accelerator=accelerator,
-        folder=folder,
-        options="",
-    )
-    unfreeze_batch_norm_2d(network)  # type: ignore[no-untyped-call]
-    return {"schedule": asdict(schedule), "replay": {**asdict(replay), **counts}, "history": history}
+    return network.eval()
 
 
 def retrain_schedule(metadata: Metadata, schedule: Schedule) -> Schedule:
@@ -143,43 +235,28 @@ def retrain_schedule(metadata: Metadata, schedule: Schedule) -> Schedule:
     return replace(schedule, train_size=before or metadata.preprocessing.input_size)
 
 
-def as_source(corrections: Sequence[Correction], labels: tuple[str, ...]) -> Source:
-    """Corrections as a data set."""
-    return source_of("corrections", [each.image for each in corrections], _labels(corrections, labels).tolist(), labels)
+def out_of_fold(learner: Learner, folds: Labels) -> Logits:
+    """What networks say about answers that they never saw: shape (n, labels).
+
+    Args:
+        learner: With n answers.
+        folds: Shape (n,): the fold of each.
+    """
+    numbers = np.unique(folds)
+    parts = {}
+    for number in numbers.tolist():
+        network = learner.learn(folds != number, f"fold {number + 1} of {len(numbers)}")
+        parts[number] = learner.answers(network, folds == number)
+    found = np.empty((len(folds), next(iter(parts.values())).shape[1]), dtype=np.float32)
+    for number, logits in parts.items():
+        found[folds == number] = logits
+    return found
 
 
-def _labels(corrections: Sequence[Correction], labels: tuple[str, ...]) -> Labels:
-    return np.array([labels.index(each.label) for each in corrections], dtype=np.int64)
-
-
-def _mix(data: Divided, new: Source, replay: Replay, *, seed: int, side: int) -> tuple[TrainingSet, dict[str, int]]:
-    """Some old training pictures, and the new ones as often as the mixture asks; also how many that is."""
-    old = read_examples(data.examples.source.subset(_draw(data, len(new), replay, seed)), side=side)
-    fresh = read_examples(new, side=side)
-    repeats = _repeats(len(old), len(fresh), replay)
-    members = [*range(len(old)), *(list(range(len(old), len(old) + len(fresh))) * repeats)]
-    _log.info("%d corrections, each %d times an epoch, among %d replayed pictures", len(fresh), repeats, len(old))
-    counts = {"corrections": len(fresh), "repeats": repeats, "replayed": len(old)}
-    return _joined(old, fresh, members), counts
-
-
-def _draw(data: Divided, corrections: int, replay: Replay, seed: int) -> list[int]:
-    """Rows of old training pictures, drawn without replacement."""
-    rows = np.array(data.rows("train"), dtype=np.int64)
-    wanted = min(len(rows), max(replay.least, replay.per_correction * corrections))
-    drawn: list[int] = np.sort(np.random.default_rng(seed).choice(rows, wanted, replace=False)).tolist()
-    return drawn
-
-
-def _repeats(old: int, new: int, replay: Replay) -> int:
-    wanted = old * replay.new_share / (1 - replay.new_share) / new
-    return min(replay.most_repeats, max(1, math.ceil(wanted)))
-
-
-def _joined(old: Examples, new: Examples, members: Sequence[int]) -> TrainingSet:
+def _joined(parts: Sequence[Examples], members: Sequence[int]) -> TrainingSet:
     return TrainingSet(
-        squares=np.concatenate([old.squares, new.squares]),
-        aspects=np.concatenate([old.aspects, new.aspects]),
-        labels=np.concatenate([old.labels, new.labels]),
+        squares=np.concatenate([part.squares for part in parts]),
+        aspects=np.concatenate([part.aspects for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
         members=np.array(members, dtype=np.int64),
     )

@@ -8,18 +8,28 @@ import numpy as np
 from PIL import Image
 
 from catdog.errors import DataError
-from catdog.images.decode import decode_image
+from catdog.images.traits import measure
 from catdog.model.model import Model
 from catdog.model.preprocessing import preprocess
 from train.data.examples import map_rows
 from train.data.source import Source
-from train.evaluation.slices import Mask, find_slices, measure
-from train.loop.corrections import Correction
-from train.loop.gate import Compared, Latency
+from train.evaluation.slices import Mask, find_slices
+from train.loop.evidence import Latency
 from train.metrics import Floats, Labels
 
 _BATCH = 32
 _ROUNDS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What both models say about the same n pictures."""
+
+    labels: Labels
+    """Shape (n,): the true ones."""
+    champion: Floats
+    """Shape (n, labels): probabilities."""
+    challenger: Floats
 
 
 @dataclass(slots=True)
@@ -67,17 +77,6 @@ def compare_on_source(
         new.ask(image)
         traits.append(measure(image))
     return Compared(labels, old.all(), new.all()), find_slices(traits, labels, champion.labels)
-
-
-def compare_on_corrections(champion: Model, challenger: Model, corrections: Sequence[Correction]) -> Compared:
-    """Answers to corrected pictures; there may be none."""
-    old, new = _Answers(champion), _Answers(challenger)
-    for each in corrections:
-        image = decode_image(each.image)
-        old.ask(image)
-        new.ask(image)
-    labels = np.array([champion.labels.index(each.label) for each in corrections], dtype=np.int64)
-    return Compared(labels, old.all(), new.all())
 
 
 def measure_latency(champion: Model, challenger: Model) -> Latency:

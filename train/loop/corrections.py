@@ -1,11 +1,10 @@
-"""From accepted feedback to pictures to learn from and pictures to be judged by: one example for each picture.
+"""From accepted feedback to examples to learn from: one for each picture.
 
 People send the same picture more than once, disagree, and may try to shift the model. So near-identical pictures form
-one group, each client has one vote in it, the label with most votes wins, and a tie teaches nothing.
+one group, each client has one vote in it, the label with the most votes wins, and a tie teaches nothing.
 """
 
 import hashlib
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,24 +16,14 @@ from catdog.model.metadata import NEITHER, UNSURE
 from feedback.votes import votes
 from train.data.splits import Manifest, seen_splits
 from train.loop.accepted import AcceptedRow
-
-
-@dataclass(frozen=True, slots=True)
-class HoldOut:
-    """Which share of the new pictures is kept from training, to judge by."""
-
-    share: float = 0.2
-    least: int = 30
-    """Where the share is fewer, so many; but never more than half."""
-    most_share: float = 0.5
+from train.loop.evidence import Asked
 
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """Row ids of the feedback that the base model was made with."""
+    """Row ids of the feedback that the base model was trained with."""
 
     trained: frozenset[str] = frozenset()
-    held_out: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +38,26 @@ class Correction:
     phash: str
     certain: str
     """Which bits of the hash are, see `fingerprint`."""
+    asked: Asked = Asked.VOLUNTEERED
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the picture's bytes."""
+        return hashlib.sha256(self.image).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Corrections:
     """What became of every accepted row."""
 
-    training: tuple[Correction, ...]
-    held_out: tuple[Correction, ...]
+    answers: tuple[Correction, ...]
+    """New to the base model: learned from, and by cross-fitting judged by."""
+    rehearsed: tuple[Correction, ...]
+    """The base model was trained with these already: learned from again, never judged by."""
     neither: tuple[Correction, ...]
     """Pictures of none of the labels: for the rule that says "neither", never for the classifier."""
+    neither_rehearsed: tuple[Correction, ...]
+    """The base model's rule has learned these already."""
     left_out: Mapping[str, tuple[str, ...]]
     """From a reason to row ids: damaged, repeated, contradicting, outvoted, unsure, unknown_label, near_test,
     near_validation."""
@@ -76,19 +75,14 @@ def select_corrections(
     labels: Sequence[str],
     manifest: Manifest,
     earlier: Earlier,
-    hold_out: HoldOut,
 ) -> Corrections:
     """Decide for every accepted row what it is good for.
-
-    What an earlier round held out stays held out, and what it trained on is never used to judge. The choice among new
-    pictures follows from their content alone, so that repeating it gives the same.
 
     Args:
         rows: Accepted, oldest first.
         labels: Of the model.
         manifest: Of the model's splits; pictures near its test and validation pictures are left out.
         earlier: What the base model was made with.
-        hold_out: How many to hold out.
     """
     left_out: dict[str, list[str]] = defaultdict(list)
     found: list[Correction] = []
@@ -96,13 +90,15 @@ def select_corrections(
         correction = _settle(group, labels, left_out)
         if correction is not None:
             found.append(correction)
-    neither = tuple(each for each in found if each.label == NEITHER)
+    neither = [each for each in found if each.label == NEITHER]
     usable = _apart_from_splits([each for each in found if each.label != NEITHER], manifest, left_out)
-    held_out = _choose_held_out(usable, earlier, hold_out)
+    known, new = _part(usable, earlier)
+    neither_known, neither_new = _part(neither, earlier)
     return Corrections(
-        training=tuple(each for each in usable if each.row_ids not in held_out),
-        held_out=tuple(each for each in usable if each.row_ids in held_out),
-        neither=neither,
+        answers=new,
+        rehearsed=known,
+        neither=neither_new,
+        neither_rehearsed=neither_known,
         left_out={reason: tuple(ids) for reason, ids in left_out.items()},
     )
 
@@ -152,8 +148,14 @@ def _settle(group: Sequence[_Readable], labels: Sequence[str], left_out: dict[st
         newest_row = winners[-1]
         newest = newest_row.fingerprint
         row_ids = tuple(vote.row.id for vote in winners)
-        return Correction(newest_row.row.image, label, row_ids, newest.phash, newest.certain)
+        return Correction(newest_row.row.image, label, row_ids, newest.phash, newest.certain, _asked(group))
     return None
+
+
+def _asked(group: Sequence[_Readable]) -> Asked:
+    """A picture of the random sample stays one, whoever answers it besides."""
+    ways = {each.row.asked for each in group}
+    return next(way for way in (Asked.SAMPLE, Asked.SHADOW, Asked.VOLUNTEERED) if way in ways)
 
 
 def _apart_from_splits(
@@ -173,10 +175,7 @@ def _apart_from_splits(
     return kept
 
 
-def _choose_held_out(corrections: Sequence[Correction], earlier: Earlier, rule: HoldOut) -> set[tuple[str, ...]]:
-    """The row ids of the pictures to judge by."""
-    old = [each for each in corrections if earlier.held_out.intersection(each.row_ids)]
-    new = [each for each in corrections if not (earlier.held_out | earlier.trained).intersection(each.row_ids)]
-    wanted = min(max(math.ceil(rule.share * len(new)), rule.least), int(rule.most_share * len(new)))
-    new.sort(key=lambda each: hashlib.sha256(each.phash.encode()).digest())
-    return {each.row_ids for each in (*old, *new[:wanted])}
+def _part(corrections: Sequence[Correction], earlier: Earlier) -> tuple[tuple[Correction, ...], tuple[Correction, ...]]:
+    """Those that the base model was trained with, and those that are new to it."""
+    known = tuple(each for each in corrections if earlier.trained.intersection(each.row_ids))
+    return known, tuple(each for each in corrections if not earlier.trained.intersection(each.row_ids))

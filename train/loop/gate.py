@@ -1,76 +1,70 @@
 """The gate: may the challenger take the champion's place? Rules, their reasons, and a report for people and programs.
 
-Two questions are asked. On the fixed test set: has nothing got worse? On held-out feedback, which neither model was
-trained on: has it got better? Whoever cannot be judged is refused.
+Two questions are asked. Did the challenger learn something from the feedback? Its twin, which never saw the feedback,
+is what it has to beat on people's answers. Has anything got worse? The champion is what it is compared with, on
+pictures that nobody selected. A challenger that cannot be judged is refused, before it is trained if that can be told.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
-from scipy import stats  # type: ignore[import-untyped]
 
+from catdog.cli import counted
 from catdog.errors import ModelError
+from feedback.review.needed import chance, corrections_needed
 from train.evaluation.slices import Mask
-from train.metrics import Floats, Labels, ece
+from train.loop.evidence import Answers, Asked, Evidence, Latency, Outputs, Rejection
+from train.loop.history import History, Look
+from train.loop.significance import Gains, chance_loss, lower_bound, mcnemar, mean_by_group, sign_flip, smallest_p
+from train.metrics import Floats, ece, wilson
 
 GATE_FILE = "gate.json"
 
-
-_RESAMPLES = 9999
-_BATCH = 100  # resamples at once: memory
 _SHOWN_SLICES = 20
+_FEW_TEST_PICTURES = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """When a challenger is good enough. Shares of pictures, in [0, 1]."""
+    """When a challenger is good enough. Shares of pictures, in [0, 1]. Small test sets get wider margins."""
 
-    min_difference: float = -0.001
-    """Of accuracy on the test set, challenger minus champion."""
-    min_lower_bound: float = -0.003
-    """Of that difference: one-sided 95 % bound, paired bootstrap over pictures."""
+    max_loss: float = 0.001
+    """Of accuracy on unselected pictures, against the champion; one picture may always be lost, and what chance alone
+    takes away once in twenty times, if that is more."""
+    max_bound_loss: float = 0.003
+    """One-sided 95% bound of that loss, paired bootstrap over pictures; `bound_pictures` of them may always be lost."""
+    bound_pictures: int = 6
+    max_log_loss_rise: float = 0.005
+    """In nats; a tenth of the champion's is allowed where that is more."""
     slice_size: int = 100
     """Smaller slices are shown, and not judged."""
     max_slice_loss: float = 0.01
+    """Or what chance alone takes away once in twenty times, if that is more."""
     max_ece: float = 0.02
     max_ece_rise: float = 0.01
     """ECE may be as large as `max_ece`, or as the champion's plus this, whichever is more."""
     max_slowdown: float = 1.25
     latency_slack_ms: float = 1.0
     """Latency may be the champion's times `max_slowdown`, plus this."""
-    min_held_out: int = 30
-    max_p: float = 0.05
-    """Of McNemar's exact test on held-out feedback, one-sided."""
+    min_answers: int = 30
+    """Groups of near-duplicates."""
+    max_confirmed_loss: float = 0.05
+    """Of the answers that confirm the champion; one may always be lost, or what chance takes away."""
+    max_turned_away_rise: float = 0.002
+    """Share of test pictures that the rule for "neither" may turn away beyond what the champion's does."""
 
+    def loss_allowed(self, n: int) -> float:
+        """Of accuracy on n unselected pictures."""
+        return max(self.max_loss, 1 / n)
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """What both models say about the same n pictures."""
-
-    labels: Labels
-    """Shape (n,): the true ones."""
-    champion: Floats
-    """Shape (n, labels): probabilities."""
-    challenger: Floats
-
-    @property
-    def gains(self) -> npt.NDArray[np.int64]:
-        """Shape (n,): 1 where only the challenger is right, -1 where only the champion is, else 0."""
-        challenger, champion = (each.argmax(axis=1) == self.labels for each in (self.challenger, self.champion))
-        gains: npt.NDArray[np.int64] = challenger.astype(np.int64) - champion.astype(np.int64)
-        return gains
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Of one picture on one core, in milliseconds."""
-
-    champion_ms: float
-    challenger_ms: float
+    def bound_allowed(self, n: int) -> float:
+        """Of its 95% bound."""
+        return max(self.max_bound_loss, self.bound_pictures / n)
 
 
 class Check(BaseModel):
@@ -96,6 +90,21 @@ class Slice(BaseModel):
     judged: bool
 
 
+class Picture(BaseModel):
+    """An answer about which the models differ, with the probability that each gives to the true label."""
+
+    model_config = ConfigDict(frozen=True)
+
+    row_ids: tuple[str, ...]
+    label: int
+    asked: Asked
+    champion: float
+    challenger: float
+    twin: float
+    outcome: str
+    """`won`: only the challenger is right, `lost`: only the champion is, `twin`: the twin alone differs from it."""
+
+
 class GateReport(BaseModel):
     """Why a challenger was accepted or refused."""
 
@@ -105,7 +114,12 @@ class GateReport(BaseModel):
     checks: tuple[Check, ...]
     slices: tuple[Slice, ...]
     numbers: dict[str, float | int | None]
-    """Accuracy, ECE and latency of both models, and the statistics."""
+    """Accuracy, log loss, ECE and latency of the models, counts of answers, and the statistics."""
+    pictures: tuple[Picture, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What could not be judged, or only roughly."""
+    look: Look | None = None
+    """For the history of the gate."""
 
     @property
     def reasons(self) -> list[str]:
@@ -115,41 +129,130 @@ class GateReport(BaseModel):
     def as_text(self) -> str:
         """For people: a line a rule, then the slices."""
         lines = [f"{'passed' if check.passed else 'FAILED'}  {check.name}: {check.finding}" for check in self.checks]
+        lines += [f"note    {note}" for note in self.notes]
         lines += ["", "slice                 n   difference"]
         lines += [_slice_line(each) for each in self.slices[:_SHOWN_SLICES]]
         return "\n".join(["accepted" if self.accepted else "REFUSED", *lines])
 
 
-def judge(  # noqa: PLR0913 - each is one thing
-    test: Compared, slices: Mapping[str, Mask], held_out: Compared, latency: Latency, *, rules: Rules, seed: int = 0
-) -> GateReport:
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the gate will be able to tell, before anything is trained."""
+
+    reason: str | None
+    """Why it can only refuse; None if it may accept."""
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What there is to judge by, in groups of near-duplicates."""
+
+    answers: int
+    """With a label of the model."""
+    corrections: int
+    """Those that the champion has wrong."""
+    neither: int
+    """Answers `neither`, where the model has a rule for it; else 0."""
+    test: int
+    """Test pictures."""
+
+
+def foresee(counts: Counts, history: History, *, rules: Rules, now: datetime) -> Outlook:
+    """Tell before any training what can be judged at all.
+
+    Args:
+        counts: What there is to judge by.
+        history: Earlier looks at challengers of this repository.
+        rules: What is good enough.
+        now: Time of this look.
+    """
+    level = history.level(now)
+    notes = (*_small_test(counts.test, rules), _outlook(counts.corrections, level))
+    if counts.answers + counts.neither < rules.min_answers:
+        return Outlook(f"{counted(counts.answers + counts.neither, 'answer')}, {rules.min_answers} are needed", notes)
+    if min(smallest_p(counts.corrections), smallest_p(counts.neither)) >= level:
+        return Outlook(
+            f"the model is wrong about {counts.corrections} of {counted(counts.answers, 'answer')}, too few to show a "
+            f"gain at p < {level:.2g}; with {corrections_needed(level)} mistakes a challenger that removes 30% of them "
+            "would pass in four of five cases",
+            notes,
+        )
+    return Outlook(None, notes)
+
+
+def judge(evidence: Evidence, history: History, *, rules: Rules, now: datetime, champion: str = "") -> GateReport:
     """Apply every rule.
 
     Args:
-        test: The fixed test set; n is at least 1.
-        slices: From a kind of picture to which of the test pictures are of it, shape (n,).
-        held_out: Feedback that no model was trained on, one picture of each group of near-duplicates.
-        latency: Measured side by side.
+        evidence: What the models say.
+        history: Earlier looks at challengers of this repository.
         rules: What is good enough.
-        seed: Of the bootstrap.
+        now: Time of this look.
+        champion: Revision of the model to be replaced, for the history.
     """
-    found = tuple(_slice(name, mask, test.gains, rules) for name, mask in slices.items())
-    bound = lower_bound(test.gains, seed=seed)
-    p = mcnemar(held_out.gains)
+    test, answers = evidence.test, evidence.answers
+    level = history.level(now)
+    unselected = evidence.unselected
+    gains = unselected.gains("champion")
+    bound = lower_bound(gains, seed=0)
+    slices = tuple(_slice(name, mask, test.gains("champion"), rules) for name, mask in evidence.slices.items())
+    p = learning_p(evidence)
+    p_neither = _rejection_p(evidence.rejection)
+    learned = _judge_learning(answers, evidence.rejection, p, p_neither, level, rules)
     checks = (
-        *_judge_test(float(test.gains.mean()), bound, len(test.labels), rules),
-        _judge_slices(found, rules),
-        _judge_ece(test, rules),
-        _judge_latency(latency, rules),
-        _judge_held_out(held_out, p, rules),
+        learned,
+        _judge_confirmed(answers, rules),
+        *_judge_accuracy(gains, bound, rules),
+        _judge_log_loss(unselected, rules),
+        _judge_slices(slices, test.gains("champion"), evidence.slices, rules),
+        _judge_ece(unselected, rules),
+        _judge_latency(evidence.latency, rules),
+        *_judge_rejection(evidence.rejection, rules),
     )
+    accepted = all(check.passed for check in checks)
+    joint_p = min(1.0, 2 * min(p, p_neither)) if evidence.rejection else p
     return GateReport(
-        accepted=all(check.passed for check in checks),
+        accepted=accepted,
         checks=checks,
-        slices=found,
-        numbers={**_numbers("test", test), **_numbers("held_out", held_out), "lower_bound": bound, "p": p,
-            "champion_ms": latency.champion_ms, "challenger_ms": latency.challenger_ms},
+        slices=slices,
+        numbers={
+            **_numbers("test", test),
+            **_numbers("answers", answers.outputs),
+            "unselected_n": len(unselected),
+            "lower_bound": bound,
+            "p": p,
+            "level": level,
+            "p_neither": p_neither if evidence.rejection else None,
+            "champion_ms": evidence.latency.champion_ms,
+            "challenger_ms": evidence.latency.challenger_ms,
+        },
+        pictures=tuple(_pictures(answers)),
+        notes=tuple(_notes(test, answers, rules)),
+        look=Look(at=now, champion=champion, answers=len(answers), p=joint_p, level=level, accepted=accepted),
     )  # fmt: skip
+
+
+def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
+    """How likely the challenger's lead over its twin is if the feedback taught it nothing.
+
+    The lead is in log loss, and an estimate for pictures as they come: mistakes of the champion, which people report
+    far more often than what it has right, weigh as much as they are frequent among unselected pictures. So a
+    challenger that is merely less certain, or that leans to the label which is reported most, gains nothing: what it
+    wins on mistakes it loses on the rest. Permutation test over groups of near-duplicates.
+    """
+    wrong, right = _leads(evidence.kept, evidence.answers)
+    if not len(wrong):
+        return 1.0
+    share = error_share(evidence.unselected)
+    units = np.concatenate([share * wrong / len(wrong), (1 - share) * right / max(1, len(right))])
+    return sign_flip(units, seed=seed)
+
+
+def error_share(unselected: Outputs) -> float:
+    """How often the champion is wrong about pictures that nobody chose for it; never quite 0 or 1."""
+    right = unselected.right("champion")
+    return float(((~right).sum() + 0.5) / (len(right) + 1))
 
 
 def read_report(path: Path) -> GateReport:
@@ -161,7 +264,7 @@ def read_report(path: Path) -> GateReport:
     try:
         return GateReport.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise ModelError(f"{path} is no report of the gate ({type(error).__name__}). Retrain the model.") from None
+        raise ModelError(f"{path} is not a gate report ({type(error).__name__}). Retrain the model.") from None
 
 
 def write_report(path: Path, report: GateReport) -> None:
@@ -169,43 +272,106 @@ def write_report(path: Path, report: GateReport) -> None:
     path.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def lower_bound(gains: npt.NDArray[np.int64], *, seed: int) -> float:
-    """The one-sided 95 % lower bound of the mean gain: percentile bootstrap over pictures, so pairs stay paired."""
-    if not gains.any():
-        return 0.0
-    found = stats.bootstrap(
-        (gains,), np.mean, confidence_level=0.95, alternative="greater", method="percentile",
-        n_resamples=_RESAMPLES, batch=_BATCH, random_state=np.random.default_rng(seed),
-    )  # fmt: skip
-    return float(found.confidence_interval.low)
+def _leads(kept: Outputs, answers: Answers) -> tuple[Floats, Floats]:
+    """By how much the twin's log loss exceeds the challenger's: where the champion is wrong, and where it is right.
+
+    One value per group of near-duplicates. Mistakes are those that people reported, and not those of the kept pictures.
+    """
+    outputs = answers.outputs
+    lead, is_right = outputs.loss("twin") - outputs.loss("challenger"), outputs.right("champion")
+    wrong = mean_by_group(lead[~is_right], answers.groups[~is_right])
+    confirmed = mean_by_group(lead[is_right], answers.groups[is_right])
+    tested = (kept.loss("twin") - kept.loss("challenger"))[kept.right("champion")]
+    return wrong, np.concatenate([confirmed, tested])
 
 
-def mcnemar(gains: npt.NDArray[np.int64]) -> float:
-    """McNemar's exact test, one-sided: how likely so many gains among the changes were, if changes were random."""
-    better, worse = int((gains > 0).sum()), int((gains < 0).sum())
-    if better + worse == 0:
-        return 1.0
-    return float(stats.binomtest(better, better + worse, 0.5, alternative="greater").pvalue)
+def _judge_learning(  # noqa: PLR0913, PLR0917 - each is one thing
+    answers: Answers, rejection: Rejection | None, p: float, p_neither: float, level: float, rules: Rules
+) -> Check:
+    """Whether labels or `neither` were learned; where both are asked about, each has half of the level."""
+    each_level = level / 2 if rejection else level
+    told = [_told(answers, p, each_level)]
+    if rejection:
+        told.append(f"{_told_neither(rejection)}: p = {p_neither:.2g}")
+    too_few = _groups(answers) + (len(rejection.champion) if rejection else 0) < rules.min_answers
+    if too_few:
+        told.insert(0, f"{counted(len(answers), 'answer')}, too few to show a gain: {rules.min_answers} are needed")
+    return Check(
+        name="learned from feedback", passed=not too_few and min(p, p_neither) < each_level, finding="; ".join(told)
+    )
 
 
-def _judge_test(difference: float, bound: float, n: int, rules: Rules) -> tuple[Check, Check]:
+def _told(answers: Answers, p: float, level: float) -> str:
+    outputs = answers.outputs
+    wrong = ~outputs.right("champion")
+    n = int(wrong.sum())
+    if not n:
+        return f"the champion has all {len(answers)} answers right, so there is nothing to learn"
+    won, twin = int(outputs.right("challenger")[wrong].sum()), int(outputs.right("twin")[wrong].sum())
+    low, high = wilson(won, n)
+    verdict = "" if p < level else ". Nothing systematic was found in the feedback"
+    return (
+        f"of {counted(n, 'correction')} {won} newly right ({low:.0%} to {high:.0%}), {twin} without the feedback; "
+        f"log loss against the twin, weighted: p = {p:.2g}, below {level:.2g} is asked{verdict}"
+    )
+
+
+def _told_neither(rejection: Rejection) -> str:
+    n = len(rejection.champion)
+    return (
+        f"of {n} answers `neither` {int(rejection.challenger.sum())} are turned away, "
+        f"{int(rejection.champion.sum())} before and {int(rejection.twin.sum())} without the feedback"
+    )
+
+
+def _judge_confirmed(answers: Answers, rules: Rules) -> Check:
+    """What people confirmed may get worse while their corrections are learned: the same kind, the other label."""
+    confirmed = answers.outputs.right("champion")
+    n = int(confirmed.sum())
+    gains = answers.outputs.gains("twin")[confirmed]
+    lost = -int(gains.sum())
+    allowed = max(1, math.floor(rules.max_confirmed_loss * n), math.floor(chance_loss(gains)))
+    newly = int((~answers.outputs.right("challenger"))[confirmed].sum())
+    twin = int((~answers.outputs.right("twin"))[confirmed].sum())
+    return Check(
+        name="confirmed answers",
+        passed=lost <= allowed,
+        finding=f"of {n} {newly} newly wrong, {twin} without the feedback; {allowed} more than that are allowed",
+    )
+
+
+def _judge_accuracy(gains: Gains, bound: float, rules: Rules) -> tuple[Check, Check]:
+    n = len(gains)
+    allowed, bound_allowed = max(rules.loss_allowed(n), chance_loss(gains) / n), rules.bound_allowed(n)
+    difference = float(gains.mean())
     return (
         Check(
-            name="accuracy on the test set",
-            passed=difference >= rules.min_difference,
-            finding=f"{_points(difference)} on {n} pictures, at least {_points(rules.min_difference)} is asked",
+            name="accuracy on unselected pictures",
+            passed=difference >= -allowed,
+            finding=f"{_points(difference)} on {n} pictures ({(gains > 0).sum()} newly right, {(gains < 0).sum()} "
+            f"newly wrong), at least {_points(-allowed)} is asked",
         ),
         Check(
-            name="its 95 % lower bound",
-            passed=bound >= rules.min_lower_bound,
-            finding=f"{_points(bound)}, at least {_points(rules.min_lower_bound)} is asked",
+            name="its 95% lower bound",
+            passed=bound >= -bound_allowed,
+            finding=f"{_points(bound)}, at least {_points(-bound_allowed)} is asked",
         ),
     )
 
 
-def _judge_slices(slices: tuple[Slice, ...], rules: Rules) -> Check:
+def _judge_log_loss(unselected: Outputs, rules: Rules) -> Check:
+    before, after = (float(unselected.loss(model).mean()) for model in ("champion", "challenger"))
+    allowed = before + max(rules.max_log_loss_rise, before / 10)
+    return Check(
+        name="log loss on unselected pictures",
+        passed=after <= allowed,
+        finding=f"{after:.4f} after {before:.4f}, at most {allowed:.4f} is allowed",
+    )
+
+
+def _judge_slices(slices: tuple[Slice, ...], gains: Gains, masks: Mapping[str, Mask], rules: Rules) -> Check:
     judged = [each for each in slices if each.judged and each.difference is not None]
-    bad = [each for each in judged if (each.difference or 0.0) < -rules.max_slice_loss]
+    bad = [each for each in judged if -(each.difference or 0.0) > _slice_allowed(gains[masks[each.name]], rules)]
     told = ", ".join(f"{each.name} {_points(each.difference or 0.0)} of {each.n}" for each in bad)
     return Check(
         name="slices",
@@ -214,9 +380,15 @@ def _judge_slices(slices: tuple[Slice, ...], rules: Rules) -> Check:
     )
 
 
-def _judge_ece(test: Compared, rules: Rules) -> Check:
-    before, after = ece(test.champion, test.labels), ece(test.challenger, test.labels)
-    allowed = max(rules.max_ece, before + rules.max_ece_rise)
+def _slice_allowed(gains: Gains, rules: Rules) -> float:
+    """If as many pictures changed either way at random, this much would be lost in one of twenty slices."""
+    return max(rules.max_slice_loss, chance_loss(gains) / len(gains)) + 1e-9
+
+
+def _judge_ece(unselected: Outputs, rules: Rules) -> Check:
+    before, after = (ece(each, unselected.labels) for each in (unselected.champion, unselected.challenger))
+    rise = max(rules.max_ece_rise, 0.5 / math.sqrt(len(unselected)))
+    allowed = max(rules.max_ece, before + rise)
     return Check(
         name="calibration",
         passed=after <= allowed,
@@ -233,33 +405,82 @@ def _judge_latency(latency: Latency, rules: Rules) -> Check:
     )
 
 
-def _judge_held_out(held_out: Compared, p: float, rules: Rules) -> Check:
-    n, gains = len(held_out.labels), held_out.gains
-    name = "held-out feedback"
-    if n < rules.min_held_out:
-        return Check(
-            name=name,
-            passed=False,
-            finding=f"{n} pictures are too few to show a gain, {rules.min_held_out} are needed: review more feedback",
+def _rejection_p(rejection: Rejection | None) -> float:
+    if rejection is None:
+        return 1.0
+    return mcnemar(rejection.challenger.astype(np.int64) - rejection.twin.astype(np.int64))
+
+
+def _judge_rejection(rejection: Rejection | None, rules: Rules) -> tuple[Check, ...]:
+    if rejection is None:
+        return ()
+    before, after = float(rejection.test_champion.mean()), float(rejection.test_challenger.mean())
+    allowed = before + max(rules.max_turned_away_rise, 1 / len(rejection.test_champion))
+    finding = f"{after:.2%} after {before:.2%}, at most {allowed:.2%} is allowed"
+    return (Check(name='test pictures turned away as "neither"', passed=after <= allowed, finding=finding),)
+
+
+def _notes(test: Outputs, answers: Answers, rules: Rules) -> list[str]:
+    notes = list(_small_test(len(test), rules))
+    if len(answers) and not answers.outputs.right("champion").any():
+        notes.append(
+            "Nobody confirmed an answer: whether the other labels of the corrected kinds got worse cannot be seen."
         )
-    told = f"{(gains > 0).sum()} of {n} pictures newly right, {(gains < 0).sum()} newly wrong"
-    return Check(
-        name=name, passed=p < rules.max_p, finding=f"{told}; McNemar p = {p:.2g}, below {rules.max_p} is asked"
+    if not answers.which(Asked.SAMPLE).any():
+        notes.append("There is no random sample (CATDOG_AUDIT_SHARE): only the test set shows what got worse.")
+    return notes
+
+
+def _small_test(n: int, rules: Rules) -> tuple[str, ...]:
+    if n >= _FEW_TEST_PICTURES:
+        return ()
+    points = 100 * rules.bound_allowed(n)
+    return (f"{counted(n, 'test picture')} cannot show a loss of less than {points:.1f} points; it may go unnoticed.",)
+
+
+def _outlook(corrections: int, level: float) -> str:
+    return (
+        f"With {counted(corrections, 'correction')} a challenger that removes 30% of such mistakes passes in about "
+        f"{chance(corrections, level):.0%} of cases (p < {level:.2g} is asked)."
     )
 
 
-def _slice(name: str, mask: Mask, gains: npt.NDArray[np.int64], rules: Rules) -> Slice:
+def _groups(answers: Answers) -> int:
+    return len(np.unique(answers.groups))
+
+
+def _pictures(answers: Answers) -> list[Picture]:
+    """The answers that at least two of the models see differently."""
+    outputs = answers.outputs
+    right = np.stack([outputs.right(model) for model in ("champion", "challenger", "twin")])
+    index = np.arange(len(answers))
+    given = [getattr(outputs, model)[index, outputs.labels] for model in ("champion", "challenger", "twin")]
+    found = []
+    for i in np.flatnonzero(right.any(axis=0) & ~right.all(axis=0)).tolist():
+        was, now = bool(right[0, i]), bool(right[1, i])
+        champion, challenger, twin = (float(each[i]) for each in given)
+        found.append(
+            Picture(
+                row_ids=answers.row_ids[i], label=int(outputs.labels[i]), asked=answers.asked[i],
+                champion=champion, challenger=challenger, twin=twin,
+                outcome="twin" if was == now else "won" if now else "lost",
+            )
+        )  # fmt: skip
+    return found
+
+
+def _slice(name: str, mask: Mask, gains: Gains, rules: Rules) -> Slice:
     n = int(mask.sum())
     return Slice(name=name, n=n, difference=float(gains[mask].mean()) if n else None, judged=n >= rules.slice_size)
 
 
-def _numbers(prefix: str, compared: Compared) -> dict[str, float | int | None]:
-    n = len(compared.labels)
+def _numbers(prefix: str, outputs: Outputs) -> dict[str, float | int | None]:
+    n = len(outputs)
     numbers: dict[str, float | int | None] = {f"{prefix}_n": n}
-    for who, probabilities in (("champion", compared.champion), ("challenger", compared.challenger)):
-        right = probabilities.argmax(axis=1) == compared.labels
-        numbers[f"{prefix}_{who}_accuracy"] = float(right.mean()) if n else None
-        numbers[f"{prefix}_{who}_ece"] = ece(probabilities, compared.labels) if n else None
+    for who in ("champion", "challenger", "twin"):
+        numbers[f"{prefix}_{who}_accuracy"] = float(outputs.right(who).mean()) if n else None
+        numbers[f"{prefix}_{who}_log_loss"] = float(outputs.loss(who).mean()) if n else None
+        numbers[f"{prefix}_{who}_ece"] = ece(getattr(outputs, who), outputs.labels) if n else None
     return numbers
 
 

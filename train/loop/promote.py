@@ -5,12 +5,13 @@ from pathlib import Path
 
 from catdog.errors import SettingsError
 from catdog.files import sync_tree
+from catdog.hub.replacement import require_no_surprise
 from catdog.model.metadata import METADATA_FILE, Metadata, load_metadata
 from train.failures import clear_disk_errors
 from train.loop.publish import check_folder
 
 
-def promote(run: Path, target: Path) -> tuple[Metadata, Metadata | None]:
+def promote(run: Path, target: Path, *, allow_change: bool = False) -> tuple[Metadata, Metadata | None]:
     """Check a model folder as publishing does, and put a copy in the place of another.
 
     Only the files that the metadata list are copied. The copy is made aside, so a crash leaves the old folder, or the
@@ -19,6 +20,7 @@ def promote(run: Path, target: Path) -> tuple[Metadata, Metadata | None]:
     Args:
         run: A model folder.
         target: The folder to replace; it may be missing.
+        allow_change: Whether labels, input or a worse test score may differ from the replaced model's.
 
     Returns:
         The metadata of the new model, and of the one that it replaced.
@@ -26,11 +28,11 @@ def promote(run: Path, target: Path) -> tuple[Metadata, Metadata | None]:
     Raises:
         ModelError: the run is incomplete or damaged.
         GateRefusedError: the gate refused it.
-        SettingsError: it has other labels than the model in its place, or the target is no model folder.
+        SettingsError: it differs from the model in its place, or the target is not a model folder.
         DataError: the disk is full.
     """
     metadata = check_folder(run)
-    replaced = _replaced(target, metadata)
+    replaced = _replaced(target, metadata, allow_change=allow_change)
     aside, old = (target.resolve().with_name(f"{target.resolve().name}.{end}") for end in ("new", "old"))
     with clear_disk_errors(target):
         for folder in (aside, old):
@@ -47,16 +49,14 @@ def promote(run: Path, target: Path) -> tuple[Metadata, Metadata | None]:
     return metadata, replaced
 
 
-def _replaced(target: Path, metadata: Metadata) -> Metadata | None:
-    """The model that is there now; other things are not replaced, and labels do not change by accident."""
+def _replaced(target: Path, metadata: Metadata, *, allow_change: bool) -> Metadata | None:
+    """The model that is there now; other things aren't replaced, and nothing changes by accident."""
     if not target.exists():
         return None
     if not (target / METADATA_FILE).is_file():
         raise SettingsError(f"{target} exists and is no model folder. Choose another --to, or delete it.")
     replaced = load_metadata(target)
-    if replaced.labels != metadata.labels:
-        raise SettingsError(
-            f"{target} knows {', '.join(replaced.labels)}; the run knows {', '.join(metadata.labels)}. Delete {target} "
-            "first if that is what you want."
-        )
+    if not allow_change:
+        there = f"the model in {target}"
+        require_no_surprise(replaced, metadata, what="This model", than=there, allow="add --allow-change")
     return replaced

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catdog.errors import GateRefusedError, ModelError
+from catdog.hub.models import REVOKED_FILE
+from catdog.hub.replacement import require_no_surprise
 from catdog.model.metadata import METADATA_FILE, ONNX_FILE, WEIGHTS_FILE, FileHash, Metadata, load_metadata, verify_file
 from catdog.model.model import Model
 from train.loop.gate import GATE_FILE, read_report
+from train.loop.history import HISTORY_FILE, History, merged, parse_history, read_history
 from train.loop.repository import ConflictError, ModelRepository
-from train.loop.revoked import REVOKED_FILE, Revocation, fingerprint, read_revoked
+from train.loop.revoked import Revocation, fingerprint, parse_metadata, read_revoked
 from train.model_folder.card import CARD_FILE, render_card
 
-KEPT_FILES = frozenset({".gitattributes", REVOKED_FILE})
+KEPT_FILES = frozenset({".gitattributes", REVOKED_FILE, HISTORY_FILE})
 """Files of the repository that belong to no single model."""
 
 _REQUIRED = ("config.json", WEIGHTS_FILE, ONNX_FILE, CARD_FILE)
@@ -35,7 +38,12 @@ class Published:
 
 
 def publish(
-    folder: Path, repository: ModelRepository, *, private: bool = False, expected_head: str | None = None
+    folder: Path,
+    repository: ModelRepository,
+    *,
+    private: bool = False,
+    expected_head: str | None = None,
+    allow_change: bool = False,
 ) -> Published:
     """Make a model folder the newest revision of a repository, which is created if need be.
 
@@ -47,8 +55,10 @@ def publish(
         repository: Where to.
         private: Whether to create it as private.
         expected_head: The commit that `main` must be at; else the new revision follows whatever is there.
+        allow_change: Whether labels, input or a worse test score may differ from the live model's.
 
     Raises:
+        SettingsError: the model is unlike the live one.
         ModelError: the folder is incomplete or damaged.
         GateRefusedError: the gate refused this model, or it was rolled back in this repository.
         ConflictError: somebody else published at the same time.
@@ -56,7 +66,12 @@ def publish(
     """
     metadata = check_folder(folder)
     content = repository_content(folder, metadata, repo_id=repository.repo_id)
+    if looks := read_history(folder).looks:
+        known = repository.read(HISTORY_FILE, head) if (head := repository.head()) else None
+        content[HISTORY_FILE] = merged([History(looks=looks), parse_history(known)]).as_json()
     head = repository.head() or repository.create(private=private)
+    if not allow_change:
+        _require_likeness(repository, head, metadata)
     try:
         return _publish_onto(head, content, metadata, repository, expected_head)
     except ConflictError:
@@ -104,7 +119,7 @@ def next_tag(tags: Iterable[str]) -> str:
 def _described(metadata: Metadata, card: bytes) -> bytes:
     """`metadata.json` with the hash of the new card."""
     hashed = FileHash(path=CARD_FILE, sha256=hashlib.sha256(card).hexdigest())
-    files = tuple(hashed if file.path == CARD_FILE else file for file in metadata.files)
+    files = tuple(hashed if file.path == CARD_FILE else file for file in metadata.files if file.path != HISTORY_FILE)
     return (metadata.model_copy(update={"files": files}).model_dump_json(indent=2) + "\n").encode()
 
 
@@ -140,6 +155,14 @@ def _finish(head: str, content: Mapping[str, bytes], tags: Mapping[str, str], re
     tag = next_tag(tags)
     repository.tag(tag, head, message="Completed after an interruption")
     return Published(head, tag, new=False)
+
+
+def _require_likeness(repository: ModelRepository, head: str, metadata: Metadata) -> None:
+    """Apps follow the repository, and nobody expects another kind of model there."""
+    if live := parse_metadata(repository.read(METADATA_FILE, head)):
+        require_no_surprise(
+            live, metadata, what="This model", than=f"the one in {repository.repo_id}", allow="add --allow-change"
+        )
 
 
 def _refuse_revoked(revoked: Iterable[Revocation], metadata: Metadata, repo_id: str) -> None:

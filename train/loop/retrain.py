@@ -1,14 +1,19 @@
 """`python -m train retrain`: from the live model and accepted feedback to a challenger, and through the gate."""
 
+import hashlib
+import json
 import logging
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from catdog.errors import GateRefusedError, SettingsError
+from catdog.images.decode import decode_image
 from catdog.images.phash import pack
 from catdog.model.metadata import SPLITS_FILE, WEIGHTS_FILE, load_metadata
 from catdog.model.model import Model
@@ -19,15 +24,20 @@ from train.data.splits import Divided, Manifest, Split, restore, write_manifest
 from train.failures import clear_disk_errors
 from train.loop.accepted import Feedback, open_feedback
 from train.loop.base import Base, find_head, open_base
-from train.loop.challenger import RETRAIN_SCHEDULE, Replay, restore_network, retrain_schedule, train_challenger
-from train.loop.compare import compare_on_corrections, compare_on_source, measure_latency
-from train.loop.corrections import Corrections, HoldOut, select_corrections
-from train.loop.gate import GATE_FILE, GateReport, Rules, judge, write_report
+from train.loop.challenger import RETRAIN_SCHEDULE, Replay
+from train.loop.compare import compare_on_source, measure_latency
+from train.loop.corrections import Correction, Corrections, select_corrections
+from train.loop.cross_fit import How, Learned, learn
+from train.loop.evidence import Answers, Evidence, Outputs
+from train.loop.features import CACHE_FOLDER
+from train.loop.gate import GATE_FILE, Counts, GateReport, Rules, foresee, judge, write_report
+from train.loop.gate_page import keep_verdict
+from train.loop.history import History, known_looks, publish_refusal, read_history
+from train.loop.late import LateSchedule
 from train.loop.publish import Published, publish
 from train.loop.repository import ModelRepository
 from train.model_folder.write import Origin, finish_model_folder, write_model_folder
 from train.network.finetune import Schedule
-from train.ood.rejection import next_rule
 
 RECIPE = "retrain"
 _log = logging.getLogger(__name__)
@@ -47,9 +57,13 @@ class RetrainOptions:
     """The repository to publish to, if the gate accepts."""
     revision: str | None = None
     """Of `data`."""
+    late: LateSchedule = field(default_factory=LateSchedule)
+    """How the late layers are trained."""
+    full: bool = False
+    """Train the whole network instead: many times slower."""
     schedule: Schedule = RETRAIN_SCHEDULE
+    """How the whole network is trained."""
     replay: Replay = field(default_factory=Replay)
-    hold_out: HoldOut = field(default_factory=HoldOut)
     rules: Rules = field(default_factory=Rules)
 
 
@@ -84,12 +98,15 @@ def retrain(options: RetrainOptions, settings: Settings) -> Retrained:
         labels=base.metadata.labels,
         manifest=base.manifest,
         earlier=base.earlier,
-        hold_out=options.hold_out,
     )
     _log.info("feedback: %s", describe(corrections))
-    _require_enough(corrections, options.rules)
+    history = known_looks(base.folder, base.model.revision, options.out.parent, repository)
+    _require_enough(base, corrections, history, datetime.now(UTC), options.rules)
     with clear_disk_errors(options.out):
-        report = _make(options, base, feedback, corrections)
+        report, answers = _make(options, base, feedback, corrections, history)
+        keep_verdict(options.out, report, answers, base.metadata.labels, history)
+    if repository and head and not report.accepted:
+        publish_refusal(read_history(options.out), repository, head)
     published = publish(options.out, repository, expected_head=head) if repository and report.accepted else None
     return Retrained(options.out, report, published)
 
@@ -97,40 +114,40 @@ def retrain(options: RetrainOptions, settings: Settings) -> Retrained:
 def describe(corrections: Corrections) -> str:
     """What became of the rows, in one line."""
     parts = [
-        f"{len(corrections.training)} pictures to learn from",
-        f"{len(corrections.held_out)} held out",
+        f"{len(corrections.answers)} new pictures to learn from",
+        *([f"{len(corrections.rehearsed)} that the base has learned"] if corrections.rehearsed else []),
         f"{len(corrections.neither)} of neither label",
         *(f"{len(ids)} rows left out as {reason}" for reason, ids in sorted(corrections.left_out.items()) if ids),
     ]
     return ", ".join(parts)
 
 
-def _require_enough(corrections: Corrections, rules: Rules) -> None:
-    """Spare the training where the gate can only refuse."""
-    if len(corrections.held_out) < rules.min_held_out:
+def _require_enough(base: Base, corrections: Corrections, history: History, now: datetime, rules: Rules) -> None:
+    """Spare the training where the gate can only refuse, and say what it will be able to tell."""
+    wrong = [base.model.predict(decode_image(each.image)).label != each.label for each in corrections.answers]
+    test = sum(split == "test" for split in base.manifest.values())
+    neither = len(corrections.neither) if base.metadata.verdict.neither else 0
+    outlook = foresee(Counts(len(wrong), sum(wrong), neither, test), history, rules=rules, now=now)
+    for note in outlook.notes:
+        _log.info("%s", note)
+    if outlook.reason:
         raise GateRefusedError(
-            f"There is too little accepted feedback to judge a new model by ({describe(corrections)}; the gate needs "
-            f"{rules.min_held_out} held out, half of the new pictures at most). Review more feedback and try again."
+            f"There is too little accepted feedback to judge a new model by ({describe(corrections)}): "
+            f"{outlook.reason}. Review more feedback and try again."
         )
 
 
-def _make(options: RetrainOptions, base: Base, feedback: Feedback, corrections: Corrections) -> GateReport:
+def _make(
+    options: RetrainOptions, base: Base, feedback: Feedback, corrections: Corrections, history: History
+) -> tuple[GateReport, Answers]:
     """Train, write and judge aside; the folder gets its name when it is complete."""
     work = options.out.with_name(f"{options.out.name}.partial")
-    shutil.rmtree(work, ignore_errors=True)
-    (work / "checkpoints").mkdir(parents=True)
+    work.mkdir(parents=True, exist_ok=True)
     data = _divide(options, base)
-    schedule = retrain_schedule(base.metadata, options.schedule)
-    network = restore_network(base.folder, base.metadata)
-    settings = train_challenger(
-        network, data, corrections.training, base.metadata,
-        schedule=schedule, replay=options.replay, folder=work / "checkpoints",
-    )  # fmt: skip
-    origin = Origin(base.name, base.metadata.positive_label, RECIPE, schedule.seed, settings)
-    folder = work / "model"
-    rule = next_rule(base.folder, data, [each.image for each in corrections.neither])
-    write_model_folder(folder, network.to("cpu"), data, base.metadata.preprocessing, origin, rule)
-    report = _judge(base.model, Model.load(folder), data, corrections, options.rules)
+    learned = learn(base, data, corrections, _how(options, base, corrections, work))
+    folder = _write(work / "model", base, data, learned, options.late.seed)
+    evidence = _collect(base.model, Model.load(folder), data, learned)
+    report = judge(evidence, history, rules=options.rules, now=datetime.now(UTC), champion=base.model.revision)
     write_report(folder / GATE_FILE, report)
     manifest = _extended(base.manifest, data, corrections)
     write_manifest(folder / SPLITS_FILE, pack(list(manifest)), np.array(list(manifest.values())))
@@ -139,7 +156,40 @@ def _make(options: RetrainOptions, base: Base, feedback: Feedback, corrections: 
     finish_model_folder(folder, metadata.model_copy(update={"training": training}))
     folder.rename(options.out)
     shutil.rmtree(work)
-    return report
+    return report, evidence.answers
+
+
+def _how(options: RetrainOptions, base: Base, corrections: Corrections, work: Path) -> How:
+    """How to train. Checkpoints are found again by the same command, and by no other."""
+    about = [base.metadata.sha256(WEIGHTS_FILE), asdict(options.schedule), asdict(options.replay)]
+    digests = [each.digest + each.label for each in (*corrections.answers, *corrections.rehearsed)]
+    identity = hashlib.sha256("".join([json.dumps(about), *digests]).encode()).hexdigest()
+    return How(
+        late=options.late,
+        full=options.schedule if options.full else None,
+        replay=options.replay,
+        cache=options.out.parent / CACHE_FOLDER,
+        checkpoints=work / f"checkpoints-{identity:.12}",
+    )
+
+
+def _write(folder: Path, base: Base, data: Divided, learned: Learned, seed: int) -> Path:
+    """The challenger's model folder."""
+    origin = Origin(base.name, base.metadata.positive_label, RECIPE, seed, learned.record)
+    write_model_folder(
+        folder, learned.network, data, base.metadata.preprocessing, origin, learned.rule, validation=learned.validation
+    )
+    return folder
+
+
+def _collect(champion: Model, challenger: Model, data: Divided, learned: Learned) -> Evidence:
+    """Everything that the gate looks at; the test set is asked through the files that are, or would be, served."""
+    compared, slices = compare_on_source(
+        champion, challenger, data.examples.source, data.rows("test"), data.labels("test")
+    )
+    test = Outputs(compared.labels, compared.champion, compared.challenger, learned.twin_test)
+    latency = measure_latency(champion, challenger)
+    return Evidence(test, slices, learned.answers, latency, learned.rejection, learned.kept)
 
 
 def _divide(options: RetrainOptions, base: Base) -> Divided:
@@ -148,16 +198,10 @@ def _divide(options: RetrainOptions, base: Base) -> Divided:
     return restore(read_examples(source), base.manifest, base.metadata.training.get("data"))
 
 
-def _judge(champion: Model, challenger: Model, data: Divided, corrections: Corrections, rules: Rules) -> GateReport:
-    test, slices = compare_on_source(champion, challenger, data.examples.source, data.rows("test"), data.labels("test"))
-    held_out = compare_on_corrections(champion, challenger, corrections.held_out)
-    return judge(test, slices, held_out, measure_latency(champion, challenger), rules=rules)
-
-
 def _extended(parent: Manifest, data: Divided, corrections: Corrections) -> Manifest:
     """The parent's manifest, whose entries stay as they are, and everything new that was trained on."""
     hashes = [row.tobytes().hex() for row in data.examples.hashes[data.members("train")]]
-    learned = [each.phash for each in corrections.training]
+    learned = [each.phash for each in (*corrections.answers, *corrections.rehearsed)]
     new: dict[str, Split] = dict.fromkeys([*hashes, *learned], "train")
     return {**new, **parent}
 
@@ -170,9 +214,12 @@ def _record(base: Base, feedback: Feedback, corrections: Corrections) -> dict[st
         "feedback": {
             "name": feedback.name,
             "revision": feedback.revision,
-            "rows": [row for each in corrections.training for row in each.row_ids],
-            "held_out": [row for each in corrections.held_out for row in each.row_ids],
-            "neither": [row for each in corrections.neither for row in each.row_ids],
+            "rows": _row_ids(corrections.rehearsed, corrections.answers),
+            "neither": _row_ids(corrections.neither_rehearsed, corrections.neither),
             "left_out": {reason: list(ids) for reason, ids in corrections.left_out.items()},
         },
     }
+
+
+def _row_ids(*corrections: Sequence[Correction]) -> list[str]:
+    return [row for some in corrections for each in some for row in each.row_ids]

@@ -8,9 +8,8 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from catdog.errors import HubError
+from catdog.hub.models import REVOKED_FILE
 from catdog.model.metadata import ONNX_FILE, WEIGHTS_FILE, Metadata
-
-REVOKED_FILE = "revoked.json"
 
 
 class Revocation(BaseModel):

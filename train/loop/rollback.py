@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from catdog.errors import SettingsError
+from catdog.hub.models import REVOKED_FILE
 from catdog.model.metadata import METADATA_FILE, load_metadata
 from catdog.model.model import Model
+from train.loop.history import HISTORY_FILE
 from train.loop.publish import KEPT_FILES
 from train.loop.repository import ModelRepository
-from train.loop.revoked import REVOKED_FILE, Revocation, fingerprint, parse_metadata, read_revoked, write_revoked
+from train.loop.revoked import Revocation, fingerprint, parse_metadata, read_revoked, write_revoked
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def rollback(repository: ModelRepository, *, to: str, reason: str, now: datetime
     Model.load(folder)
     restored = load_metadata(folder)
     there, wanted = repository.files(head), repository.files(good)
-    changed = [path for path in wanted if there.get(path) != wanted[path] and path != REVOKED_FILE]
+    changed = [path for path in wanted if there.get(path) != wanted[path] and path not in (REVOKED_FILE, HISTORY_FILE)]
     gone = [path for path in there if path not in wanted and path not in KEPT_FILES]
     if not changed and not gone:
         return RolledBack(head, None)

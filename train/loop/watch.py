@@ -4,20 +4,22 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from catdog.allocator import trim
 from catdog.errors import DataError, FeedbackError, GateRefusedError, HubError, SettingsError
+from catdog.hub.models import REVOKED_FILE
 from catdog.model.metadata import METADATA_FILE
 from catdog.settings import Settings
 from train.loop.accepted import open_feedback
 from train.loop.challenger import RETRAIN_SCHEDULE
 from train.loop.gate import GateReport
+from train.loop.late import LateSchedule
 from train.loop.repository import ModelRepository
 from train.loop.retrain import Retrained, RetrainOptions, retrain
-from train.loop.revoked import REVOKED_FILE, feedback_rows, parse_metadata, read_revoked
+from train.loop.revoked import feedback_rows, parse_metadata, read_revoked
 from train.network.finetune import Schedule
 
 REFUSED_BRANCH = "refused"
@@ -41,7 +43,10 @@ class WatchOptions:
     """Challengers become folders in here."""
     revision: str | None = None
     """Of `data`."""
+    late: LateSchedule = field(default_factory=LateSchedule)
+    full: bool = False
     schedule: Schedule = RETRAIN_SCHEDULE
+    """These three as in `RetrainOptions`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,8 @@ def watch_once(options: WatchOptions, settings: Settings, *, now: datetime) -> R
             base=f"{options.repo}@{found.head}",
             out=options.out / f"{now:%Y%m%dT%H%M%SZ}",
             publish=options.repo,
+            late=options.late,
+            full=options.full,
             schedule=options.schedule,
         ),
         settings,

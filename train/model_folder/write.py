@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -56,7 +57,14 @@ class Origin:
 
 
 def write_model_folder(  # noqa: PLR0913, PLR0917 - each is one thing
-    folder: Path, network: nn.Module, data: Divided, spec: Preprocessing, origin: Origin, rule: Rule | None = None
+    folder: Path,
+    network: nn.Module,
+    data: Divided,
+    spec: Preprocessing,
+    origin: Origin,
+    rule: Rule | None = None,
+    *,
+    validation: npt.NDArray[np.float32] | None = None,
 ) -> None:
     """Calibrate a trained network on validation, write everything, and score the ONNX file that was written.
 
@@ -67,9 +75,10 @@ def write_model_folder(  # noqa: PLR0913, PLR0917 - each is one thing
         spec: How pictures become its input.
         origin: For the record.
         rule: When to say "neither"; None is never.
+        validation: The network's logits on validation, if they are known.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    temperature, rules = _calibrate(network, data, spec)
+    temperature, rules = _calibrate(network, data, _logits(network, data, spec) if validation is None else validation)
     metadata = Metadata(
         schema_version=SCHEMA_VERSION,
         architecture=str(network.pretrained_cfg["architecture"]),  # type: ignore[index]
@@ -111,10 +120,14 @@ def finish_model_folder(folder: Path, metadata: Metadata) -> None:
     sync_tree(folder)
 
 
-def _calibrate(network: nn.Module, data: Divided, spec: Preprocessing) -> tuple[float, VerdictRules]:
-    """Fold the temperature into the last layer; returns it, and the rule for "unsure"."""
+def _logits(network: nn.Module, data: Divided, spec: Preprocessing) -> npt.NDArray[np.float32]:
+    """On validation: shape (n, labels)."""
     batches = pixel_batches(data.examples.source, data.rows("validation"), spec)
-    logits = run(network.eval(), batches, spec, device=torch.device("cpu"))
+    return run(network.eval(), batches, spec, device=torch.device("cpu"))
+
+
+def _calibrate(network: nn.Module, data: Divided, logits: npt.NDArray[np.float32]) -> tuple[float, VerdictRules]:
+    """Fold the temperature into the last layer; returns it, and the rule for "unsure"."""
     labels = data.labels("validation")
     temperature = fit_temperature(logits, labels)
     fold_temperature(network, temperature)

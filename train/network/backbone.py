@@ -38,3 +38,37 @@ def freeze_trunk(network: nn.Module) -> None:
     """Keep the trunk as it is in training; its normalisation must be frozen too, see timm's `freeze_batch_norm_2d`."""
     for part in (network.conv_stem, network.bn1, network.blocks[:STAGES]):  # type: ignore[index]
         part.requires_grad_(False)
+
+
+class FrozenPart(nn.Module):
+    """The layers that a few answers cannot teach anything: the trunk, or all features where a network has none."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Shape (n, channels, h, w), from (n, 3, side, side)."""
+        if has_trunk(self.network):
+            return trunk_maps(self.network, pixels)
+        maps: torch.Tensor = self.network.forward_features(pixels)  # type: ignore[operator]
+        return maps
+
+
+def late_logits(network: nn.Module, maps: torch.Tensor) -> torch.Tensor:
+    """Shape (n, labels), from what `FrozenPart` gave."""
+    features = branch_maps(network, maps) if has_trunk(network) else maps
+    logits: torch.Tensor = network.forward_head(features)  # type: ignore[operator]
+    return logits
+
+
+def late_modules(network: nn.Module, depth: str = "late") -> list[nn.Module]:
+    """The modules that `late_logits` passes, from `depth` on."""
+    head: list[nn.Module] = [network.get_classifier()]  # type: ignore[operator]
+    if depth != "classifier" and isinstance(getattr(network, "conv_head", None), nn.Module):
+        head.append(network.conv_head)  # type: ignore[arg-type]
+    if depth == "last":
+        head.append(network.blocks[-1])  # type: ignore[index, arg-type]
+    if depth == "late" and has_trunk(network):
+        head.append(network.blocks[STAGES:])  # type: ignore[index, arg-type]
+    return head

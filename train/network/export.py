@@ -6,6 +6,7 @@ import train.network.torchvision_operators  # noqa: F401 - must come before timm
 import importlib.metadata
 import json
 import logging
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -124,6 +125,14 @@ def export_onnx(
             verbose=False,
         )
     drop_traces(path)
+
+
+def exported(module: nn.Module, shape: tuple[int, int, int], source: str, output: str) -> onnx.ModelProto:
+    """A part of a network with one output; see `export_onnx`."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "part.onnx"
+        export_onnx(module.eval(), path, shape=shape, source=source, outputs=(output,))
+        return onnx.load(path)
 
 
 def drop_traces(path: Path) -> None:

@@ -10,10 +10,8 @@ without the weights that it was made of.
 import train.network.torchvision_operators  # noqa: F401 - must come before timm and torchvision
 
 # isort: split
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +26,7 @@ from catdog.errors import ModelError
 from catdog.model.metadata import Preprocessing
 from train.network.backbone import TRUNK, branch_maps, trunk_maps
 from train.network.create import classifier, preprocessing
-from train.network.export import PIXELS, export_onnx
+from train.network.export import PIXELS, exported
 
 FEATURES = "neither_features"
 SCORE = "neither_score"
@@ -145,7 +143,7 @@ def create_trunk(network: nn.Module, spec: Preprocessing) -> onnx.ModelProto:
         network: One that `has_trunk`, in evaluation mode.
         spec: How pictures become the classifier's input; a network that wants another mean or deviation gets its own.
     """
-    return _exported(_Trunk(network, spec), (3, spec.input_size, spec.input_size), PIXELS, TRUNK)
+    return exported(_Trunk(network, spec), (3, spec.input_size, spec.input_size), PIXELS, TRUNK)
 
 
 def create_branch(
@@ -163,18 +161,13 @@ def create_branch(
         own: Which of the network's 1000 classes are the labels'.
     """
     branch = _Branch(network, adapter, own)
-    return _prefixed(_exported(branch, (adapter.weight.shape[1], *size), TRUNK, FEATURES))
+    return _prefixed(exported(branch, (adapter.weight.shape[1], *size), TRUNK, FEATURES))
 
 
 def through(trunk: onnx.ModelProto, branch: onnx.ModelProto) -> onnx.ModelProto:
     """Both in one, from `pixel_values` to `neither_features`."""
     made: onnx.ModelProto = compose.merge_models(trunk, branch, io_map=[(TRUNK, TRUNK)])
     return made
-
-
-def features_of(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The part of a file with a branch that gives `neither_features`."""
-    return Extractor(_with_features(model)).extract_model([PIXELS], [FEATURES])
 
 
 def branch_of(model: onnx.ModelProto) -> onnx.ModelProto | None:
@@ -185,7 +178,7 @@ def branch_of(model: onnx.ModelProto) -> onnx.ModelProto | None:
     """
     if not any(FEATURES in node.output for node in model.graph.node):
         return None
-    if _trunk_shape(model) is None:
+    if trunk_shape(model) is None:
         raise ModelError(f"The network's rule for `neither` is of an older kind. {_ANEW}")
     return Extractor(_with_features(model)).extract_model([TRUNK], [FEATURES])
 
@@ -209,7 +202,7 @@ def joined(classifier: onnx.ModelProto, branch: onnx.ModelProto, head: Head) -> 
         ModelError: the two were exported for other operator sets, input sizes or trunks.
     """
     same_operators = classifier.opset_import[0].version == branch.opset_import[0].version
-    if not same_operators or _trunk_shape(classifier) != _shape(branch.graph.input[0]):
+    if not same_operators or trunk_shape(classifier) != _shape(branch.graph.input[0]):
         raise ModelError(
             "The classifier and its rule for `neither` were exported by different versions, or for different input "
             f"sizes or architectures. {_ANEW}"
@@ -240,13 +233,6 @@ def trunk_size(trunk: onnx.ModelProto) -> tuple[int, int]:
     return height, width
 
 
-def _exported(module: nn.Module, shape: tuple[int, int, int], source: str, output: str) -> onnx.ModelProto:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "part.onnx"
-        export_onnx(module.eval(), path, shape=shape, source=source, outputs=(output,))
-        return onnx.load(path)
-
-
 def _prefixed(branch: onnx.ModelProto) -> onnx.ModelProto:
     """The same with every name its own, but for the input and the output."""
     made = compose.add_prefix(branch, _PREFIX)
@@ -268,7 +254,8 @@ def _with_features(model: onnx.ModelProto) -> onnx.ModelProto:
     return typed
 
 
-def _trunk_shape(model: onnx.ModelProto) -> tuple[int, ...] | None:
+def trunk_shape(model: onnx.ModelProto) -> tuple[int, ...] | None:
+    """Channels, height and width of the trunk's maps inside a served file; None if it has no trunk."""
     return next((_shape(value) for value in model.graph.value_info if value.name == TRUNK), None)
 
 

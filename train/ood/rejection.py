@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,17 @@ import onnx
 from torch import nn
 
 from catdog.errors import DataError, SettingsError
-from catdog.model.metadata import ONNX_FILE, Metadata, NeitherRule, Preprocessing, hash_file, load_metadata
-from train.data.source import Source, open_outliers, source_of
+from catdog.model.metadata import Metadata, NeitherRule, Preprocessing, hash_file
+from train.data.source import Source, open_outliers
 from train.data.splits import Divided, Split
 from train.network.backbone import has_trunk
 from train.network.create import RANDOM, create_network
 from train.network.weights import byte_weights
 from train.ood.branch import (
     Head,
-    branch_of,
     create_branch,
     create_trunk,
-    features_of,
     fit_adapter,
-    head_of,
     joined,
     own_classes,
     through,
@@ -43,9 +40,7 @@ from train.ood.head import (
 )
 from train.ood.views import Views, look_at
 
-REFIT_STRENGTH = 0.1
 _ODDS_EASE = 5.0
-_REFIT_OWN = 2000
 _ADAPTER_OWN = 500
 _log = logging.getLogger(__name__)
 
@@ -129,7 +124,7 @@ def make_rule(network: nn.Module, data: Divided, spec: Preprocessing, options: R
     validation = _own(data, "validation", seen, spec).served
     others, kinds = look_at(outliers, range(len(outliers)), seen, spec, crops=options.other_crops, seed=options.seed)
     names = kinds_of(outliers, kinds)
-    ease = _ease(train.served.shape[1], bool(own))
+    ease = ease_of(train.served.shape[1], odds=bool(own))
     rates = cross_validate(train, validation, others, names, strength=options.strength, ease=ease).rates(options.near)
     for group, found in rates.items():
         _log.info("unseen %s kinds: %.1f %% turned away, AUROC %.3f", group, 100 * found["turned_away"], found["auroc"])
@@ -161,51 +156,7 @@ def _adapted(
     return trunk, byte_weights(create_branch(before, adapter, size=trunk_size(trunk), own=own))
 
 
-def next_rule(base: Path, data: Divided, pictures: Sequence[bytes]) -> Rule | None:
-    """The rule of the model that follows `base`: its own, which learns from accepted pictures of other things.
-
-    It fits a network with the trunk of `base`, see `train.network.backbone.freeze_trunk`.
-    Where there are such pictures, the head is fitted to them, and its threshold set anew. The pictures that it was
-    first fitted on are not there any more, so it is pulled towards what it was: one that it turns away already moves
-    nothing, and the others move it no further than they must.
-
-    Args:
-        base: The model folder that it follows.
-        data: The labels' own pictures.
-        pictures: Encoded; where there are none the rule stays as it is.
-
-    Returns:
-        None if the base has no rule: then nothing is learned from the pictures.
-    """
-    metadata, model = load_metadata(base), onnx.load(base / ONNX_FILE)
-    branch = branch_of(model)
-    if metadata.verdict.neither is None or branch is None:
-        if pictures:
-            _log.warning("%d pictures of neither label teach nothing: the model has no rule for them. "
-                         "`python -m train neither` makes one.", len(pictures))  # fmt: skip
-        return None
-    rule = Rule(
-        branch=branch,
-        head=head_of(model),
-        max_score=metadata.verdict.neither.max_score,
-        metrics=metadata.metrics.get("neither", {}),
-        record=metadata.training.get("neither", {}),
-    )
-    return _refit(rule, features_of(model), data, pictures, metadata.preprocessing) if pictures else rule
-
-
-def _refit(rule: Rule, seen: onnx.ModelProto, data: Divided, pictures: Sequence[bytes], spec: Preprocessing) -> Rule:
-    source = source_of("neither", pictures, [0] * len(pictures), ("neither",))
-    others, _ = look_at(source, range(len(source)), seen, spec, crops=3, seed=0)
-    train = _own(data, "train", seen, spec, crops=1, most=_REFIT_OWN)
-    ease = _ease(len(rule.head.weight), rule.record.get("odds", False))
-    head = fit_head(train.all, others.all, strength=REFIT_STRENGTH, ease=ease, start=rule.head)
-    validation = _own(data, "validation", seen, spec).served
-    metrics = {**rule.metrics, "refitted_with": rule.metrics.get("refitted_with", 0) + len(others)}
-    return replace(rule, head=head, max_score=fit_threshold(head.score(validation)), metrics=metrics)
-
-
-def _ease(width: int, odds: bool) -> npt.NDArray[np.float64]:
+def ease_of(width: int, *, odds: bool) -> npt.NDArray[np.float64]:
     """How little each feature is held back: the odds, which are last, carry more than any other."""
     ease = np.ones(width)
     if odds:

@@ -14,7 +14,6 @@ from catdog.model.metadata import Preprocessing
 from catdog.model.preprocessing import preprocess
 from train.data.examples import map_rows
 from train.data.source import Row, Source
-from train.network.export import PIXELS
 
 _AREA = (0.4, 1.0)
 _RATIO = (0.6, 1.6)
@@ -46,14 +45,15 @@ class Views:
 
 
 def feature_function(network: onnx.ModelProto) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
-    """From inputs of shape (n, 3, side, side) to the network's only output, on one thread."""
+    """From the network's only input to its only output, n rows each, on one thread."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     session = ort.InferenceSession(network.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
 
     def function(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        result: npt.NDArray[np.float32] = session.run(None, {PIXELS: pixels})[0]
+        result: npt.NDArray[np.float32] = session.run(None, {name: pixels})[0]
         return result
 
     return function

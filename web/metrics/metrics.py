@@ -87,6 +87,12 @@ class Metrics:
         self._feedback_failures = Counter(
             "catdog_feedback_failures", "Corrections that could not be stored", ["code"], registry=self.registry
         )
+        self._shadowed = Counter(
+            "catdog_shadow_predictions",
+            "Pictures that the challenger scored, too, and whether it agreed with the live model",
+            ["outcome", "revision"],
+            registry=self.registry,
+        )
         self._errors = Counter("catdog_error_answers", "Error responses of the API", ["code"], registry=self.registry)
         # Prometheus sees no increase where a series begins at 1, and alerts wait for the first one.
         self._feedback_failures.labels("feedback_failed")
@@ -108,6 +114,10 @@ class Metrics:
         self._model.clear()
         self._model.labels(model_id, revision, origin).set(1)
         self._model_since.set(self._clock().timestamp())
+
+    def shadowed(self, *, agrees: bool, revision: str) -> None:
+        """Record whether the challenger in shadow agreed with the live model."""
+        self._shadowed.labels("agrees" if agrees else "disagrees", revision).inc()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

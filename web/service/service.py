@@ -39,6 +39,7 @@ from web.service.heatmap import overlay
 from web.service.lanes import Decoded, PictureLanes, Reader, whole
 from web.service.predictions import RecentPredictions
 from web.service.sample import RandomSample
+from web.service.shadow import Shadow
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +114,7 @@ class Service:
         sample: RandomSample,
         pictures: PictureLanes,
         disk: FairWorkers,
+        shadow: Shadow | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -130,6 +132,7 @@ class Service:
             sample: Chooses pictures to keep for measuring how often the model is right.
             pictures: Where they are decoded and classified.
             disk: Threads for the journal.
+            shadow: Has a challenger score pictures, too; None has none.
         """
         self._live: LoadedModel | None = None
         self.live_since = datetime.now(UTC)
@@ -147,6 +150,7 @@ class Service:
         self._sample = sample
         self._pictures = pictures
         self._disk = disk
+        self._shadow = shadow
         self._stats = Cached(journal.stats, max_age_s=_STATS_KEPT_S)
         self._pending = Cached(journal.pending, max_age_s=_PENDING_KEPT_S)
         if live:
@@ -327,6 +331,8 @@ class Service:
             self.drift.observe(seen)
         request_id = uuid.uuid4().hex
         self._remember(request_id, Remembered(prediction, as_sent or jpeg, source))
+        if self._shadow:
+            self._shadow.offer(request_id, seen)
         self._metrics.predicted(prediction, source=source, seconds=seconds)
         _log_prediction(request_id, prediction, source, 1000 * seconds)
         return Answer(request_id, prediction, 1000 * seconds, jpeg if preview else None)
@@ -352,6 +358,7 @@ class Service:
                 request_id=request_id,
                 source=remembered.source,
                 client=self._hash_client(client),
+                extra=self._shadow.facts(request_id) if self._shadow else None,
             )
         with self._metrics.stage("save"):
             saved = self._journal.append(row, idempotency_key=key, per_day=self._corrections_per_day)

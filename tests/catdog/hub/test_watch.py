@@ -1,11 +1,13 @@
 """The running application follows its model's repository."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from huggingface_hub import CommitOperationAdd
 
 from catdog.hub.models import LoadedModel, load_model
 from catdog.hub.watch import ModelWatcher
@@ -43,9 +45,9 @@ def eventually(condition: Callable[[], object]) -> None:
 
 def test_a_new_revision_goes_live_without_a_restart(published: Published, application: Application) -> None:
     application.watcher.start()
-    commit = published.publish("cat", "dog", "fox")
+    commit = published.publish("cat", "dog")
     eventually(lambda: application.live.model.revision == commit)
-    assert (application.live.origin, application.live.model.labels) == ("hub", ("cat", "dog", "fox"))
+    assert application.live.origin == "hub"
     assert application.watcher.problem is None
 
 
@@ -60,11 +62,11 @@ def test_going_back_is_followed_too(published: Published, application: Applicati
     first = application.live.model.revision
     published.api.create_tag("me/pets", tag="live", revision=first)
     application = Application(published, model_revision="live")
-    published.publish("cat", "dog", "fox")
+    second = published.publish("cat", "dog")
     published.api.delete_tag("me/pets", tag="live")
     published.api.create_tag("me/pets", tag="live")
     application.watcher.look()
-    assert len(application.live.model.labels) == 3
+    assert application.live.model.revision == second
     published.api.delete_tag("me/pets", tag="live")
     published.api.create_tag("me/pets", tag="live", revision=first)
     application.watcher.look()
@@ -93,7 +95,56 @@ def test_a_broken_revision_is_not_fetched_again(published: Published, applicatio
 def test_the_revision_after_a_broken_one_goes_live(published: Published, application: Application) -> None:
     published.damage()
     application.watcher.look()
-    commit = published.publish("cat", "dog", "fox")
+    commit = published.publish("cat", "dog")
+    application.watcher.look()
+    assert (application.live.model.revision, application.watcher.problem) == (commit, None)
+
+
+def test_a_model_of_other_things_never_goes_live_by_itself(published: Published, application: Application) -> None:
+    first = application.live.model.revision
+    other = published.publish("coat", "shirt")
+    application.watcher.look()
+    assert len(application.lived) == 1
+    assert other in str(application.watcher.problem)
+    assert "labels are coat, shirt, not cat, dog" in str(application.watcher.problem)
+    restarted = load_model(published.settings(), last_good_first=True)
+    assert (restarted.origin, restarted.model.revision) == ("cache", first)
+
+    willing = ModelWatcher(
+        published.settings(allow_model_change=True), restarted, application.lived.append, every_s=0.02
+    )
+    willing.look()
+    assert (application.live.model.revision, willing.problem) == (other, None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"positive_label": "dog"},
+        {"preprocessing": {"input_size": 48}},
+        {"preprocessing": {"crop_pct": 0.9}},
+        {"metrics": {"test": {"accuracy": 0.93, "n": 1000}}},
+        {"metrics": {}},
+    ],
+)
+def test_another_input_or_a_worse_score_never_goes_live_by_itself(
+    change: dict[str, object], published: Published, tmp_path: Path
+) -> None:
+    published.describe(tmp_path / "model", {"metrics": {"test": {"accuracy": 0.95, "n": 1000}}})
+    application = Application(published)
+    published.describe(tmp_path / "model", change)
+    application.watcher.look()
+    assert "differs from the live model" in str(application.watcher.problem)
+    assert len(application.lived) == 1
+
+
+def test_a_rollback_is_followed_whatever_the_scores(published: Published, tmp_path: Path) -> None:
+    good = {"metrics": {"test": {"accuracy": 0.95, "n": 1000}}}
+    bad = published.describe(tmp_path / "model", good)
+    application = Application(published)
+    revoked = CommitOperationAdd("revoked.json", json.dumps([{"commit": bad}]).encode())
+    published.api.create_commit("me/pets", [revoked], commit_message="roll back")
+    commit = published.describe(tmp_path / "model", {"metrics": {"test": {"accuracy": 0.9, "n": 1000}}})
     application.watcher.look()
     assert (application.live.model.revision, application.watcher.problem) == (commit, None)
 
@@ -108,7 +159,7 @@ def test_a_hub_that_is_down_changes_nothing_and_is_reported(published: Published
 
 
 def test_a_download_that_fails_is_tried_again(published: Published, application: Application) -> None:
-    commit = published.publish("cat", "dog", "fox")
+    commit = published.publish("cat", "dog")
     published.hub.fail(Fault(status=403), path="/resolve/", times=3)
     application.watcher.look()
     assert application.watcher.problem
@@ -154,7 +205,7 @@ def test_an_error_that_nobody_foresaw_is_reported_and_the_watcher_goes_on(
 
     broken.set()
     watcher = ModelWatcher(published.settings(), application.live, swap, every_s=0.02)
-    commit = published.publish("cat", "dog", "fox")
+    commit = published.publish("cat", "dog")
     watcher.start()
     eventually(lambda: len(tried) > 2)
     assert "RuntimeError" in str(watcher.problem)
@@ -169,7 +220,7 @@ def test_an_error_that_nobody_foresaw_is_reported_and_the_watcher_goes_on(
 def test_nothing_is_swapped_after_stop(published: Published, application: Application) -> None:
     application.watcher.start()
     application.watcher.stop()
-    published.publish("cat", "dog", "fox")
+    published.publish("cat", "dog")
     application.watcher.look()
     assert len(application.lived) == 1
 

@@ -299,3 +299,31 @@ def test_a_space_is_recorded_as_it_was_asked_for(hub: Running, api: HfApi, tmp_p
     assert not traces(tmp_path / "hub", b"hf_very_secret")
     api.delete_space_secret(REPO, "OTHER")
     assert set(api.get_space_secrets(REPO)) == {"HF_TOKEN"}
+
+
+def test_a_name_is_found_in_any_case_and_taken_once(api: HfApi) -> None:
+    api.create_repo("me/Pets")
+    api.upload_file(path_or_fileobj=b"1", path_in_repo="a.txt", repo_id="me/pets")
+    assert api.model_info("ME/PETS").id == "me/Pets"
+    with pytest.raises(HfHubHTTPError, match="already created"):
+        api.create_repo("me/pETS")
+    api.create_repo("me/other")
+    with pytest.raises(HfHubHTTPError, match="A model repository called me/PETS already exists"):
+        api.move_repo("me/other", "me/PETS")
+    api.move_repo("me/pets", "me/pets")
+    assert api.model_info("me/PETS").id == "me/pets"
+
+
+def test_a_branch_may_be_named_like_a_tag_and_exists_once(api: HfApi) -> None:
+    api.create_repo("me/pets")
+    api.create_tag("me/pets", tag="v1")
+    api.create_branch("me/pets", branch="v1")
+    with pytest.raises(HfHubHTTPError, match="Reference refs/heads/v1 already exists"):
+        api.create_branch("me/pets", branch="v1")
+    with pytest.raises(RevisionNotFoundError):
+        api.create_tag("me/pets", tag="no tag's name", revision="missing")
+
+
+def test_errors_have_a_request_id(api: HfApi) -> None:
+    with pytest.raises(RepositoryNotFoundError, match=r"Request ID: \w+"):
+        api.model_info("me/missing")

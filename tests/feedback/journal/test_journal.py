@@ -7,10 +7,12 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ import pytest
 from catdog.errors import FeedbackError, KeyReusedError, SettingsError
 from feedback.journal import database
 from feedback.journal import journal as journals
-from feedback.journal.journal import JOURNAL_FILE, Journal
+from feedback.journal.journal import JOURNAL_FILE, Journal, Pending
 from tests.conftest import ROOT
 from tests.feedback.rows import some_row
 
@@ -440,6 +442,21 @@ def test_a_journal_on_a_full_disk_can_be_read_and_saves_once_there_is_room(befor
         "Your correction was NOT saved: the disk is full. Try again later.",
         f"{before + 1} None",
     ]
+
+
+def test_a_row_from_the_future_has_no_negative_age() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert Pending(rows=1, oldest_at=now + timedelta(days=1)).oldest_age_s(now) == 0
+    assert Pending(rows=1, oldest_at=now - timedelta(seconds=5)).oldest_age_s(now) == 5
+    assert Pending(rows=0, oldest_at=None).oldest_age_s(now) is None
+
+
+def test_rows_can_be_kept_by_a_clock_before_1970(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: -1.0)
+    row = some_row(created_at=datetime(1969, 12, 31, tzinfo=UTC))
+    assert journal.append(row).id == row.id
+    assert list(journal.rows()) == [row]
+    assert journal.pending().oldest_at == row.created_at
 
 
 def test_a_damaged_journal_is_refused_with_advice(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image, ImageFilter
 
-from train.evaluation.slices import find_slices, measure
+from catdog.images.traits import measure
+from train.evaluation.slices import find_slices
 
 
 def noise(seed: int, size: tuple[int, int] = (200, 200)) -> Image.Image:

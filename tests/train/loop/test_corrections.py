@@ -12,10 +12,10 @@ from feedback.row import FeedbackRow
 from tests.feedback.rows import noise, some_row
 from train.data.splits import Manifest
 from train.loop.accepted import AcceptedRow
-from train.loop.corrections import Corrections, Earlier, HoldOut, select_corrections
+from train.loop.corrections import Corrections, Earlier, select_corrections
+from train.loop.evidence import Asked
 
 LABELS = ("cat", "dog")
-NOTHING_HELD_OUT = HoldOut(share=0.0, least=0)
 
 
 def accepted(row: FeedbackRow) -> AcceptedRow:
@@ -36,18 +36,17 @@ def select(
     rows: list[AcceptedRow],
     manifest: Manifest | None = None,
     earlier: Earlier = Earlier(),  # noqa: B008 - frozen
-    hold_out: HoldOut = NOTHING_HELD_OUT,
 ) -> Corrections:
-    return select_corrections(rows, labels=LABELS, manifest=manifest or {}, earlier=earlier, hold_out=hold_out)
+    return select_corrections(rows, labels=LABELS, manifest=manifest or {}, earlier=earlier)
 
 
 def learned(corrections: Corrections) -> list[tuple[str, int]]:
-    return [(each.label, len(each.row_ids)) for each in corrections.training]
+    return [(each.label, len(each.row_ids)) for each in corrections.answers]
 
 
 def test_no_feedback_gives_nothing() -> None:
     corrections = select([])
-    assert (corrections.training, corrections.held_out, corrections.neither) == ((), (), ())
+    assert (corrections.answers, corrections.rehearsed, corrections.neither) == ((), (), ())
 
 
 def test_near_identical_pictures_are_one_example_with_the_label_of_most_clients() -> None:
@@ -71,7 +70,7 @@ def test_rows_without_a_client_share_one_vote() -> None:
 
 def test_a_tie_teaches_nothing() -> None:
     corrections = select([vote(smooth(1), "cat", "a"), vote(smooth(1), "dog", "b")])
-    assert corrections.training == ()
+    assert corrections.answers == ()
     assert len(corrections.left_out["contradicting"]) == 2
 
 
@@ -97,15 +96,16 @@ def test_pictures_near_those_that_judge_or_choose_are_left_out_and_counted(split
     manifest: Manifest = {phash(smooth(1, (300, 200))): split, phash(smooth(2)): "train"}  # type: ignore[dict-item]
     corrections = select([row, vote(smooth(2), "cat", "a")], manifest)
     assert corrections.left_out[f"near_{split}"] == (row.id,)
-    assert len(corrections.training) == 1
+    assert len(corrections.answers) == 1
 
 
 def test_every_row_has_one_fate() -> None:
     rows = [vote(smooth(seed % 7), ["cat", "dog", "neither", "unsure"][seed % 4], f"c{seed % 3}") for seed in range(40)]
-    corrections = select(rows, hold_out=HoldOut(least=2))
-    fates = [
-        row for each in (*corrections.training, *corrections.held_out, *corrections.neither) for row in each.row_ids
-    ] + [row for ids in corrections.left_out.values() for row in ids]
+    corrections = select(rows)
+    learned = (corrections.answers, corrections.rehearsed, corrections.neither, corrections.neither_rehearsed)
+    fates = [row for some in learned for each in some for row in each.row_ids] + [
+        row for ids in corrections.left_out.values() for row in ids
+    ]
     assert sorted(fates) == sorted(row.id for row in rows)
 
 
@@ -113,30 +113,18 @@ def many(count: int) -> list[AcceptedRow]:
     return [vote(noise(), "cat", f"c{number}") for number in range(count)]
 
 
-@pytest.mark.parametrize(("count", "held"), [(200, 40), (100, 30), (60, 30), (20, 10), (1, 0)])
-def test_a_fifth_is_held_out_or_thirty_but_half_at_most(count: int, held: int) -> None:
-    corrections = select(many(count), hold_out=HoldOut())
-    assert (len(corrections.held_out), len(corrections.training)) == (held, count - held)
+def test_what_the_base_has_learned_is_rehearsed_and_never_judges() -> None:
+    rows = [*many(6), vote(noise(), "neither", "a"), vote(noise(), "neither", "b")]
+    corrections = select(rows, earlier=Earlier(frozenset({rows[0].id, rows[1].id, rows[6].id})))
+    assert [each.row_ids for each in corrections.rehearsed] == [(rows[0].id,), (rows[1].id,)]
+    assert [each.row_ids for each in corrections.neither_rehearsed] == [(rows[6].id,)]
+    assert (len(corrections.answers), len(corrections.neither)) == (4, 1)
 
 
-def test_what_is_held_out_follows_from_the_pictures_alone() -> None:
-    rows = many(80)
-    held = {each.row_ids for each in select(rows, hold_out=HoldOut()).held_out}
-    assert held == {each.row_ids for each in select(rows[::-1], hold_out=HoldOut()).held_out}
-
-
-def test_what_was_held_out_once_stays_so_and_what_was_learned_never_judges() -> None:
-    rows = many(100)
-    first = select(rows[:60], hold_out=HoldOut())
-    earlier = Earlier(
-        trained=frozenset(row for each in first.training for row in each.row_ids),
-        held_out=frozenset(row for each in first.held_out for row in each.row_ids),
-    )
-    second = select(rows, earlier=earlier, hold_out=HoldOut())
-    held = frozenset(row for each in second.held_out for row in each.row_ids)
-    assert earlier.held_out <= held
-    assert not earlier.trained & held
-    assert len(held - earlier.held_out) == 20
+def test_a_picture_of_the_random_sample_stays_one_whoever_answers_it_too() -> None:
+    sampled = dataclasses.replace(vote(smooth(1), "cat", ""), asked=Asked.SAMPLE)
+    corrections = select([sampled, vote(smooth(1), "cat", "a"), vote(smooth(2), "cat", "a")])
+    assert [each.asked for each in corrections.answers] == [Asked.SAMPLE, Asked.VOLUNTEERED]
 
 
 def test_a_picture_that_was_recompressed_still_belongs_to_its_group() -> None:

@@ -77,6 +77,19 @@ def test_what_does_not_pass_the_checks_changes_nothing(
     assert files(model) == before
 
 
+@pytest.mark.parametrize(
+    "change", [{"labels": ("ant", "bee", "cow")}, {"metrics": {"test": {"accuracy": 0.1, "n": 900}}}]
+)
+def test_a_model_unlike_the_present_one_needs_an_explicit_flag(change: dict[str, object], tmp_path: Path) -> None:
+    model = complete_folder(tmp_path / "model", weights=b"old")
+    run = complete_folder(tmp_path / "run", weights=b"new")
+    write_metadata(run, load_metadata(run).model_copy(update=change))
+    with pytest.raises(SettingsError, match="--allow-change"):
+        promote(run, model)
+    promote(run, model, allow_change=True)
+    assert load_metadata(model) == load_metadata(run)
+
+
 def test_a_folder_of_other_things_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     with pytest.raises(SettingsError, match="no model folder"):

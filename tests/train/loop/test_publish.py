@@ -10,12 +10,12 @@ from catdog.cli import run
 from catdog.errors import GateRefusedError, HubError, ModelError
 from catdog.hub.client import HubClient
 from catdog.hub.models import load_model
-from catdog.model.metadata import hash_file
+from catdog.model.metadata import hash_file, load_metadata, write_metadata
 from catdog.settings import Settings
 from devhub.faults import Fault
 from devhub.server import Running
 from devhub.tokens import Token
-from tests.train.folders import complete_folder
+from tests.train.folders import TEST_METRICS, complete_folder
 from train.__main__ import main
 from train.loop.gate import Check, GateReport
 from train.loop.publish import next_tag, publish
@@ -137,6 +137,25 @@ def test_a_model_that_the_gate_refused_is_not_published(api: HfApi, tmp_path: Pa
     folder = complete_folder(tmp_path / "m", extra={"gate.json": report.model_dump_json().encode()})
     assert train("publish", folder, "--repo", REPO) == 3
     assert not api.repo_exists(REPO)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"labels": ("boot", "hat", "shirt")},
+        {"metrics": {"test": {**TEST_METRICS, "n": 1000, "accuracy": 0.8}}},
+    ],
+)
+def test_a_model_unlike_the_live_one_needs_an_explicit_flag(
+    change: dict[str, object], api: HfApi, folder: Path, better: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("publish", folder, "--repo", REPO)
+    write_metadata(better, load_metadata(better).model_copy(update=change))
+    assert train("publish", better, "--repo", REPO) == 2
+    assert "differs from the one in me/pets" in capsys.readouterr().err
+    assert set(tags(api)) == {"v1"}
+    assert train("publish", better, "--repo", REPO, "--allow-change") == 0
+    assert set(tags(api)) == {"v1", "v2"}
 
 
 def test_an_interrupted_publishing_is_completed_by_the_next(

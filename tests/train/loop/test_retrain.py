@@ -113,7 +113,7 @@ def test_the_loop_closes_refuses_nonsense_and_can_be_turned_back(  # noqa: PLR09
     good, neither = faded_rows(30), grey_rows(12)
     feedback = write_feedback(tmp_path / "feedback", [*good, *neither])
     watch = ("watch", "--once", "--repo", REPO, "--data", data, "--feedback", feedback, "--out", tmp_path / "runs",
-             "--epochs", 6, "--min-new")  # fmt: skip
+             "--min-new")  # fmt: skip
     assert train("publish", champion, "--repo", REPO) == 0
     assert accuracy_on_faded(load_model(settings).model) < 0.6
 
@@ -127,7 +127,7 @@ def test_the_loop_closes_refuses_nonsense_and_can_be_turned_back(  # noqa: PLR09
     before = turned_away(Model.load(champion))
     assert turned_away(served) > before + 0.3, before
 
-    (run_folder,) = (tmp_path / "runs").iterdir()
+    (run_folder,) = (path.parent for path in (tmp_path / "runs").glob("[0-9]*/metadata.json"))
     check_folder(run_folder)
     assert_described(run_folder, champion, good, data)
     assert_only_branches_learned(run_folder, champion)
@@ -139,7 +139,6 @@ def test_the_loop_closes_refuses_nonsense_and_can_be_turned_back(  # noqa: PLR09
     assert train(*watch, 100) == 3
     refused = capsys.readouterr()
     assert "REFUSED" in refused.out
-    assert "accuracy on the test set" in refused.out
     assert api.model_info(REPO).sha == served.revision
     assert train(*watch, 100) == 0
     assert "not enough new feedback" in capsys.readouterr().out
@@ -170,9 +169,7 @@ def assert_described(made: Path, champion: Path, rows: list[FeedbackRow], data: 
     assert training["base"]["name"] == REPO
     assert training["base"]["sha256"] == load_metadata(champion).sha256("model.safetensors")
     assert training["feedback"]["revision"].startswith("local-")
-    named = [*training["feedback"]["rows"], *training["feedback"]["held_out"]]
-    assert sorted(named) == sorted(row.id for row in rows)
-    assert len(training["feedback"]["held_out"]) == 30
+    assert sorted(training["feedback"]["rows"]) == sorted(row.id for row in rows)
     assert read_report(made / "gate.json").accepted
     assert evaluate(made, str(data))["n"] == evaluate(champion, str(data))["n"]
     assert f"Retrained from `{REPO}`" in (made / "README.md").read_text()
@@ -181,7 +178,7 @@ def assert_described(made: Path, champion: Path, rows: list[FeedbackRow], data: 
 def test_too_little_feedback_is_refused_before_any_training(
     data: Path, champion: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    feedback = write_feedback(tmp_path / "feedback", faded_rows(19))
+    feedback = write_feedback(tmp_path / "feedback", faded_rows(6))
     out = tmp_path / "run"
     assert train("retrain", "--data", data, "--feedback", feedback, "--base", champion, "--out", out) == 3
     assert "too little accepted feedback" in capsys.readouterr().err
@@ -195,7 +192,7 @@ def test_only_accepted_rows_count(
     feedback = write_feedback(tmp_path / "feedback", faded_rows(30), status=status)
     arguments = ("--data", data, "--feedback", feedback, "--base", champion, "--out", tmp_path / "run")
     assert train("retrain", *arguments) == 3
-    assert "0 pictures to learn from" in capsys.readouterr().err
+    assert "0 new pictures to learn from" in capsys.readouterr().err
 
 
 def test_a_repository_that_serves_another_model_is_not_published_over(

@@ -19,13 +19,16 @@ from catdog.model.metadata import NEITHER, ONNX_FILE, SPLITS_FILE, hash_file, lo
 from catdog.model.model import Model
 from tests.train.pictures import picture
 from train.data.examples import read_examples
-from train.data.source import open_outliers, open_source
+from train.data.source import Source, open_outliers, open_source, source_of
 from train.data.splits import Divided, read_manifest, restore
+from train.loop.challenger import restore_network
+from train.loop.features import Backbone
+from train.loop.rule import Features, RuleLearner, branch_features, rule_of
 from train.model_folder.amend import add_rule
 from train.model_folder.quantize import QUANTIZED_FILE
 from train.network.create import preprocessing, timm
 from train.ood.branch import branch_of, fit_adapter, head_of, joined
-from train.ood.rejection import RuleOptions, kinds_of, make_rule, next_rule
+from train.ood.rejection import RuleOptions, kinds_of, make_rule
 
 
 def stripes(seed: int, *, size: tuple[int, int] = (60, 44)) -> Image.Image:
@@ -116,10 +119,8 @@ def test_the_network_is_stored_small(ruled: Path) -> None:
     assert not [each.name for each in tensors if each.data_type == TensorProto.FLOAT and np.prod(each.dims) > 1100]
 
 
-def test_the_rule_goes_on_to_the_next_model_without_the_weights_of_its_branch(
-    ruled: Path, trained: Path, data: Divided
-) -> None:
-    rule = next_rule(ruled, data, [])
+def test_the_rule_goes_on_to_the_next_model_without_the_weights_of_its_branch(ruled: Path, trained: Path) -> None:
+    rule = rule_of(ruled)
     assert rule is not None
     base = onnx.load(ruled / ONNX_FILE)
     assert rule.head.weight.tolist() == head_of(base).weight.tolist()
@@ -141,26 +142,39 @@ def score_of(path: Path, image: Image.Image) -> float:
 
 
 def test_accepted_pictures_of_other_things_are_learned(ruled: Path, data: Divided) -> None:
-    def encoded(seed: int) -> bytes:
-        out = io.BytesIO()
-        noise = np.random.default_rng(seed).integers(0, 2, (44, 60), dtype=np.uint8) * 255
-        Image.fromarray(noise).convert("RGB").save(out, "PNG")
-        return out.getvalue()
+    rule, metadata = rule_of(ruled), load_metadata(ruled)
+    assert rule is not None
+    backbone = Backbone.of(ruled, restore_network(ruled, metadata), metadata, cache=None)
 
-    before = next_rule(ruled, data, [])
-    after = next_rule(ruled, data, [encoded(seed) for seed in range(12)])
-    assert before is not None
-    assert after is not None
+    def features(source: Source, rows: list[int]) -> Features:
+        digests = [str(row) for row in rows]
+        return branch_features(rule, backbone.maps(source, rows, digests, views=1, what="pictures"))
+
+    things = source_of("answers", [noise(seed) for seed in range(12)], [0] * 12, metadata.labels)
+    learner = RuleLearner(
+        rule=rule,
+        own=features(data.examples.source, data.rows("train"))[:, 0],
+        validation=features(data.examples.source, data.rows("validation"))[:, 0],
+        neither=features(things, list(range(12))),
+        new=12,
+    )
+    after = learner.next()
     assert after.metrics["refitted_with"] == 12
-    assert after.metrics["far"] == before.metrics["far"]
-    assert not np.array_equal(after.head.weight, before.head.weight)
+    assert after.metrics["far"] == rule.metrics["far"]
+    assert not np.array_equal(after.head.weight, rule.head.weight)
+    seen = learner.neither[:, 0]
+    assert after.head.score(seen).mean() - after.max_score > rule.head.score(seen).mean() - rule.max_score
 
 
-def test_a_base_without_a_rule_keeps_none(trained: Path, data: Divided, caplog: pytest.LogCaptureFixture) -> None:
-    assert next_rule(trained, data, []) is None
-    assert not caplog.messages
-    assert next_rule(trained, data, [b"one"]) is None
-    assert "teach nothing" in caplog.text
+def noise(seed: int) -> bytes:
+    out = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 2, (44, 60), dtype=np.uint8) * 255
+    Image.fromarray(pixels).convert("RGB").save(out, "PNG")
+    return out.getvalue()
+
+
+def test_a_base_without_a_rule_keeps_none(trained: Path) -> None:
+    assert rule_of(trained) is None
 
 
 def test_a_branch_for_another_input_size_is_refused(ruled: Path) -> None:

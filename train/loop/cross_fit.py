@@ -1,0 +1,245 @@
+"""From answers to a challenger, and to the evidence that it is judged by.
+
+Every answer is learned from, and every answer judges: five networks are trained, each without a fifth of the answers,
+and asked about that fifth. The challenger itself learns from all of them.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from catdog.images.phash import group_near_duplicates, pack
+from catdog.model.model import softmax
+from train.data.source import Source, source_of
+from train.data.splits import Divided, Split
+from train.loop.base import Base
+from train.loop.challenger import (
+    FullLearner,
+    LateLearner,
+    Learner,
+    Replay,
+    out_of_fold,
+    restore_network,
+    retrain_schedule,
+)
+from train.loop.corrections import Correction, Corrections
+from train.loop.evidence import Answers, Outputs, Rejection, folds, no_answers
+from train.loop.features import Backbone
+from train.loop.late import LateSchedule, Logits, Maps, Pictures
+from train.loop.rule import Bound, RuleLearner, branch_features, rule_of
+from train.metrics import Floats, Labels
+from train.model_folder.calibration import fit_temperature
+from train.network.finetune import Schedule
+from train.ood.rejection import Rule
+
+ANSWER_VIEWS = 12
+REPLAY_VIEWS = 2
+NEITHER_VIEWS = 4
+_RULE_OWN = 2000
+_SPLITS: tuple[Split, ...] = ("validation", "test")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a challenger is trained."""
+
+    late: LateSchedule
+    full: Schedule | None
+    """Of the whole network; None trains the late layers alone."""
+    replay: Replay
+    cache: Path | None
+    """Where maps are kept; None keeps none."""
+    checkpoints: Path
+    """Of the whole network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What came of the answers."""
+
+    network: nn.Module
+    """The challenger, before its temperature is folded into it."""
+    validation: Logits
+    """Its logits on validation."""
+    rule: Rule | None
+    """The challenger's, if the base has one."""
+    answers: Answers
+    twin_test: Floats
+    """The twin's probabilities on the test set."""
+    kept: Outputs
+    """What champion, challenger and twin say about the validation pictures."""
+    rejection: Rejection | None
+    record: dict[str, Any]
+
+
+def learn(base: Base, data: Divided, corrections: Corrections, how: How) -> Learned:
+    """Train the challenger, its twin, and a network for each fold of the answers.
+
+    Raises:
+        DataError: a picture cannot be read any more, or the loss became infinite.
+        ModelError: the base's weights do not fit its architecture.
+        SettingsError, HubError: see `create_network`.
+    """
+    return _Round(base, data, corrections, how).learn()
+
+
+class _Round:
+    """One retraining: its pictures pass the frozen layers once."""
+
+    def __init__(self, base: Base, data: Divided, corrections: Corrections, how: How) -> None:
+        self.base, self.data, self.corrections, self.how = base, data, corrections, how
+        self.labels = base.metadata.labels
+        self.champion = restore_network(base.folder, base.metadata)
+        self.backbone = Backbone.of(base.folder, self.champion, base.metadata, cache=how.cache)
+        self.maps = {split: self._split(split) for split in _SPLITS}
+        self.replay = self._replay()
+
+    def learn(self) -> Learned:
+        learner = self._learner()
+        everything = np.ones(len(self.corrections.answers), dtype=np.bool_)
+        network = learner.learn(everything, "challenger")
+        twin = learner.learn(~everything, "twin")
+        validation = learner.split(network, "validation")
+        temperature = fit_temperature(validation, self.data.labels("validation"))
+        twin_temperature = fit_temperature(learner.split(twin, "validation"), self.data.labels("validation"))
+        rule, rejection = self._rule()
+        return Learned(
+            network=network,
+            validation=validation,
+            rule=rule,
+            answers=self._answers(learner, twin, temperature, twin_temperature),
+            kept=self._kept(learner, validation / np.float32(temperature), twin, twin_temperature),
+            twin_test=softmax(learner.split(twin, "test") / np.float32(twin_temperature)),
+            rejection=rejection,
+            record=learner.record,
+        )
+
+    def _learner(self) -> Learner:
+        answers, rehearsed = self.corrections.answers, self.corrections.rehearsed
+        if self.how.full is not None:
+            schedule = retrain_schedule(self.base.metadata, self.how.full)
+            return FullLearner(
+                champion=self.champion,
+                metadata=self.base.metadata,
+                data=self.data,
+                answered=as_source(answers, self.labels),
+                rehearsed=as_source(rehearsed, self.labels),
+                schedule=schedule,
+                replay=self.how.replay,
+                folder=self.how.checkpoints,
+            )
+        known = self._pictures(rehearsed, REPLAY_VIEWS, "answers that the base has learned")
+        answered = self._pictures(answers, ANSWER_VIEWS, "answers")
+        return LateLearner(self.champion, _joined(self.replay, known), answered, self.maps, self.how.late)
+
+    def _answers(self, learner: Learner, twin: nn.Module, temperature: float, twin_temperature: float) -> Answers:
+        answers = self.corrections.answers
+        if not answers:
+            return no_answers(len(self.labels))
+        groups = group_near_duplicates(pack([each.phash for each in answers]))
+        logits = out_of_fold(learner, folds(groups, seed=self.how.late.seed))
+        everything = np.ones(len(answers), dtype=np.bool_)
+        champion = learner.answers(self.champion, everything) / np.float32(self.base.metadata.temperature)
+        return Answers(
+            outputs=Outputs(
+                labels=numbers_of(answers, self.labels),
+                champion=softmax(champion),
+                challenger=softmax(logits / np.float32(temperature)),
+                twin=softmax(learner.answers(twin, everything) / np.float32(twin_temperature)),
+            ),
+            groups=groups,
+            asked=tuple(each.asked for each in answers),
+            row_ids=tuple(each.row_ids for each in answers),
+            images=tuple(each.image for each in answers),
+        )
+
+    def _kept(self, learner: Learner, validation: Logits, twin: nn.Module, twin_temperature: float) -> Outputs:
+        """What each model says about the validation pictures, which none of them was trained with."""
+        champion = learner.split(self.champion, "validation") / np.float32(self.base.metadata.temperature)
+        said = learner.split(twin, "validation") / np.float32(twin_temperature)
+        return Outputs(self.data.labels("validation"), softmax(champion), softmax(validation), softmax(said))
+
+    def _rule(self) -> tuple[Rule | None, Rejection | None]:
+        """The next rule for "neither", and what it makes of the answers that it did not see."""
+        rule, new = rule_of(self.base.folder), self.corrections.neither
+        if rule is None or not new:
+            if new:
+                _log.warning("%d pictures of neither label teach nothing: the model has no rule for them. "
+                             "`python -m train neither` makes one.", len(new))  # fmt: skip
+            return rule, None
+        known = self.corrections.neither_rehearsed
+        neither = self._maps([*new, *known], NEITHER_VIEWS, "answers of neither label")
+        learner = RuleLearner(
+            rule=rule,
+            own=branch_features(rule, self.replay.maps[:_RULE_OWN]).reshape(-1, len(rule.head.weight)),
+            validation=branch_features(rule, self.maps["validation"].maps)[:, 0],
+            neither=branch_features(rule, neither),
+            new=len(new),
+        )
+        groups = group_near_duplicates(pack([each.phash for each in new]))
+        test = branch_features(rule, self.maps["test"].maps)[:, 0]
+        return learner.next(), _rejection(learner, folds(groups, seed=self.how.late.seed), test)
+
+    def _replay(self) -> Pictures:
+        rows = self.how.replay.draw(self.data.rows("train"), len(self.corrections.answers), seed=self.how.late.seed)
+        return self._seen(np.isin(self.data.examples.rows, rows), REPLAY_VIEWS, "old training pictures")
+
+    def _split(self, split: Split) -> Pictures:
+        chosen = np.zeros(len(self.data.examples), dtype=np.bool_)
+        chosen[self.data.members(split)] = True
+        seen = self._seen(chosen, 1, f"{split} pictures")
+        return Pictures(seen.maps, self.data.labels(split))
+
+    def _seen(self, chosen: npt.NDArray[np.bool_], views: int, what: str) -> Pictures:
+        examples = self.data.examples
+        members = np.flatnonzero(chosen)
+        digests = [examples.digests[member] for member in members]
+        maps = self.backbone.maps(examples.source, examples.rows[members].tolist(), digests, views=views, what=what)
+        return Pictures(maps, self.data.training_labels[members])
+
+    def _pictures(self, corrections: Sequence[Correction], views: int, what: str) -> Pictures:
+        return Pictures(self._maps(corrections, views, what), numbers_of(corrections, self.labels))
+
+    def _maps(self, corrections: Sequence[Correction], views: int, what: str) -> Maps:
+        if not corrections:
+            return np.empty((0, views, *self.replay.maps.shape[2:]), dtype=np.float16)
+        source = source_of("answers", [each.image for each in corrections], [0] * len(corrections), self.labels)
+        digests = [each.digest for each in corrections]
+        return self.backbone.maps(source, range(len(source)), digests, views=views, what=what)
+
+
+def _rejection(learner: RuleLearner, fold_of: Labels, test: npt.NDArray[np.float32]) -> Rejection:
+    """What champion and challenger make of answers that say `neither`, and of the test pictures."""
+    new = learner.neither[: learner.new, 0]
+    challenger = np.zeros(learner.new, dtype=np.bool_)
+    for number in np.unique(fold_of).tolist():
+        out = fold_of == number
+        challenger[out] = learner.learn(without=out).rejects(new[out])
+    base: Bound = learner.base
+    champion = base.rejects(new)
+    # The twin learns from no answer, so that its rule is the base's.
+    return Rejection(champion, challenger, champion, base.rejects(test), learner.learn().rejects(test))
+
+
+def as_source(corrections: Sequence[Correction], labels: tuple[str, ...]) -> Source:
+    """Answers as a data set."""
+    numbers = numbers_of(corrections, labels).tolist()
+    return source_of("answers", [each.image for each in corrections], numbers, labels)
+
+
+def numbers_of(corrections: Sequence[Correction], labels: tuple[str, ...]) -> Labels:
+    """Shape (n,): what they say, as indices into the labels."""
+    return np.array([labels.index(each.label) for each in corrections], dtype=np.int64)
+
+
+def _joined(replay: Pictures, known: Pictures) -> Pictures:
+    if not len(known):
+        return replay
+    return Pictures(np.concatenate([replay.maps, known.maps]), np.concatenate([replay.labels, known.labels]))

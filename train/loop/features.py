@@ -1,0 +1,139 @@
+"""What the frozen backbone makes of pictures, kept on disk: retraining a second time begins where the pictures end.
+
+A cached file belongs to one set of weights and one list of pictures; both are in its name. Several views of a picture,
+random crops under slightly other light, are cached as well, so that what is learned from one answer holds for
+pictures near to it.
+"""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx.utils import Extractor
+from PIL import Image, ImageEnhance
+from torch import nn
+
+from catdog.errors import DataError
+from catdog.model.metadata import ONNX_FILE, WEIGHTS_FILE, Metadata
+from catdog.model.preprocessing import preprocess
+from train.data.examples import map_rows
+from train.data.source import Row, Source
+from train.network.backbone import TRUNK, FrozenPart
+from train.network.export import PIXELS, exported
+from train.ood.branch import trunk_shape
+from train.ood.views import feature_function, random_crop
+
+Maps = npt.NDArray[np.float16]
+
+CACHE_FOLDER = ".features"
+_FORMAT = 1
+"""Raise it when what is computed here changes."""
+_LIGHT = (0.75, 1.25)
+_KEPT_FILES = 24
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """The layers of one model that retraining leaves as they are."""
+
+    function: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+    """From inputs (n, 3, side, side) to maps (n, channels, h, w)."""
+    metadata: Metadata
+    cache: Path | None
+    """A folder, made when it is needed; None keeps nothing."""
+
+    @classmethod
+    def of(cls, folder: Path, network: nn.Module, metadata: Metadata, *, cache: Path | None) -> "Backbone":
+        """The backbone of a model folder.
+
+        Args:
+            folder: Its served file has the backbone's maps inside, if the network is a MobileNetV3.
+            network: The same model for torch.
+            metadata: Of the folder.
+            cache: See the attribute.
+        """
+        served = onnx.load(folder / ONNX_FILE)
+        if trunk_shape(served) is not None:
+            part = Extractor(served).extract_model([PIXELS], [TRUNK])
+        else:
+            side = metadata.preprocessing.input_size
+            part = exported(FrozenPart(network), (3, side, side), PIXELS, TRUNK)
+        return cls(feature_function(part), metadata, cache)
+
+    def maps(self, source: Source, rows: Sequence[int], digests: Sequence[str], *, views: int, what: str) -> Maps:
+        """Maps of some rows of a data set, shape (n, views, channels, h, w); the first view is as the app sees it.
+
+        Args:
+            source: The pictures.
+            rows: Which; all readable, at least one.
+            digests: SHA-256 of each row's bytes.
+            views: How many of each.
+            what: What the pictures are, for the log.
+
+        Raises:
+            DataError: a picture cannot be read any more.
+        """
+        path = None if self.cache is None else self.cache / f"{self._key(digests, views)}.npy"
+        if path is not None and (known := _read(path)) is not None:
+            _log.info("%s: %d pictures, known already", what, len(rows))
+            return known
+        _log.info("%s: %d pictures pass the frozen layers", what, len(rows))
+        found = list(map_rows(source, lambda row, image: self._see(row, image, views), rows))
+        if reasons := [each for each in found if isinstance(each, str)]:
+            raise DataError(f"A picture became unreadable while it was used: {reasons[0]}")
+        maps: Maps = np.stack([each for each in found if not isinstance(each, str)])
+        if path is not None:
+            _write(path, maps)
+        return maps
+
+    def _see(self, row: Row, image: Image.Image, views: int) -> Maps:
+        generator = np.random.default_rng([row.index, views])
+        shown = [image, *(random_view(image, generator) for _ in range(views - 1))]
+        pixels = np.stack([preprocess(each, self.metadata.preprocessing) for each in shown])
+        # The network runs in the decoding threads: only maps are kept, not pixels.
+        return self.function(pixels).astype(np.float16)
+
+    def _key(self, digests: Sequence[str], views: int) -> str:
+        about = [_FORMAT, self.metadata.sha256(WEIGHTS_FILE), self.metadata.preprocessing.model_dump(), views]
+        return hashlib.sha256("".join([json.dumps(about), *digests]).encode()).hexdigest()[:32]
+
+
+def random_view(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    """A random part of a picture, under slightly other light."""
+    part = random_crop(image, generator)
+    for change in (ImageEnhance.Brightness, ImageEnhance.Contrast):
+        part = change(part).enhance(float(generator.uniform(*_LIGHT)))
+    return part
+
+
+def _read(path: Path) -> Maps | None:
+    try:
+        maps: Maps = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None  # none yet, or damaged: it is made again
+    os.utime(path)
+    return maps
+
+
+def _write(path: Path, maps: Maps) -> None:
+    """Keep maps, and as many older files as there is reason for; a cache that cannot be written is done without."""
+    aside = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as file:
+            np.save(file, maps)
+        aside.replace(path)
+        by_age = sorted(path.parent.glob("*.npy"), key=lambda each: each.stat().st_mtime)
+        for old in by_age[:-_KEPT_FILES]:
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        _log.warning("%s cannot be written (%s): nothing is cached", path.parent, error.strerror)
+        aside.unlink(missing_ok=True)
