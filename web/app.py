@@ -134,7 +134,7 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
         table.include(each.entries)
         app.include_router(each.router)
         routes += each.router.routes
-    uploads = Uploads(folder.path, max_bytes=settings.max_bytes)
+    uploads = Uploads(folder.path, max_bytes=settings.max_bytes, most_bytes=folder.max_bytes)
 
     def build_page() -> FastAPI:
         from web.gradio_guard.mount import mount_page  # noqa: PLC0415 - these import Gradio, which takes seconds

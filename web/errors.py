@@ -1,5 +1,6 @@
 """Every error response of the API: one shape, with the status that belongs to its code."""
 
+import errno
 import logging
 import math
 import uuid
@@ -14,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
-from catdog.errors import CatdogError, RateLimitedError
+from catdog.errors import CatdogError, DiskFullError, RateLimitedError
 from web.metrics.metrics import Metrics
 from web.route_table import Cost, RouteTable
 
@@ -45,6 +46,8 @@ STATUS = {
 """Error code to HTTP status."""
 
 RETRY_AFTER_S = "5"
+DISK_FULL = "The server's disk is full. Your picture or correction was NOT saved. Try again later."
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _UNEXPECTED = "Something went wrong on our side. Try again, and report it if it keeps happening."
 
 
@@ -97,6 +100,11 @@ class ErrorResponses:
         app.add_exception_handler(HTTPException, self._http)
         app.add_exception_handler(ClientDisconnect, self._disconnected)
         app.add_exception_handler(Exception, self._unexpected)
+        self.install_disk_full(app)
+
+    def install_disk_full(self, app: FastAPI) -> None:
+        """Word that the disk is full, wherever an app's request meets it; other errors pass."""
+        app.add_exception_handler(OSError, self._system)
 
     def _ours(self, request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, CatdogError)
@@ -114,6 +122,12 @@ class ErrorResponses:
     def _disconnected(self, request: Request, _: Exception) -> JSONResponse:
         """Nobody reads this, but it is not an error of ours."""
         return self.response(request.scope, "invalid_request", "The connection closed before the request was complete.")
+
+    def _system(self, request: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, OSError) or error.errno not in _FULL:
+            raise error
+        log.error("The disk is full: a request could not be kept while it was answered.")
+        return self.from_error(request.scope, DiskFullError(DISK_FULL))
 
     def _unexpected(self, request: Request, _: Exception) -> JSONResponse:
         return self.response(request.scope, "internal_error", _UNEXPECTED)

@@ -4,6 +4,7 @@ Beside each attack a visitor sends a photo a second, and `/health` is asked from
 the slowest request, the memory above idle of the app and its workers, the slowest `/health`, and the visitor's p95.
 """
 
+import ssl
 import statistics
 import threading
 import time
@@ -19,12 +20,14 @@ from typing import Any
 import httpx
 from PIL import Image
 
-from benchmarks.endurance.attack_files import FILES, Files, encoded
+from benchmarks.endurance.attack_files import FILES, Files, encoded, grids
 from benchmarks.endurance.attack_servers import FORM_TYPE, REDIRECTS, SLOW, forms, serving
 from benchmarks.harness.app_process import App, Health, status_of
 
 ATTACK_SETTINGS = {"CATDOG_TRUSTED_PROXIES": "1", "CATDOG_TEST_ALLOW_PRIVATE_URLS": "true"}
-_ATTACKER, _VISITOR = {"X-Forwarded-For": "203.0.113.1"}, {"X-Forwarded-For": "198.51.100.7"}
+_ATTACKER = {"X-Forwarded-For": "203.0.113.1"}
+_TLS = ssl.create_default_context()  # once: each client would make one
+_IN_FLIGHT, _VISITORS, _CROWD_S = 64, 10, 15.0
 _ANSWERED_WITHIN_S = 120.0
 _VISITS_EVERY_S = 1.0
 _SAMPLED_EVERY_S = 0.02
@@ -113,7 +116,7 @@ def attack(app: App, kind: str, requests: Iterable[Request]) -> Cost:
     """Send one kind's requests, each alone, and measure what everybody else notices."""
     cost = Cost(kind)
     idle_mb = tree_mb(app.pid)
-    with Health(app.port) as health, _watching(app, cost, idle_mb):
+    with Health(app.port) as health, _watching(app, cost, idle_mb, visitors=1):
         for name, send in requests:
             started = time.monotonic()
             try:
@@ -131,21 +134,69 @@ def attack(app: App, kind: str, requests: Iterable[Request]) -> Cost:
     return cost
 
 
+def run_crowds(app: App, large_heic: bytes) -> Iterator[Cost]:
+    """One attacker with 64 requests in flight, and ten visitors beside it, for each way of sending them."""
+    files = {
+        "HEIC of 48 million pixels": large_heic,
+        "PNG of 16 million flat pixels": encoded(Image.new("RGB", (4000, 4000)), "PNG"),
+        "HEIC tiles that repeat": grids()["HEIC 2 x 2 of 4096"],
+        "GIF": encoded(Image.new("P", (2000, 2000)), "GIF"),
+    }
+    send = partial(_post, app, timeout_s=_CROWD_S)
+    for name, data in files.items():
+        yield crowd(app, f"64 in flight, {name}", partial(send, files={"file": ("a", data)}))
+    with serving(lambda: _picture(large_heic)) as url:
+        yield crowd(app, "64 in flight, by ?url=", partial(send, params={"url": url}))
+    correction: dict[str, Any] = {"files": {"file": ("a", large_heic)}, "data": {"label": "cat"}}
+    yield crowd(app, "64 in flight, corrections", partial(send, path="/feedback", **correction))
+
+
+def crowd(app: App, kind: str, send: Callable[[], int]) -> Cost:
+    """Keep 64 requests of one attacker in flight for a while, and measure what ten visitors notice."""
+    cost, over = Cost(kind), threading.Event()
+
+    def attack_on() -> None:
+        while not over.is_set():
+            try:
+                cost.statuses[send()] += 1
+            except httpx.HTTPError:
+                cost.statuses[0] += 1
+
+    threads = [threading.Thread(target=attack_on) for _ in range(_IN_FLIGHT)]
+    with Health(app.port) as health, _watching(app, cost, tree_mb(app.pid), visitors=_VISITORS):
+        for thread in threads:
+            thread.start()
+        time.sleep(_CROWD_S)
+    over.set()
+    for thread in threads:
+        thread.join()
+    cost.health_s = health.slowest_s
+    return cost
+
+
+def _picture(data: bytes) -> Iterator[bytes]:
+    yield b"HTTP/1.1 200 OK\r\nContent-Type: image/heic\r\nContent-Length: %d\r\n\r\n" % len(data) + data
+
+
 @contextmanager
-def _watching(app: App, cost: Cost, idle_mb: float) -> Iterator[None]:
-    """Note memory, and send a visitor's photo a second, while a block runs."""
+def _watching(app: App, cost: Cost, idle_mb: float, *, visitors: int) -> Iterator[None]:
+    """Note memory, and send each visitor's photo a second, while a block runs."""
     over = threading.Event()
 
     def sample() -> None:
         while not over.wait(_SAMPLED_EVERY_S):
             cost.megabytes = max(cost.megabytes, tree_mb(app.pid) - idle_mb)
 
-    def visit() -> None:
-        photo = encoded(Image.new("RGB", (640, 480), "green"), "JPEG")
+    photo = encoded(Image.new("RGB", (640, 480), "green"), "JPEG")
+
+    def visit(number: int) -> None:
+        headers = {"X-Forwarded-For": f"198.51.100.{number}"}
         while True:
             started = time.monotonic()
             try:
-                answer = httpx.post(f"{app.url}/predict", files={"file": photo}, headers=_VISITOR, timeout=60)
+                answer = httpx.post(
+                    f"{app.url}/predict", files={"file": photo}, headers=headers, timeout=60, verify=_TLS
+                )
                 cost.refused_visits += answer.is_error
             except httpx.HTTPError:
                 cost.refused_visits += 1
@@ -153,7 +204,8 @@ def _watching(app: App, cost: Cost, idle_mb: float) -> Iterator[None]:
             if over.wait(_VISITS_EVERY_S):
                 return
 
-    threads = [threading.Thread(target=each) for each in (sample, visit)]
+    visits = [partial(visit, number) for number in range(1, visitors + 1)]
+    threads = [threading.Thread(target=each) for each in (sample, *visits)]
     for thread in threads:
         thread.start()
     try:
@@ -184,9 +236,17 @@ def _forms(app: App) -> Iterator[Request]:
         yield name, partial(_post, app, content=body, headers={"Content-Type": FORM_TYPE})
 
 
-def _post(app: App, *, headers: Mapping[str, str] | None = None, **options: Any) -> int:
+def _post(
+    app: App,
+    *,
+    path: str = "/predict",
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float = _ANSWERED_WITHIN_S,
+    **options: Any,
+) -> int:
     merged = {**_ATTACKER, **(headers or {})}
-    return httpx.post(f"{app.url}/predict", headers=merged, timeout=_ANSWERED_WITHIN_S, **options).status_code
+    url = f"{app.url}{path}"
+    return httpx.post(url, headers=merged, timeout=timeout_s, verify=_TLS, **options).status_code
 
 
 _KINDS: Mapping[str, Callable[[App], Iterator[Request]]] = {

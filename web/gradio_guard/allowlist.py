@@ -5,7 +5,7 @@ and events that name files on this disk or addresses to fetch. Everything that i
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from web.errors import ErrorResponses
 from web.gradio_guard import CALL, EVENTS, UPLOAD
-from web.gradio_guard.memory import LONGEST_SESSION, UNFETCHED, Unfetched
+from web.gradio_guard.memory import LONGEST_SESSION, UNFETCHED, Unfetched, UploadShares
 from web.middleware.body_limit import replay
 from web.page.uploads import Uploads
 
@@ -39,6 +39,8 @@ _FILE = "/gradio_api/file="
 _WRITE = frozenset(("/gradio_api/upload", "/gradio_api/cancel", "/gradio_api/reset"))
 _BY_NAME = "v2/"  # the values are fields of the body, not a list
 _UNFETCHED = f"This session has left {UNFETCHED} results unfetched. Fetch them first."
+_SHARE_USED = "You have uploaded too much within ten minutes. Wait a few minutes, or send pictures to POST /predict."
+_UNKNOWN_BYTES = 20_000_000
 _LONGEST_QUERY, _LONGEST_UPLOAD_ID = 2048, 128
 
 
@@ -58,6 +60,8 @@ class GradioAllowlist:
         events: Mapping[int, int],
         functions: Mapping[str, Sequence[str]],
         unfetched: Unfetched,
+        shares: UploadShares,
+        client_of: Callable[[Request], str],
     ) -> None:
         """Wrap the mounted app.
 
@@ -69,6 +73,8 @@ class GradioAllowlist:
             events: The page's events: how many values each takes, by the number that Gradio gave it.
             functions: Those that programs may call, by name: what the values that each takes are called.
             unfetched: The results that programs have not fetched.
+            shares: How much each client may upload.
+            client_of: The address of the client behind a request.
         """
         self._app = app
         self._events = events
@@ -77,6 +83,8 @@ class GradioAllowlist:
         self._uploads = uploads
         self._errors = errors
         self._unfetched = unfetched
+        self._shares = shares
+        self._client_of = client_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on what the page needs."""
@@ -85,6 +93,8 @@ class GradioAllowlist:
         path: str = scope["path"]
         if scope["method"] == "POST" and (path in EVENTS or self._is_function(path)):
             await self._pass_event(scope, receive, send)
+        elif scope["method"] == "POST" and path == UPLOAD and not self._may_upload(scope):
+            await self._errors.response(scope, "busy", _SHARE_USED)(scope, receive, send)
         elif self._is_open(scope["method"], path) and len(scope["query_string"]) <= _longest_query(path):
             await self._pass_reading(scope, receive, send)
         else:
@@ -93,6 +103,12 @@ class GradioAllowlist:
     def _is_function(self, path: str) -> bool:
         """Whether a path calls a function that programs may call; Gradio would let them call each of the page's."""
         return path.startswith(CALL) and _function(path) in self._functions
+
+    def _may_upload(self, scope: Scope) -> bool:
+        """Whether a client's share has room for what it announces; without a length, for one part of it at least."""
+        request = Request(scope)
+        announced = request.headers.get("Content-Length", "")
+        return self._shares.take(self._client_of(request), int(announced) if announced.isdecimal() else _UNKNOWN_BYTES)
 
     def _is_open(self, method: str, path: str) -> bool:
         if method == "POST":

@@ -6,7 +6,9 @@ name of every upload. One client within its rate limit could fill the memory in 
 
 import asyncio
 import sys
-from collections.abc import Iterable
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gradio as gr
@@ -59,6 +61,38 @@ def bound_memory(page: gr.Blocks) -> Unfetched:
     file_upload_statuses._signals = _Signals(_UPLOADS)  # type: ignore[assignment]  # noqa: SLF001 - no other way
     file_upload_statuses._statuses = LRUCache(_UPLOADS)  # noqa: SLF001
     return Unfetched(page._queue)  # noqa: SLF001
+
+
+class UploadShares:
+    """How much of the folder of uploads each client has filled within the time that files stay there."""
+
+    def __init__(self, most_bytes: int, *, kept_s: float = 600.0, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start with nothing uploaded.
+
+        Args:
+            most_bytes: Of one client.
+            kept_s: How long a file stays.
+            clock: Seconds.
+        """
+        self._most_bytes = most_bytes
+        self._kept_s = kept_s
+        self._clock = clock
+        self._uploads: deque[tuple[float, str, int]] = deque()  # the oldest first
+        self._held: Counter[str] = Counter()
+
+    def take(self, client: str, size: int) -> bool:
+        """Count a file, unless that exceeds the client's share; returns whether it was counted."""
+        now = self._clock()
+        while self._uploads and self._uploads[0][0] <= now - self._kept_s:
+            _, other, bytes_ = self._uploads.popleft()
+            self._held[other] -= bytes_
+            if self._held[other] <= 0:
+                del self._held[other]
+        if self._held[client] + size > self._most_bytes:
+            return False
+        self._uploads.append((now, client, size))
+        self._held[client] += size
+        return True
 
 
 class _Signals(LRUCache[str, asyncio.Event]):

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Mount
 from web.errors import ErrorResponses
 from web.gradio_guard.allowlist import GradioAllowlist
 from web.gradio_guard.assets import AssetCache
-from web.gradio_guard.memory import bound_memory
+from web.gradio_guard.memory import UploadShares, bound_memory
 from web.i18n import Texts
 from web.page.events import PageParts
 from web.page.head import PageHead
@@ -54,6 +54,8 @@ def mount_page(
     demo.has_launched = True  # else Gradio lets events name any file on this disk
     mount = app.router.routes[-1]
     assert isinstance(mount, Mount)
+    assert isinstance(mount.app, FastAPI)
+    errors.install_disk_full(mount.app)
 
     def words(texts: Texts) -> Mapping[str, str]:
         model = parts.service.live.model
@@ -71,5 +73,7 @@ def mount_page(
             for name, function in demo.get_api_info()["named_endpoints"].items()
         },
         unfetched=bound_memory(demo),
+        shares=UploadShares(parts.uploads.most_bytes // 2),
+        client_of=parts.client_of,
     )
     mount.app = AssetCache(allowlist)

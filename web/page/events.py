@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import gradio as gr
+from starlette.requests import Request
 
 from catdog.errors import CatdogError
 from feedback.row import Source
@@ -28,7 +29,7 @@ class PageParts:
     service: Service
     metrics: Metrics
     limiter: RateLimiter
-    client_of: Callable[[gr.Request], str]
+    client_of: Callable[[gr.Request | Request], str]
     uploads: Uploads
     warnings: tuple[str, ...]
     examples: Examples = field(default_factory=Examples)

@@ -25,9 +25,13 @@ _BEING_MADE_S = 60.0
 class Uploads:
     """The folder of uploads, of this process alone."""
 
-    def __init__(self, folder: Path, *, max_bytes: int) -> None:
-        """Use a folder that exists; of a file, at most `max_bytes` and one more are read: enough to refuse it."""
+    def __init__(self, folder: Path, *, max_bytes: int, most_bytes: int = MAX_BYTES) -> None:
+        """Use a folder that exists, where `most_bytes` may lie.
+
+        Of a file, at most `max_bytes` and one more are read: enough to refuse it.
+        """
         self.folder = folder.resolve()
+        self.most_bytes = most_bytes
         self._max_bytes = max_bytes
 
     def holds(self, path: str) -> bool:
@@ -76,7 +80,8 @@ class UploadFolder:
         """
         self._parent = parent or Path(tempfile.gettempdir())
         self._kept_s = kept_s
-        self._max_bytes = max_bytes
+        self.max_bytes = min(max_bytes, shutil.disk_usage(self._parent).total // 2)
+        """How much may lie there: no more than half of what its file system has."""
         self._every_s = every_s
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -103,7 +108,7 @@ class UploadFolder:
         oldest_first = sorted(_files(self.path))
         size, now = sum(bytes_ for _, bytes_, _ in oldest_first), time.time()
         for changed, bytes_, path in oldest_first:
-            if now - changed <= self._kept_s and size <= self._max_bytes:
+            if now - changed <= self._kept_s and size <= self.max_bytes:
                 break
             path.unlink(missing_ok=True)
             size -= bytes_

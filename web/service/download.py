@@ -39,6 +39,14 @@ class DownloadError(Exception):
     """The server closed the connection, broke the protocol, was too slow, or sent far more than a picture."""
 
 
+class FileError(Exception):
+    """The body could not be written; the cause is the only argument."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
 class ConnectFailedError(DownloadError):
     """Nobody answers at this address."""
 
@@ -81,7 +89,8 @@ async def download(  # noqa: PLR0913 - a request has these parts
     Raises:
         ConnectFailedError: nobody answers there.
         TooLargeError: the body has more than `max_bytes` bytes.
-        DownloadError: anything else went wrong.
+        DownloadError: anything else went wrong there.
+        OSError: the body could not be written here.
     """
     meter = _Meter()
     # A client of its own for each request keeps no cookies or connections, and knows no proxy.
@@ -105,6 +114,8 @@ async def download(  # noqa: PLR0913 - a request has these parts
         raise ConnectFailedError(str(error)) from None
     except _FAILURES as error:
         raise DownloadError(str(error)) from None
+    except FileError as error:
+        raise error.cause from None
 
 
 async def _read(response: Response, chunks: Any, file: IO[bytes], meter: "_Meter", max_bytes: int) -> None:
@@ -117,7 +128,10 @@ async def _read(response: Response, chunks: Any, file: IO[bytes], meter: "_Meter
             raise TooLargeError
         if file.closed:  # whoever asked has left
             raise DownloadError("nobody is waiting for it")
-        file.write(chunk)
+        try:
+            file.write(chunk)
+        except OSError as error:
+            raise FileError(error) from None
 
 
 class _Meter:

@@ -12,7 +12,7 @@ from gradio.routes import file_upload_statuses
 from benchmarks.endurance.hostile import send_by_page
 from tests.toy import encoded, picture
 from tests.web.conftest import Server
-from web.gradio_guard.memory import UNFETCHED, Unfetched, bound_memory
+from web.gradio_guard.memory import UNFETCHED, Unfetched, UploadShares, bound_memory
 
 MANY = 1500
 
@@ -71,3 +71,16 @@ def test_the_server_holds_no_package_that_it_does_not_use(server: Server) -> Non
     mapped = Path(f"/proc/{server.process.pid}/maps").read_text()
     assert "onnxruntime" in mapped
     assert [name for name in ("matplotlib", "pyarrow") if f"/{name}/" in mapped] == []
+
+
+def test_a_client_may_fill_its_share_of_the_uploads_and_has_it_back_when_they_are_gone() -> None:
+    now_s = 0.0
+    shares = UploadShares(100, kept_s=60, clock=lambda: now_s)
+    assert shares.take("a", 60)
+    now_s = 30.0
+    assert shares.take("a", 40)
+    assert not shares.take("a", 1)
+    assert shares.take("b", 100)
+    now_s = 61.0
+    assert shares.take("a", 60)
+    assert not shares.take("a", 1)

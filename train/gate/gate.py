@@ -18,9 +18,9 @@ from catdog.cli import counted
 from catdog.errors import ModelError
 from feedback.review.needed import chance, corrections_needed
 from train.evaluation.slices import Mask
-from train.loop.evidence import Answers, Asked, Evidence, Latency, Outputs, Rejection
-from train.loop.history import History, Look
-from train.loop.significance import Gains, chance_loss, lower_bound, mcnemar, mean_by_group, sign_flip, smallest_p
+from train.gate.evidence import Answers, Asked, Evidence, Latency, Outputs, Rejection
+from train.gate.history import History, Look
+from train.gate.significance import Gains, chance_loss, lower_bound, mcnemar, mean_by_group, sign_flip, smallest_p
 from train.metrics import Floats, ece, wilson
 
 GATE_FILE = "gate.json"
