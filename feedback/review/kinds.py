@@ -6,6 +6,7 @@ says little. A kind is called systematic if corrections show it more often than 
 wrong: the random sample, or confirmations where there is no sample.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,8 @@ from catdog.model.metadata import NEITHER, UNSURE
 from catdog.model.model import Model
 from catdog.model.preprocessing import preprocess
 from feedback.decision import ReviewedRow, Status
-from feedback.review.needed import corrections_needed, fisher, wilson
+from feedback.review.needed import corrections_needed, fisher, sign_test, wilson
+from feedback.row import SHADOW
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +61,8 @@ class Answered:
     features: Floats | None
     """What the network sees, shape (d,); None if it does not tell."""
     image: bytes
+    shadow: tuple[str, str] | None = None
+    """Revision and label of a challenger in shadow that disagreed with the model."""
 
     @property
     def is_labelled(self) -> bool:
@@ -114,6 +118,19 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Labelled answers about pictures for which a challenger in shadow and the live model disagreed."""
+
+    revision: str
+    """The challenger's."""
+    answers: int
+    challenger_right: int
+    model_right: int
+    p: float
+    """Sign test, one-sided: how likely so many are if the challenger is no better."""
+
+
+@dataclass(frozen=True, slots=True)
 class KindReport:
     """All kinds, the systematic ones first."""
 
@@ -127,6 +144,8 @@ class KindReport:
     """Answers with no label: they teach nothing."""
     error_rate: tuple[int, int]
     """Wrong and labelled pictures of the random sample."""
+    shadow: tuple[Disagreement, ...] = ()
+    """Of each challenger that ran in shadow."""
 
     def as_frame(self) -> "pd.DataFrame":
         """A line per kind; needs pandas."""
@@ -180,6 +199,7 @@ def find_kinds(answered: Sequence[Answered], *, level: float = LEVEL) -> KindRep
         reference="random sample" if has_sample else "confirmations",
         unsure=sum(not each.is_labelled and not each.is_sample for each in answered),
         error_rate=(sum(each.is_wrong for each in labelled), len(labelled)),
+        shadow=tuple(_disagreements(answered)),
     )
 
 
@@ -234,7 +254,22 @@ def _answered(each: ReviewedRow, image: "Image.Image", model: Model) -> Answered
         traits=frozenset([*traits, *([NEITHER] if label == NEITHER else [])]),
         features=features,
         image=row.image,
+        shadow=_shadow(row.extra),
     )
+
+
+def _shadow(extra: str) -> tuple[str, str] | None:
+    said = json.loads(extra).get(SHADOW)
+    return (str(said.get("model_revision")), str(said.get("label"))) if isinstance(said, dict) else None
+
+
+def _disagreements(answered: Sequence[Answered]) -> Iterable[Disagreement]:
+    known = [(each, each.shadow) for each in answered if each.shadow and each.is_labelled]
+    for revision in sorted({shadow[0] for _, shadow in known}):
+        some = [(each, shadow[1]) for each, shadow in known if shadow[0] == revision]
+        won = sum(each.label == said for each, said in some)
+        lost = sum(not each.is_wrong for each, _ in some)
+        yield Disagreement(revision, len(some), won, lost, sign_test(won, lost))
 
 
 def _is_turned(image: "Image.Image", model: Model) -> bool:
