@@ -68,3 +68,16 @@ def test_a_photo_is_answered_explained_and_corrected_and_the_correction_changed(
         page.locator("#choices").get_by_text(label, exact=True).click()
         wait_for(lambda label=label: label.lower() in [row.corrected_label for row in replicas.rows()], "the row")
     expect(page.locator("#thanks .message")).to_contain_text("Noted as “Blue”")
+
+
+def test_an_answer_is_undone_at_whichever_replica_has_it(page: Page, replicas: Replicas) -> None:
+    before = {row.id for row in replicas.rows()}
+    choose(page, encoded(picture("blue")))
+    expect(verdict(page)).to_have_text("Blue")
+    page.click("#wrong")
+    page.locator("#choices").get_by_text("Red", exact=True).click()
+    wait_for(lambda: {row.id for row in replicas.rows()} - before, "the row")
+    expect(page.locator("#thanks .message")).to_contain_text("Noted as “Red”")
+    page.locator("#mine summary").click()
+    page.get_by_role("button", name="Undo: You said: Red").click()
+    wait_for(lambda: {row.id for row in replicas.rows()} == before, "the row to go")
