@@ -1,7 +1,6 @@
 """Subcommands of the loop: retrain, watch, publish, promote, rollback."""
 
 import argparse
-import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,9 +55,9 @@ def _add_retrain_inputs(parser: argparse.ArgumentParser) -> None:
     add("--data", required=True, help="the data that the model was first trained with")
     add("--revision", help="branch, tag or commit of the Hub data set")
     add("--feedback", required=True, help="the folder that `python -m feedback export` wrote, or the Hub data set")
-    add("--full", action="store_true", help="train the whole network on pixels instead of the head on cached "
+    add("--full", action="store_true", help="train the whole network on pixels instead of the late layers on cached "
         "features: seven trainings of minutes each")  # fmt: skip
-    add("--epochs", type=positive, help="with --full: how often each answer is seen")
+    add("--epochs", type=positive, help="how often each answer is seen")
     add("--batch-size", type=positive, help="pictures per step")
     add("--rate", type=above_zero, help="peak learning rate; with --full the head's, and the body has half of it")
     add("--seed", type=int, default=0, help="of all random choices (default: %(default)s)")
@@ -151,12 +150,9 @@ def _schedules(arguments: argparse.Namespace) -> dict[str, Any]:
 
     names = ("epochs", "batch_size", "rate", "seed")
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
-    late = {name: value for name, value in given.items() if name != "epochs"}
-    if "epochs" in given and not arguments.full:
-        logging.getLogger(__name__).warning("--epochs counts with --full alone: the head is trained in steps.")
     return {
         "full": arguments.full,
-        "late": replace(LateSchedule(), **late),
+        "late": replace(LateSchedule(), **given),
         "schedule": replace(RETRAIN_SCHEDULE, **given),
     }
 

@@ -1,6 +1,6 @@
 """Challengers: networks that start as the base's and learn from answers while they rehearse what it knew.
 
-There are two ways. `LateLearner` trains the head on cached features, in seconds. `FullLearner` trains
+There are two ways. `LateLearner` trains the late layers on cached maps of the others, in seconds. `FullLearner` trains
 everything on pixels, in minutes. Each trains the challenger, its twin without the answers, and one network for each
 fold of the answers, always in the same way and from the same seed.
 """
@@ -26,7 +26,7 @@ from catdog.model.metadata import WEIGHTS_FILE, Metadata, Preprocessing
 from train.data.examples import Examples, read_examples
 from train.data.source import Source
 from train.data.splits import Divided, Split
-from train.loop.late import Answered, LateSchedule, Logits, Pictures, predict_late, train_late
+from train.loop.late import LateSchedule, Logits, Pictures, predict_late, train_late
 from train.metrics import Labels
 from train.network.augment import Augmentation
 from train.network.backbone import freeze_trunk
@@ -76,29 +76,30 @@ class Learner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LateLearner:
-    """Trains the head on cached features."""
+    """Trains the late layers on cached maps."""
 
     champion: nn.Module
     """In evaluation mode."""
     replay: Pictures
     """Old training pictures, and answers that the base was trained with."""
-    answered: Answered
-    splits: dict[Split, Pictures]
+    answered: Pictures
+    maps: dict[Split, Pictures]
     """Of validation and test."""
     schedule: LateSchedule
 
     def learn(self, members: Members, name: str) -> nn.Module:
         """See `Learner`."""
-        answered = self.answered.some(members) if members.any() else None
-        return train_late(self.champion, self.replay, answered, self.schedule, show=name)
+        answers = self.answered.some(members) if members.any() else None
+        steps = self.schedule.steps(len(self.answered))  # as many for the twin
+        return train_late(self.champion, self.replay, answers, self.schedule, steps=steps, show=name)
 
     def answers(self, network: nn.Module, members: Members) -> Logits:
         """See `Learner`."""
-        return predict_late(network, self.answered.pictures.served[members])
+        return predict_late(network, self.answered.served[members])
 
     def split(self, network: nn.Module, split: Split) -> Logits:
         """See `Learner`."""
-        return predict_late(network, self.splits[split].served)
+        return predict_late(network, self.maps[split].served)
 
     @property
     def record(self) -> dict[str, Any]:

@@ -30,19 +30,17 @@ from train.loop.challenger import (
     retrain_schedule,
 )
 from train.loop.corrections import Correction, Corrections
-from train.loop.features import Backbone, Seen
-from train.loop.late import Answered, LateSchedule, Logits, Pictures
-from train.loop.rule import Bound, RuleLearner, rule_of
+from train.loop.features import Backbone
+from train.loop.late import LateSchedule, Logits, Maps, Pictures
+from train.loop.rule import Bound, RuleLearner, branch_features, rule_of
 from train.metrics import Floats, Labels
 from train.model_folder.calibration import fit_temperature
 from train.network.finetune import Schedule
 from train.ood.rejection import Rule
 
-ANSWER_VIEWS = 8
+ANSWER_VIEWS = 12
 REPLAY_VIEWS = 2
-NEITHER_VIEWS = 8
-STYLED = 6
-"""Old pictures in the style of each answered one."""
+NEITHER_VIEWS = 4
 _RULE_OWN = 2000
 _SPLITS: tuple[Split, ...] = ("validation", "test")
 _log = logging.getLogger(__name__)
@@ -99,17 +97,9 @@ class _Round:
         self.base, self.data, self.corrections, self.how = base, data, corrections, how
         self.labels = base.metadata.labels
         self.champion = restore_network(base.folder, base.metadata)
-        self.rule = rule_of(base.folder)
-        self.backbone = Backbone.of(
-            base.folder,
-            self.champion,
-            base.metadata,
-            with_rule=self.rule is not None and bool(corrections.neither),
-            cache=how.cache,
-        )
-        self.seen = {split: self._split(split) for split in _SPLITS}
-        self.old_rows = how.replay.draw(data.rows("train"), len(corrections.answers), seed=how.late.seed)
-        self.old = self._of_data(np.isin(data.examples.rows, self.old_rows), REPLAY_VIEWS, "old training pictures")
+        self.backbone = Backbone.of(base.folder, self.champion, base.metadata, cache=how.cache)
+        self.maps = {split: self._split(split) for split in _SPLITS}
+        self.replay = self._replay()
 
     def learn(self) -> Learned:
         learner = self._learner()
@@ -145,29 +135,9 @@ class _Round:
                 replay=self.how.replay,
                 folder=self.how.checkpoints,
             )
-        old = self._pictures(self.old, np.isin(self.data.examples.rows, self.old_rows))
-        if rehearsed:
-            old = _joined(old, self._of_people(rehearsed, REPLAY_VIEWS, "answers that the base has learned"))
-        splits = {split: Pictures(self.seen[split].features, self.data.labels(split)) for split in _SPLITS}
-        return LateLearner(self.champion, old, self._answered(), splits, self.how.late)
-
-    def _answered(self) -> Answered:
-        """Answers, and for each some old training pictures in its style."""
-        answers, source = self.corrections.answers, self.data.examples.source
-        if not answers:
-            width = self.old.features.shape[-1]
-            empty = Pictures(np.empty((0, 1, width), dtype=np.float32), np.empty(0, dtype=np.int64))
-            return Answered(empty, empty.features, np.empty((0, 1), dtype=np.int64))
-        drawn = np.random.default_rng(self.how.late.seed).choice(self.old_rows, (len(answers), STYLED))
-        rows = {row.index: row.data or b"" for batch in source.batches(np.unique(drawn).tolist()) for row in batch}
-        old = [tuple(rows[index] for index in each) for each in drawn.tolist()]
-        styled = self.backbone.styled([each.image for each in answers], old)
-        labels = dict(zip(self.data.examples.rows.tolist(), self.data.training_labels.tolist(), strict=True))
-        return Answered(
-            pictures=self._of_people(answers, ANSWER_VIEWS, "answers"),
-            styled=styled,
-            styled_labels=np.array([[labels[index] for index in each] for each in drawn.tolist()], dtype=np.int64),
-        )
+        known = self._pictures(rehearsed, REPLAY_VIEWS, "answers that the base has learned")
+        answered = self._pictures(answers, ANSWER_VIEWS, "answers")
+        return LateLearner(self.champion, _joined(self.replay, known), answered, self.maps, self.how.late)
 
     def _answers(self, learner: Learner, twin: nn.Module, temperature: float, twin_temperature: float) -> Answers:
         answers = self.corrections.answers
@@ -198,45 +168,51 @@ class _Round:
 
     def _rule(self) -> tuple[Rule | None, Rejection | None]:
         """The next rule for "neither", and what it makes of the answers that it did not see."""
-        rule, new = self.rule, self.corrections.neither
+        rule, new = rule_of(self.base.folder), self.corrections.neither
         if rule is None or not new:
             if new:
                 _log.warning("%d pictures of neither label teach nothing: the model has no rule for them. "
                              "`python -m train neither` makes one.", len(new))  # fmt: skip
             return rule, None
-        everything = [*new, *self.corrections.neither_rehearsed]
+        known = self.corrections.neither_rehearsed
+        neither = self._maps([*new, *known], NEITHER_VIEWS, "answers of neither label")
         learner = RuleLearner(
             rule=rule,
-            own=self.old.rule[:_RULE_OWN].reshape(-1, self.old.rule.shape[-1]),
-            validation=self.seen["validation"].rule[:, 0],
-            neither=self._seen_of_people(everything, NEITHER_VIEWS, "answers of neither label").rule,
+            own=branch_features(rule, self.replay.maps[:_RULE_OWN]).reshape(-1, len(rule.head.weight)),
+            validation=branch_features(rule, self.maps["validation"].maps)[:, 0],
+            neither=branch_features(rule, neither),
             new=len(new),
         )
         groups = group_near_duplicates(pack([each.phash for each in new]))
-        return learner.next(), _rejection(learner, folds(groups, seed=self.how.late.seed), self.seen["test"].rule[:, 0])
+        test = branch_features(rule, self.maps["test"].maps)[:, 0]
+        return learner.next(), _rejection(learner, folds(groups, seed=self.how.late.seed), test)
 
-    def _split(self, split: Split) -> Seen:
+    def _replay(self) -> Pictures:
+        rows = self.how.replay.draw(self.data.rows("train"), len(self.corrections.answers), seed=self.how.late.seed)
+        return self._seen(np.isin(self.data.examples.rows, rows), REPLAY_VIEWS, "old training pictures")
+
+    def _split(self, split: Split) -> Pictures:
         chosen = np.zeros(len(self.data.examples), dtype=np.bool_)
         chosen[self.data.members(split)] = True
-        return self._of_data(chosen, 1, f"{split} pictures")
+        seen = self._seen(chosen, 1, f"{split} pictures")
+        return Pictures(seen.maps, self.data.labels(split))
 
-    def _of_data(self, chosen: npt.NDArray[np.bool_], views: int, what: str) -> Seen:
+    def _seen(self, chosen: npt.NDArray[np.bool_], views: int, what: str) -> Pictures:
         examples = self.data.examples
         members = np.flatnonzero(chosen)
         digests = [examples.digests[member] for member in members]
-        return self.backbone.see(examples.source, examples.rows[members].tolist(), digests, views=views, what=what)
+        maps = self.backbone.maps(examples.source, examples.rows[members].tolist(), digests, views=views, what=what)
+        return Pictures(maps, self.data.training_labels[members])
 
-    def _pictures(self, seen: Seen, chosen: npt.NDArray[np.bool_]) -> Pictures:
-        return Pictures(seen.features, self.data.training_labels[chosen])
+    def _pictures(self, corrections: Sequence[Correction], views: int, what: str) -> Pictures:
+        return Pictures(self._maps(corrections, views, what), numbers_of(corrections, self.labels))
 
-    def _of_people(self, corrections: Sequence[Correction], views: int, what: str) -> Pictures:
-        return Pictures(self._seen_of_people(corrections, views, what).features, numbers_of(corrections, self.labels))
-
-    def _seen_of_people(self, corrections: Sequence[Correction], views: int, what: str) -> Seen:
+    def _maps(self, corrections: Sequence[Correction], views: int, what: str) -> Maps:
+        if not corrections:
+            return np.empty((0, views, *self.replay.maps.shape[2:]), dtype=np.float16)
         source = source_of("answers", [each.image for each in corrections], [0] * len(corrections), self.labels)
-        return self.backbone.see(
-            source, range(len(source)), [each.digest for each in corrections], views=views, what=what
-        )
+        digests = [each.digest for each in corrections]
+        return self.backbone.maps(source, range(len(source)), digests, views=views, what=what)
 
 
 def _rejection(learner: RuleLearner, fold_of: Labels, test: npt.NDArray[np.float32]) -> Rejection:
@@ -264,4 +240,6 @@ def numbers_of(corrections: Sequence[Correction], labels: tuple[str, ...]) -> La
 
 
 def _joined(replay: Pictures, known: Pictures) -> Pictures:
-    return Pictures(np.concatenate([replay.features, known.features]), np.concatenate([replay.labels, known.labels]))
+    if not len(known):
+        return replay
+    return Pictures(np.concatenate([replay.maps, known.maps]), np.concatenate([replay.labels, known.labels]))

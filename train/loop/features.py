@@ -1,4 +1,4 @@
-"""What the frozen layers make of pictures, kept on disk: retraining a second time begins where the pictures end.
+"""What the frozen backbone makes of pictures, kept on disk: retraining a second time begins where the pictures end.
 
 A cached file belongs to one set of weights and one list of pictures; both are in its name. Several views of a picture,
 random crops under slightly other light, are cached as well, so that what is learned from one answer holds for
@@ -9,84 +9,67 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime as ort
-from onnx import TensorProto, helper
 from onnx.utils import Extractor
 from PIL import Image, ImageEnhance
 from torch import nn
-from tqdm import tqdm
 
-from catdog.errors import DataError, ImageError
-from catdog.images.decode import decode_image
+from catdog.errors import DataError
 from catdog.model.metadata import ONNX_FILE, WEIGHTS_FILE, Metadata
 from catdog.model.preprocessing import preprocess
 from train.data.examples import map_rows
 from train.data.source import Row, Source
-from train.loop.cache import keep, load
-from train.loop.style import Style
-from train.network.backbone import FrozenPart, has_hidden_head
+from train.network.backbone import TRUNK, FrozenPart
 from train.network.export import PIXELS, exported
-from train.ood.branch import FEATURES as RULE_FEATURES
-from train.ood.branch import branch_of
-from train.ood.views import random_crop
+from train.ood.branch import trunk_shape
+from train.ood.views import feature_function, random_crop
 
-Features = npt.NDArray[np.float32]
+Maps = npt.NDArray[np.float16]
 
-_POOLED = "pooled"
-_HIDDEN_WEIGHT = "conv_head.weight"
-_FORMAT = 2
+CACHE_FOLDER = ".features"
+_FORMAT = 1
 """Raise it when what is computed here changes."""
 _LIGHT = (0.75, 1.25)
-_THREADS = min(4, os.cpu_count() or 1)
+_KEPT_FILES = 24
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What the frozen layers make of n pictures in some views each."""
-
-    features: Features
-    """Shape (n, views, width): for the classifier."""
-    rule: Features
-    """Shape (n, views, m): for the rule that says "neither"; m is 0 where nobody asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
     """The layers of one model that retraining leaves as they are."""
 
-    function: Callable[[npt.NDArray[np.float32]], tuple[Features, Features]]
-    """From inputs (n, 3, side, side) to features (n, width) and (n, m)."""
+    function: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+    """From inputs (n, 3, side, side) to maps (n, channels, h, w)."""
     metadata: Metadata
-    with_rule: bool
     cache: Path | None
     """A folder, made when it is needed; None keeps nothing."""
 
     @classmethod
-    def of(
-        cls, folder: Path, network: nn.Module, metadata: Metadata, *, with_rule: bool, cache: Path | None
-    ) -> "Backbone":
+    def of(cls, folder: Path, network: nn.Module, metadata: Metadata, *, cache: Path | None) -> "Backbone":
         """The backbone of a model folder.
 
         Args:
-            folder: Its served file has the frozen layers inside, if the network is a MobileNetV3.
+            folder: Its served file has the backbone's maps inside, if the network is a MobileNetV3.
             network: The same model for torch.
             metadata: Of the folder.
-            with_rule: Whether the rule's features are wanted; the folder has a rule then.
             cache: See the attribute.
         """
-        return cls(_function(folder, network, metadata, with_rule=with_rule), metadata, with_rule, cache)
+        served = onnx.load(folder / ONNX_FILE)
+        if trunk_shape(served) is not None:
+            part = Extractor(served).extract_model([PIXELS], [TRUNK])
+        else:
+            side = metadata.preprocessing.input_size
+            part = exported(FrozenPart(network), (3, side, side), PIXELS, TRUNK)
+        return cls(feature_function(part), metadata, cache)
 
-    def see(self, source: Source, rows: Sequence[int], digests: Sequence[str], *, views: int, what: str) -> Seen:
-        """Features of some rows of a data set; the first view is as the app sees it.
+    def maps(self, source: Source, rows: Sequence[int], digests: Sequence[str], *, views: int, what: str) -> Maps:
+        """Maps of some rows of a data set, shape (n, views, channels, h, w); the first view is as the app sees it.
 
         Args:
             source: The pictures.
@@ -98,69 +81,29 @@ class Backbone:
         Raises:
             DataError: a picture cannot be read any more.
         """
-
-        def make() -> Seen:
-            found = list(map_rows(source, lambda row, image: self._see(row, image, views), rows))
-            if reasons := [each for each in found if isinstance(each, str)]:
-                raise DataError(f"A picture became unreadable while it was used: {reasons[0]}")
-            return _stacked([each for each in found if not isinstance(each, str)])
-
-        return self._cached([str(views), *digests], make, f"{what}: {len(rows)} pictures")
-
-    def styled(self, models: Sequence[bytes], old: Sequence[tuple[bytes, ...]]) -> Features:
-        """Features of old pictures in the style of others.
-
-        Args:
-            models: n encoded pictures, at least one, whose style is taken.
-            old: n times m encoded pictures that it is given to.
-
-        Returns:
-            Shape (n, m, width).
-
-        Raises:
-            DataError: a picture cannot be read any more.
-        """
-
-        def restyle(model: bytes, pictures: tuple[bytes, ...]) -> Seen:
-            style = Style(decode_image(model))
-            return self._pass([style.of(decode_image(each)) for each in pictures])
-
-        def make() -> Seen:
-            with ThreadPoolExecutor(_THREADS) as pool:
-                done = pool.map(restyle, models, old)
-                return _stacked(list(tqdm(done, total=len(models), desc="restyling", leave=False, disable=None)))
-
-        digests = [hashlib.sha256(each).hexdigest() for pair in zip(models, old, strict=True) for each in _flat(pair)]
-        count = sum(map(len, old))
-        try:
-            return self._cached(["style", *digests], make, f"{count} old pictures in the style of answers").features
-        except ImageError as error:
-            raise DataError(f"A picture became unreadable while it was used: {error}") from None
-
-    def _cached(self, about: Sequence[str], make: Callable[[], Seen], what: str) -> Seen:
-        path = None if self.cache is None else self.cache / f"{self._key(about)}.npz"
-        if path is not None and (known := load(path)) is not None:
-            _log.info("%s, known already", what)
-            return Seen(known["features"], known["rule"])
-        _log.info("%s pass the frozen layers", what)
-        seen = make()
+        path = None if self.cache is None else self.cache / f"{self._key(digests, views)}.npy"
+        if path is not None and (known := _read(path)) is not None:
+            _log.info("%s: %d pictures, known already", what, len(rows))
+            return known
+        _log.info("%s: %d pictures pass the frozen layers", what, len(rows))
+        found = list(map_rows(source, lambda row, image: self._see(row, image, views), rows))
+        if reasons := [each for each in found if isinstance(each, str)]:
+            raise DataError(f"A picture became unreadable while it was used: {reasons[0]}")
+        maps: Maps = np.stack([each for each in found if not isinstance(each, str)])
         if path is not None:
-            keep(path, {"features": seen.features, "rule": seen.rule})
-        return seen
+            _write(path, maps)
+        return maps
 
-    def _see(self, row: Row, image: Image.Image, views: int) -> Seen:
+    def _see(self, row: Row, image: Image.Image, views: int) -> Maps:
         generator = np.random.default_rng([row.index, views])
-        return self._pass([image, *(random_view(image, generator) for _ in range(views - 1))])
+        shown = [image, *(random_view(image, generator) for _ in range(views - 1))]
+        pixels = np.stack([preprocess(each, self.metadata.preprocessing) for each in shown])
+        # The network runs in the decoding threads: only maps are kept, not pixels.
+        return self.function(pixels).astype(np.float16)
 
-    def _pass(self, shown: Sequence[Image.Image]) -> Seen:
-        # The network runs in the decoding threads: only features are kept, not pixels.
-        return Seen(*self.function(np.stack([preprocess(each, self.metadata.preprocessing) for each in shown])))
-
-    def _key(self, about: Sequence[str]) -> str:
-        model = [_FORMAT, self.metadata.sha256(WEIGHTS_FILE), self.metadata.preprocessing.model_dump(), self.with_rule]
-        if self.with_rule:  # its branch is in the served file alone
-            model.append(self.metadata.sha256(ONNX_FILE))
-        return hashlib.sha256("\n".join([json.dumps(model), *about]).encode()).hexdigest()[:32]
+    def _key(self, digests: Sequence[str], views: int) -> str:
+        about = [_FORMAT, self.metadata.sha256(WEIGHTS_FILE), self.metadata.preprocessing.model_dump(), views]
+        return hashlib.sha256("".join([json.dumps(about), *digests]).encode()).hexdigest()[:32]
 
 
 def random_view(image: Image.Image, generator: np.random.Generator) -> Image.Image:
@@ -171,53 +114,26 @@ def random_view(image: Image.Image, generator: np.random.Generator) -> Image.Ima
     return part
 
 
-def _function(
-    folder: Path, network: nn.Module, metadata: Metadata, *, with_rule: bool
-) -> Callable[[npt.NDArray[np.float32]], tuple[Features, Features]]:
-    served = onnx.load(folder / ONNX_FILE)
-    pooled = _pooled_tensor(served) if has_hidden_head(network) else None
-    wanted = [*([pooled] if pooled else []), *([RULE_FEATURES] if with_rule and branch_of(served) else [])]
-    side = metadata.preprocessing.input_size
-    parts = [_cut(served, wanted)] if wanted else []
-    if not pooled:
-        parts.insert(0, exported(FrozenPart(network), (3, side, side), PIXELS, _POOLED))
-    sessions = [_session(each) for each in parts]
-
-    def function(pixels: npt.NDArray[np.float32]) -> tuple[Features, Features]:
-        found = [each.reshape(len(pixels), -1) for session in sessions for each in session.run(None, {PIXELS: pixels})]
-        return found[0], found[1] if with_rule else np.empty((len(pixels), 0), dtype=np.float32)
-
-    return function
+def _read(path: Path) -> Maps | None:
+    try:
+        maps: Maps = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None  # none yet, or damaged: it is made again
+    os.utime(path)
+    return maps
 
 
-def _pooled_tensor(served: onnx.ModelProto) -> str | None:
-    """The name of what the served file's hidden head layer takes: the last map, averaged over places."""
-    for node in served.graph.node:
-        weight = node.input[1] if node.op_type == "Conv" else ""
-        if weight.endswith(_HIDDEN_WEIGHT) and not weight.startswith("neither/"):
-            return str(node.input[0])
-    return None
-
-
-def _cut(served: onnx.ModelProto, outputs: Sequence[str]) -> onnx.ModelProto:
-    """The part of a network from its input to some of its tensors."""
-    known = {each.name for each in (*served.graph.value_info, *served.graph.output)}
-    for name in set(outputs) - known:
-        served.graph.value_info.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-    return Extractor(served).extract_model([PIXELS], list(outputs))
-
-
-def _session(part: onnx.ModelProto) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(part.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-
-def _flat(pair: tuple[bytes, tuple[bytes, ...]]) -> Iterator[bytes]:
-    yield pair[0]
-    yield from pair[1]
-
-
-def _stacked(found: Sequence[Seen]) -> Seen:
-    return Seen(np.stack([each.features for each in found]), np.stack([each.rule for each in found]))
+def _write(path: Path, maps: Maps) -> None:
+    """Keep maps, and as many older files as there is reason for; a cache that cannot be written is done without."""
+    aside = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as file:
+            np.save(file, maps)
+        aside.replace(path)
+        by_age = sorted(path.parent.glob("*.npy"), key=lambda each: each.stat().st_mtime)
+        for old in by_age[:-_KEPT_FILES]:
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        _log.warning("%s cannot be written (%s): nothing is cached", path.parent, error.strerror)
+        aside.unlink(missing_ok=True)

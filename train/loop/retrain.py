@@ -18,6 +18,7 @@ from catdog.images.phash import pack
 from catdog.model.metadata import SPLITS_FILE, WEIGHTS_FILE, load_metadata
 from catdog.model.model import Model
 from catdog.settings import Settings
+from train.data.examples import read_examples
 from train.data.source import open_source
 from train.data.splits import Divided, Manifest, Split, restore, write_manifest
 from train.failures import clear_disk_errors
@@ -28,10 +29,10 @@ from train.gate.history import History, read_history
 from train.gate.page import keep_verdict
 from train.loop.accepted import Feedback, open_feedback
 from train.loop.base import Base, find_head, open_base
-from train.loop.cache import CACHE_FOLDER, known_examples
 from train.loop.challenger import RETRAIN_SCHEDULE, Replay
 from train.loop.corrections import Correction, Corrections, select_corrections
 from train.loop.cross_fit import How, Learned, learn
+from train.loop.features import CACHE_FOLDER
 from train.loop.late import LateSchedule
 from train.loop.publish import Published, publish
 from train.loop.repository import ModelRepository, known_looks, publish_refusal
@@ -174,8 +175,7 @@ def _how(options: RetrainOptions, base: Base, corrections: Corrections, work: Pa
 
 def _write(folder: Path, base: Base, data: Divided, learned: Learned, seed: int) -> Path:
     """The challenger's model folder."""
-    license_ = base.metadata.training.get("license")
-    origin = Origin(base.name, base.metadata.positive_label, RECIPE, seed, learned.record, license=license_)
+    origin = Origin(base.name, base.metadata.positive_label, RECIPE, seed, learned.record)
     write_model_folder(
         folder, learned.network, data, base.metadata.preprocessing, origin, learned.rule, validation=learned.validation
     )
@@ -195,8 +195,7 @@ def _collect(champion: Model, challenger: Model, data: Divided, learned: Learned
 def _divide(options: RetrainOptions, base: Base) -> Divided:
     """The original data, each picture in the split that it had; pictures that are new are in none."""
     source = open_source(options.data, revision=options.revision).with_labels(base.metadata.labels)
-    examples = known_examples(source, options.out.parent / CACHE_FOLDER)
-    return restore(examples, base.manifest, base.metadata.training.get("data"))
+    return restore(read_examples(source), base.manifest, base.metadata.training.get("data"))
 
 
 def _extended(parent: Manifest, data: Divided, corrections: Corrections) -> Manifest:

@@ -8,9 +8,7 @@ import train.network.torchvision_operators  # noqa: F401 - must come before timm
 
 # isort: split
 import torch
-from timm.models.mobilenetv3 import MobileNetV3
 from torch import nn
-from torch.nn import functional
 
 TRUNK = "trunk"
 """The name of the trunk's maps in an ONNX file."""
@@ -43,39 +41,34 @@ def freeze_trunk(network: nn.Module) -> None:
 
 
 class FrozenPart(nn.Module):
-    """The layers that a few answers cannot teach anything: all but the head, with the last map averaged over places."""
+    """The layers that a few answers cannot teach anything: the trunk, or all features where a network has none."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Shape (n, width), from (n, 3, side, side)."""
+        """Shape (n, channels, h, w), from (n, 3, side, side)."""
+        if has_trunk(self.network):
+            return trunk_maps(self.network, pixels)
         maps: torch.Tensor = self.network.forward_features(pixels)  # type: ignore[operator]
-        if has_hidden_head(self.network):
-            return maps.mean(dim=(2, 3))
-        features: torch.Tensor = self.network.forward_head(maps, pre_logits=True)  # type: ignore[operator]
-        return features
+        return maps
 
 
-def has_hidden_head(network: nn.Module) -> bool:
-    """Whether a hidden layer follows the mean over places, as in MobileNetV3; its weights are `conv_head`'s."""
-    pool = getattr(network, "global_pool", None)
-    return isinstance(network, MobileNetV3) and getattr(pool, "pool_type", None) == "avg"
-
-
-def head_logits(network: nn.Module, features: torch.Tensor) -> torch.Tensor:
+def late_logits(network: nn.Module, maps: torch.Tensor) -> torch.Tensor:
     """Shape (n, labels), from what `FrozenPart` gave."""
-    if has_hidden_head(network):
-        # As a matrix product: a convolution of one place takes several times as long.
-        layer: nn.Conv2d = network.conv_head  # type: ignore[assignment]
-        hidden = functional.linear(features, layer.weight.flatten(1), layer.bias)[:, :, None, None]
-        features = network.act2(network.norm_head(hidden)).flatten(1)  # type: ignore[operator]
-    last: torch.Tensor = network.get_classifier()(features)  # type: ignore[operator]
-    return last
+    features = branch_maps(network, maps) if has_trunk(network) else maps
+    logits: torch.Tensor = network.forward_head(features)  # type: ignore[operator]
+    return logits
 
 
-def head_modules(network: nn.Module) -> list[nn.Module]:
-    """The modules that `head_logits` passes and that have weights."""
-    hidden: list[nn.Module] = [network.conv_head] if has_hidden_head(network) else []  # type: ignore[list-item]
-    return [*hidden, network.get_classifier()]  # type: ignore[operator]
+def late_modules(network: nn.Module, depth: str = "late") -> list[nn.Module]:
+    """The modules that `late_logits` passes, from `depth` on."""
+    head: list[nn.Module] = [network.get_classifier()]  # type: ignore[operator]
+    if depth != "classifier" and isinstance(getattr(network, "conv_head", None), nn.Module):
+        head.append(network.conv_head)  # type: ignore[arg-type]
+    if depth == "last":
+        head.append(network.blocks[-1])  # type: ignore[index, arg-type]
+    if depth == "late" and has_trunk(network):
+        head.append(network.blocks[STAGES:])  # type: ignore[index, arg-type]
+    return head

@@ -23,7 +23,7 @@ from train.data.source import Source, open_outliers, open_source, source_of
 from train.data.splits import Divided, read_manifest, restore
 from train.loop.challenger import restore_network
 from train.loop.features import Backbone
-from train.loop.rule import Features, RuleLearner, rule_of
+from train.loop.rule import Features, RuleLearner, branch_features, rule_of
 from train.model_folder.amend import add_rule
 from train.model_folder.quantize import QUANTIZED_FILE
 from train.network.create import preprocessing, timm
@@ -144,11 +144,11 @@ def score_of(path: Path, image: Image.Image) -> float:
 def test_accepted_pictures_of_other_things_are_learned(ruled: Path, data: Divided) -> None:
     rule, metadata = rule_of(ruled), load_metadata(ruled)
     assert rule is not None
-    backbone = Backbone.of(ruled, restore_network(ruled, metadata), metadata, with_rule=True, cache=None)
+    backbone = Backbone.of(ruled, restore_network(ruled, metadata), metadata, cache=None)
 
     def features(source: Source, rows: list[int]) -> Features:
         digests = [str(row) for row in rows]
-        return backbone.see(source, rows, digests, views=1, what="pictures").rule
+        return branch_features(rule, backbone.maps(source, rows, digests, views=1, what="pictures"))
 
     things = source_of("answers", [noise(seed) for seed in range(12)], [0] * 12, metadata.labels)
     learner = RuleLearner(
