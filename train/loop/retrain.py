@@ -175,7 +175,14 @@ def _how(options: RetrainOptions, base: Base, corrections: Corrections, work: Pa
 
 def _write(folder: Path, base: Base, data: Divided, learned: Learned, seed: int) -> Path:
     """The challenger's model folder."""
-    origin = Origin(base.name, base.metadata.positive_label, RECIPE, seed, learned.record)
+    origin = Origin(
+        base.name,
+        base.metadata.positive_label,
+        RECIPE,
+        seed,
+        learned.record,
+        license=base.metadata.training.get("license"),
+    )
     write_model_folder(
         folder, learned.network, data, base.metadata.preprocessing, origin, learned.rule, validation=learned.validation
     )
