@@ -40,7 +40,7 @@ test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-quick: $(VENV)/.dev  ## run the tests that need neither torch nor a browser nor much time
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not browser and not train'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not browser and not train' --ignore tests/train --ignore tests/demo
 
 check: $(VENV)/.dev  ## lint, format, types, layers and dependencies
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.harness.report import Section, write
 
-NAMES = ("serving", "startup", "folder", "decode", "journal", "page_weight")
+NAMES = ("serving", "startup", "folder", "decode", "journal", "page_weight", "slow_network")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # the servers must not be left behind
     sections = []
     for name in arguments.names or NAMES:
-        section: Section = importlib.import_module(f"benchmarks.{name}").measure(
+        section: Section = importlib.import_module(f"benchmarks.speed.{name}").measure(
             arguments.model.resolve(), quick=arguments.quick
         )
         print(f"\n{section.markdown()}\n", flush=True)

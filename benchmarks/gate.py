@@ -4,9 +4,9 @@
 
 The model predicts its test and validation pictures, other pictures, and those again in worse shape (darkened, blurred,
 turned, ...), so that there are mistakes enough. People's answers are drawn from the others. Challengers and twins that
-learned nothing are the model with its head refitted on samples of other pictures; some are moved further, less certain,
-or lean to one label besides. Learning is simulated by removing 30% of the mistakes of one kind, from a model whose head
-is refitted on samples of its training pictures, as a twin's is. The gate judges.
+learned nothing are the model with its head refitted on samples of its training pictures; some challengers are moved
+twice as far, less certain, or lean to one label besides. Learning is simulated by removing 30% of the mistakes of one
+kind. The gate judges.
 """
 
 import argparse
@@ -27,9 +27,9 @@ from train.data.examples import map_rows, read_examples
 from train.data.source import Row, Source, open_source
 from train.data.splits import read_manifest, seen_splits
 from train.evaluation.distortions import DISTORTIONS
-from train.loop.evidence import Answers, Asked, Evidence, Latency, Outputs
-from train.loop.gate import Rules, judge, learning_p
-from train.loop.history import History, Look
+from train.gate.evidence import Answers, Asked, Evidence, Latency, Outputs
+from train.gate.gate import Rules, judge, learning_p
+from train.gate.history import History, Look
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -327,7 +327,6 @@ def main() -> int:
 
 def simulate(world: World, arguments: argparse.Namespace) -> None:
     kept, pool, rounds = world.kept, world.answered, arguments.rounds
-    elsewhere = refits(pool.take(np.flatnonzero(pool.kinds == 0)), np.random.default_rng(0))
     twins = refits(world.replayed, np.random.default_rng(0))
     wanted = [arguments.only] if arguments.only else ["nothing", "years", "power", "small"]
     print(f"{len(kept)} pictures kept from training, {(~kept.right).sum()} wrong; {len(pool)} others, "
@@ -335,11 +334,11 @@ def simulate(world: World, arguments: argparse.Namespace) -> None:
     print("| challengers | accepted |\n|---|---|")
     if "nothing" in wanted:
         for name, share in (("corrections only", 1.0), ("70% corrections", 0.7), ("30% corrections", 0.3)):
-            once = false_acceptance(kept, pool, elsewhere, share, rounds)
+            once = false_acceptance(kept, pool, twins, share, rounds)
             print(f"| learned nothing; 100 answers, {name} | {once:.1%} |", flush=True)
     if "years" in wanted:
         for name, share in (("corrections only", 1.0), ("half corrections", 0.5)):
-            year = false_acceptance_in_a_year(kept, pool, elsewhere, share, rounds)
+            year = false_acceptance_in_a_year(kept, pool, twins, share, rounds)
             print(f"| learned nothing; {WEEKS} weekly looks, {PER_WEEK} answers a week, {name} | {year:.1%} of years |",
                   flush=True)  # fmt: skip
     if "power" in wanted:
@@ -349,7 +348,7 @@ def simulate(world: World, arguments: argparse.Namespace) -> None:
             print(f"| remove 30% of the mistakes of a kind; {answers} answers{after} | {share:.0%} |", flush=True)
     if "small" in wanted:
         for size in (53, 200, 500):
-            share, points = power_of_small_tests(pool, elsewhere, min(rounds, 200), test_size=size)
+            share, points = power_of_small_tests(pool, twins, min(rounds, 200), test_size=size)
             print(f"| {points:.1f} points better; 228 answers, {size} test pictures | {share:.0%} |", flush=True)
 
 

@@ -137,6 +137,7 @@ export class Ask {
     await this.showKept();
     if (!receipt) return app.thanks_again;
     this.undo = () => feedback.takeBack(receipt);
+    if (label === UNSURE) return app.thanks_unsure;
     return label === answer.verdict ? app.thanks_right : fill(app.thanks_wrong, { label: choices[label] });
   }
 

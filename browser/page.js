@@ -7,6 +7,7 @@ import { elements, nameElements } from "./elements.js";
 import { Engine, Problem } from "./engine.js";
 import { drawHeatmap } from "./heat.js";
 import { fetchPicture, readClipboard, takeDrops, takeFiles, takePastes } from "./pictures.js";
+import { Several } from "./several.js";
 import { chooseLanguage, fill } from "./texts.js";
 
 document.getElementById("not-started")?.remove();
@@ -29,11 +30,13 @@ class Page {
       current: () => (this.camera.isOn ? this.snap() : this.shown),
       copy: (picture) => this.engine.copy(picture),
     });
+    this.several = new Several(texts, this.engine, (picture) => this.look(picture));
+    this.showExamples();
     this.showBackend(page);
   }
 
   connect() {
-    const take = (/** @type {Blob} */ picture) => void this.look(picture);
+    const take = (/** @type {Blob[]} */ pictures) => this.take(pictures);
     takeFiles(elements.file, take);
     takeDrops(elements.photo, take);
     takePastes(take);
@@ -48,6 +51,32 @@ class Page {
       this.attempt(() => this.fetch(elements.address.value.trim()));
     });
     window.addEventListener("pagehide", () => this.camera.stop());
+  }
+
+  /** @param {Blob[]} pictures */
+  take(pictures) {
+    this.several.close();
+    if (pictures.length === 1) return void this.look(pictures[0]);
+    this.clear();
+    if (pictures.length) void this.several.show(pictures);
+    else elements.answer.replaceChildren(messageCard(this.texts.app.not_a_picture, "problem"));
+  }
+
+  /** Pictures to try; one that is pressed is answered. */
+  showExamples() {
+    const { app, examples } = this.texts;
+    const buttons = Object.entries(examples).map(([name, text]) => {
+      const [button, image] = [document.createElement("button"), document.createElement("img")];
+      Object.assign(image, { src: `examples/${name}.jpg`, alt: "", width: 72, height: 72, loading: "lazy" });
+      Object.assign(button, { type: "button", ariaLabel: text });
+      button.append(image);
+      button.addEventListener("click", () => this.attempt(async () => this.look(await (await fetch(image.src)).blob())));
+      return button;
+    });
+    const [heading, row] = [document.createElement("p"), document.createElement("div")];
+    heading.textContent = app.examples;
+    row.append(...buttons);
+    if (buttons.length) elements.examples.replaceChildren(heading, row);
   }
 
   /**
@@ -203,7 +232,8 @@ class Page {
 
   /** @param {import("./ask.js").Page} page */
   async showBackend({ model_id, model_revision }) {
-    const { app, own } = this.texts;
+    const { app, own, about } = this.texts;
+    elements.about.firstElementChild?.insertAdjacentHTML("beforeend", about);
     const model = fill(app.model, { model_id, revision: model_revision.slice(0, 18) });
     const line = elements.foot.firstElementChild;
     line?.replaceChildren(`${model} · ${own.privacy}`);

@@ -2,14 +2,13 @@
 
 import { Problem } from "./engine.js";
 
-/** @typedef {(picture: Blob) => void} Take */
+/** @typedef {(pictures: Blob[]) => void} Take what to do with what came; none if it was something else */
 
-/**
- * @param {DataTransfer | null} transfer
- * @returns {File | undefined}
- */
-function pictureIn(transfer) {
-  return [...(transfer?.files ?? [])].find((file) => !file.type || file.type.startsWith("image/"));
+const NAMES = /\.(jpe?g|jfif|jpe|pjpe?g|jif|png|apng|webp|avif|gif|bmp|hei[cf]s?|hif)$/i;
+
+/** @param {FileList | null | undefined} files */
+function picturesIn(files) {
+  return [...(files ?? [])].filter(({ type, name }) => type.startsWith("image/") || (!type && NAMES.test(name)));
 }
 
 /**
@@ -18,9 +17,9 @@ function pictureIn(transfer) {
  */
 export function takeFiles(input, take) {
   input.addEventListener("change", () => {
-    const file = input.files?.[0];
+    const files = [...(input.files ?? [])];
     input.value = ""; // the same file may be chosen again
-    if (file) take(file);
+    if (files.length) take(files);
   });
 }
 
@@ -37,18 +36,16 @@ export function takeDrops(zone, take) {
     });
   }
   document.addEventListener("drop", (event) => {
-    const file = pictureIn(event.dataTransfer);
-    if (file) take(file);
+    if (event.dataTransfer?.files.length) take(picturesIn(event.dataTransfer.files));
   });
 }
 
 /** @param {Take} take */
 export function takePastes(take) {
   document.addEventListener("paste", (event) => {
-    const file = pictureIn(event.clipboardData);
-    if (!file) return;
+    if (!event.clipboardData?.files.length) return;
     event.preventDefault();
-    take(file);
+    take(picturesIn(event.clipboardData.files));
   });
 }
 

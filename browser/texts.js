@@ -9,6 +9,8 @@
  * @property {Record<string, string>} choices what a person may answer, in that order
  * @property {Record<string, Record<string, string>>} sureness by kind of verdict and label, with {percent}
  * @property {Record<string, string>} why the caption of the heat map, by label
+ * @property {Record<string, string>} examples what each example photo shows, by name
+ * @property {string} about what the model is and how good it is, as HTML
  * @property {{ highest: number, lowest: number, above: string, below: string, other: string }} percent
  */
 

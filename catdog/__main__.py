@@ -14,7 +14,7 @@ from catdog.batch.classify import Result, classify_pictures
 from catdog.batch.collection import STDIN, Collection, Part, Picture
 from catdog.batch.folder import LeftOut
 from catdog.batch.report import FORMATS, write_results
-from catdog.cli import run
+from catdog.cli import add_completion, run
 from catdog.errors import ImageError, SettingsError
 from catdog.hub.files import HubFiles
 from catdog.hub.models import LoadedModel, load_model
@@ -27,6 +27,7 @@ def main(argv: Sequence[str]) -> int:
     """Parse the command line and run what it names."""
     parser = argparse.ArgumentParser(prog="python -m catdog", description="Classify pictures with the model.")
     parser.add_argument("--version", action="version", version=f"catdog {__version__}")
+    add_completion(parser, "catdog")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     predict = commands.add_parser(
         "predict",

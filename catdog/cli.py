@@ -1,5 +1,6 @@
 """What every command shares: errors become one sentence and an exit code, never a traceback; and words for counts."""
 
+import argparse
 import contextlib
 import errno
 import logging
@@ -8,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO, cast
 
-from catdog.errors import CatdogError
+from catdog.errors import CatdogError, SettingsError
 
 _INTERRUPTED = 130
 
@@ -26,6 +27,31 @@ def printable(text: str) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode() for char in text
     )
+
+
+def add_completion(parser: argparse.ArgumentParser, command: str) -> None:
+    """Let a parser print what makes a shell complete its console command, such as `catdog-train`."""
+    parser.add_argument(
+        "--print-completion",
+        action=_Completion,
+        choices=("bash", "zsh", "tcsh"),
+        const=command,
+        help=f"print the script that lets this shell complete `{command}`, and exit; needs `pip install shtab`",
+    )
+
+
+class _Completion(argparse.Action):
+    """Prints the script and exits, as `--version` does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, _namespace: Any, shell: Any, _option: Any = None) -> None:
+        """Raises SettingsError where shtab is not installed."""
+        try:
+            import shtab  # noqa: PLC0415 - whoever wants it installs it
+        except ImportError:
+            raise SettingsError("Completion needs shtab. Install it: pip install shtab") from None
+        parser.prog = self.const
+        print(shtab.complete(parser, shell))  # noqa: T201
+        parser.exit()
 
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

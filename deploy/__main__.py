@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from catdog.cli import run
+from catdog.cli import add_completion, run
 from catdog.errors import SettingsError
 from catdog.settings import PROJECT_ROOT, load_settings
 from deploy.static.command import add_static_arguments
@@ -17,6 +17,7 @@ _BUILT_WITHIN_S = 900.0
 def main(argv: Sequence[str]) -> int:
     """Parse the arguments and run one subcommand."""
     parser = argparse.ArgumentParser(prog="python -m deploy", description="Bring the app to where it runs; check it.")
+    add_completion(parser, "catdog-deploy")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_smoke(commands.add_parser("smoke", help="check a running service: health, prediction, feedback, metrics"))
     _add_evaluate(commands.add_parser("evaluate", help="how good is the deployed model? Ask it as clients do"))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from catdog.cli import counted, run
+from catdog.cli import add_completion, counted, run
 from catdog.errors import FeedbackError, SettingsError
 from catdog.settings import EMBEDDED_MODEL, Settings, load_settings
 from feedback.commands.hub import add_forget_arguments, run_forget, run_push
@@ -25,6 +25,7 @@ _SAME_COMMIT_S = 600.0
 def main(argv: Sequence[str]) -> int:
     """Parse the command line and run what it names."""
     parser = argparse.ArgumentParser(prog="python -m feedback", description="Look at the corrections people sent.")
+    add_completion(parser, "catdog-feedback")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     stats = commands.add_parser("stats", help="count them", description="Count corrections and confirmations.")
     stats.add_argument("--format", choices=("text", "json"), default="text", help="(default: %(default)s)")

@@ -1,6 +1,6 @@
 """Feedback as one pandas DataFrame: rows of the journal and of the Hub, joined with the decisions about them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,18 @@ def read_frame(data_dir: Path | None, *, pictures: bool) -> pd.DataFrame:
     settings = load_settings()
     if data_dir is not None:
         settings = settings.model_copy(update={"data_dir": data_dir})
+    return frame_of(_reviewed(settings, pictures=pictures), pictures=pictures)
+
+
+def frame_of(reviewed: Iterable[ReviewedRow], *, pictures: bool = False) -> pd.DataFrame:
+    """Rows with what was decided about them as a DataFrame, see `feedback.frame`.
+
+    Args:
+        reviewed: The rows, in the order that the frame is to have.
+        pictures: Whether there is a column `image`; without it, the rows' pictures may be empty.
+    """
     columns = [column.name for column in fields(FeedbackRow) if pictures or column.name != _IMAGE]
-    records = (_record(each, columns) for each in _reviewed(settings, pictures=pictures))
+    records = (_record(each, columns) for each in reviewed)
     found = pd.DataFrame.from_records(list(records), columns=[*columns, *_DECIDED])
     for time in ("created_at", "decided_at"):
         found[time] = pd.to_datetime(found[time], utc=True)

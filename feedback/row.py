@@ -25,6 +25,9 @@ SCHEMA_VERSION = 1
 NEITHER_SCORE = "neither_score"
 """In `extra`: the model's own score for "none of the labels", if it has one."""
 
+SHADOW = "shadow"
+"""In `extra`: what a challenger in shadow said, where it disagreed with the model; see `web.service.shadow`."""
+
 AUDIT = "audit"
 """In `extra`: true for a picture of the random sample, which nobody has corrected; see `feedback.review.audit`."""
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from catdog.allocator import keep_freed_memory
-from catdog.cli import run
+from catdog.cli import add_completion, run
 from catdog.errors import SettingsError
 from train.commands import judge, loop, make
 
@@ -49,9 +49,10 @@ def main(argv: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m train", description="Train and score image classifiers.")
+    add_completion(parser, "catdog-train")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, (add, purpose) in _COMMANDS.items():
-        add(commands.add_parser(name, help=purpose))
+        add(commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}."))
     return parser
 
 

@@ -10,6 +10,10 @@ _GREY = (0.299, 0.587, 0.114)
 _BLOCK = 8
 _LEAST_STEP = 1e-3
 
+# Beyond these lie at most 2% of ordinary photos: measured on 59 of the web, as people send them.
+_DARK, _COLOURLESS, _BLURRED, _BLOCKY, _SMALL, _OBLONG = 0.2, 0.02, 0.04, 1.45, 120, 0.5
+TRAIT_NAMES = ("dark", "grey", "blurred", "compressed", "small", "oblong")
+
 
 @dataclass(frozen=True, slots=True)
 class Traits:
@@ -55,3 +59,17 @@ def blockiness(image: Image.Image) -> float:
         if border.any() and not border.all():
             ratios.append((steps[border].mean() + _LEAST_STEP) / (steps[~border].mean() + _LEAST_STEP))
     return float(np.mean(ratios)) if ratios else 1.0
+
+
+def named_traits(image: Image.Image) -> frozenset[str]:
+    """Which of `TRAIT_NAMES` an RGB image has to a degree that few photos have."""
+    traits = measure(image)
+    has = (
+        traits.brightness < _DARK,
+        traits.colour < _COLOURLESS,
+        traits.sharpness < _BLURRED * traits.contrast**2,
+        blockiness(image) > _BLOCKY,
+        traits.size < _SMALL,
+        traits.squareness < _OBLONG,
+    )
+    return frozenset(name for name, there in zip(TRAIT_NAMES, has, strict=True) if there)

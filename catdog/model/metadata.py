@@ -197,6 +197,12 @@ class Metadata(_Frozen):
             raise ValueError("positive_label must be one of the labels")
         return self
 
+    @property
+    def corrections_learned(self) -> int:
+        """How many corrections the model was trained with, as retraining recorded them."""
+        rows = self.training.get("feedback", {}).get("rows", ())
+        return len(rows) if isinstance(rows, list | tuple) else 0
+
     def sha256(self, path: str) -> str | None:
         """The recorded hash of one file, None if it is not listed."""
         return next((file.sha256 for file in self.files if file.path == path), None)

@@ -116,8 +116,7 @@ class Model:
     @property
     def corrections_learned(self) -> int:
         """How many corrections it was trained with, as retraining recorded them."""
-        rows = self.metadata.training.get("feedback", {}).get("rows", ())
-        return len(rows) if isinstance(rows, list | tuple) else 0
+        return self.metadata.corrections_learned
 
     def predict(self, image: Image.Image) -> Prediction:
         """Classify one RGB image of any size."""

@@ -19,6 +19,8 @@ from catdog.settings import PROJECT_ROOT
 from deploy.static.model import StaticModel
 from deploy.static.runtime import RUNTIME_FILES, page_content, page_name
 from web.i18n import ENGLISH, LANGUAGES, Texts
+from web.page.examples import OURS, Examples
+from web.page.html import about_html
 
 _HALF = 0.5
 _ONE_PERCENT = 0.01
@@ -84,7 +86,16 @@ def _fill(folder: Path, model: StaticModel, runtime: Path, page: dict[str, Any])
     _copy(BROWSER, folder, [path.name for kind in ("*.js", "*.css", "*.html") for path in BROWSER.glob(kind)])
     shutil.copyfile(_LOOK, folder / "look.css")
     labels = model.metadata.labels
-    texts = {each.language: {**page_texts(each, labels), "own": _own_texts(each.language)} for each in LANGUAGES}
+    examples = _examples(folder / "examples", labels)
+    texts = {
+        each.language: {
+            **page_texts(each, labels),
+            "own": _own_texts(each.language),
+            "examples": {name: dict(each.example_names).get(name, name) for name in examples},
+            "about": about_html(model.metadata, model.revision, each),
+        }
+        for each in LANGUAGES
+    }
     _write_json(folder / _OWN_TEXTS, texts)
     _write_json(folder / "page.json", page)
     _write_json(folder / "manifest.webmanifest", _manifest(ENGLISH.title(labels), ENGLISH.tagline))
@@ -93,6 +104,16 @@ def _fill(folder: Path, model: StaticModel, runtime: Path, page: dict[str, Any])
     (folder / "README.md").write_text(_readme(model, ENGLISH.title(labels), ENGLISH.tagline), encoding="utf-8")
     hashes = {path: _sha256_base64(folder / path) for path in _paths(folder) if path not in _UNLISTED}
     (folder / LIST_FILE).write_text(f"self.FILES = {json.dumps(hashes, indent=2)};\n", encoding="utf-8")
+
+
+def _examples(folder: Path, labels: Sequence[str]) -> list[str]:
+    """Copy the example photos that are part of this repository; returns their names."""
+    folder.mkdir()
+    examples = Examples()
+    names = [name for name in examples.names(labels) if name in OURS]
+    for name in names:
+        (folder / f"{name}.jpg").write_bytes(examples.picture(name) or b"")
+    return names
 
 
 def _own_texts(language: str) -> dict[str, str]:

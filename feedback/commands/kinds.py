@@ -48,7 +48,7 @@ def run_report(arguments: argparse.Namespace, rows: Sequence[Any], model: Model)
 def _as_text(report: KindReport) -> str:
     lines = [["kind", "answers", "corrections", f"in the {report.reference}", "p", "", "still needed"]]
     lines += [_line(each) for each in report.kinds]
-    return "\n".join([_summary(report), "", *table(lines), "", *_regressions(report.curve)]).rstrip()
+    return "\n".join([_summary(report), "", *table(lines), "", *_shadows(report), *_regressions(report.curve)]).rstrip()
 
 
 def _summary(report: KindReport) -> str:
@@ -74,6 +74,15 @@ def _line(kind: Kind) -> list[str]:
             "systematic" if kind.systematic else "", needed]  # fmt: skip
 
 
+def _shadows(report: KindReport) -> list[str]:
+    return [
+        f"In shadow, {each.revision[:12]} disagreed with the live model about "
+        f"{counted(each.answers, 'answered picture')}: it was right about "
+        f"{each.challenger_right}, the live model about {each.model_right} (p = {each.p:.2g})."
+        for each in report.shadow
+    ]
+
+
 def _regressions(curve: Iterable[Point]) -> list[str]:
     return [
         f"Revision {each.revision[:12]} is worse at {'all pictures' if each.kind == ALL else each.kind} than the one "
@@ -91,6 +100,7 @@ def _as_json(report: KindReport) -> str:
             "curve": [asdict(each) for each in report.curve],
             "reference": report.reference,
             "unsure": report.unsure,
+            "shadow": [asdict(each) for each in report.shadow],
             "sample": {"wrong": wrong, "n": n},
             "review_first": report.order(),
         },

@@ -304,6 +304,8 @@ class Journal:
         try:
             inode = self._path.stat().st_ino if self._path.exists() else 0
             with self._watching:
+                if self._closed:
+                    raise FeedbackError("The journal is closed.")
                 if self._watcher is None or self._watched != inode:
                     self._watcher, self._watched = self._reader(), inode
                 return inode, self._watcher.execute("PRAGMA data_version").fetchone()[0]

@@ -6,7 +6,8 @@ says little. A kind is called systematic if corrections show it more often than 
 wrong: the random sample, or confirmations where there is no sample.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,13 @@ import numpy.typing as npt
 
 from catdog.errors import ImageError, ModelError
 from catdog.images.decode import decode_image
-from catdog.images.traits import blockiness, measure
+from catdog.images.traits import TRAIT_NAMES, named_traits
 from catdog.model.metadata import NEITHER, UNSURE
 from catdog.model.model import Model
 from catdog.model.preprocessing import preprocess
 from feedback.decision import ReviewedRow, Status
-from feedback.review.needed import corrections_needed, fisher, wilson
+from feedback.review.needed import corrections_needed, fisher, sign_test, wilson
+from feedback.row import SHADOW
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +35,7 @@ SYSTEMATIC = 0.05
 LEAST_CORRECTIONS = 5
 LEAST_SAMPLE = 20
 
-_DARK, _GREY, _BLURRED, _BLOCKY, _SMALL, _OBLONG = 0.2, 0.02, 0.04, 1.45, 120, 0.5
+TURNED = "turned"
 _SURER_WHEN_TURNED = 0.2
 _GROUP_OF = 25
 _MOST_GROUPS = 8
@@ -59,6 +61,8 @@ class Answered:
     features: Floats | None
     """What the network sees, shape (d,); None if it does not tell."""
     image: bytes
+    shadow: tuple[str, str] | None = None
+    """Revision and label of a challenger in shadow that disagreed with the model."""
 
     @property
     def is_labelled(self) -> bool:
@@ -114,6 +118,19 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Labelled answers about pictures for which a challenger in shadow and the live model disagreed."""
+
+    revision: str
+    """The challenger's."""
+    answers: int
+    challenger_right: int
+    model_right: int
+    p: float
+    """Sign test, one-sided: how likely so many are if the challenger is no better."""
+
+
+@dataclass(frozen=True, slots=True)
 class KindReport:
     """All kinds, the systematic ones first."""
 
@@ -127,6 +144,8 @@ class KindReport:
     """Answers with no label: they teach nothing."""
     error_rate: tuple[int, int]
     """Wrong and labelled pictures of the random sample."""
+    shadow: tuple[Disagreement, ...] = ()
+    """Of each challenger that ran in shadow."""
 
     def as_frame(self) -> "pd.DataFrame":
         """A line per kind; needs pandas."""
@@ -180,6 +199,7 @@ def find_kinds(answered: Sequence[Answered], *, level: float = LEVEL) -> KindRep
         reference="random sample" if has_sample else "confirmations",
         unsure=sum(not each.is_labelled and not each.is_sample for each in answered),
         error_rate=(sum(each.is_wrong for each in labelled), len(labelled)),
+        shadow=tuple(_disagreements(answered)),
     )
 
 
@@ -223,7 +243,7 @@ def _answered(each: ReviewedRow, image: "Image.Image", model: Model) -> Answered
         features = model.features([preprocess(image, model.metadata.preprocessing)])[0].astype(np.float64)
     except ModelError:
         features = None
-    traits = [name for name, has in _TRAITS.items() if has(image, model)]
+    traits = [*named_traits(image), *([TURNED] if _is_turned(image, model) else [])]
     return Answered(
         row_id=row.id,
         status=each.status,
@@ -234,12 +254,22 @@ def _answered(each: ReviewedRow, image: "Image.Image", model: Model) -> Answered
         traits=frozenset([*traits, *([NEITHER] if label == NEITHER else [])]),
         features=features,
         image=row.image,
+        shadow=_shadow(row.extra),
     )
 
 
-def _is_blurred(image: "Image.Image", _model: Model) -> bool:
-    traits = measure(image)
-    return traits.sharpness < _BLURRED * traits.contrast**2
+def _shadow(extra: str) -> tuple[str, str] | None:
+    said = json.loads(extra).get(SHADOW)
+    return (str(said.get("model_revision")), str(said.get("label"))) if isinstance(said, dict) else None
+
+
+def _disagreements(answered: Sequence[Answered]) -> Iterable[Disagreement]:
+    known = [(each, each.shadow) for each in answered if each.shadow and each.is_labelled]
+    for revision in sorted({shadow[0] for _, shadow in known}):
+        some = [(each, shadow[1]) for each, shadow in known if shadow[0] == revision]
+        won = sum(each.label == said for each, said in some)
+        lost = sum(not each.is_wrong for each, _ in some)
+        yield Disagreement(revision, len(some), won, lost, sign_test(won, lost))
 
 
 def _is_turned(image: "Image.Image", model: Model) -> bool:
@@ -250,20 +280,9 @@ def _is_turned(image: "Image.Image", model: Model) -> bool:
     return max(turned) > upright + _SURER_WHEN_TURNED
 
 
-_TRAITS: Mapping[str, Callable[["Image.Image", Model], bool]] = {
-    "dark": lambda image, _: measure(image).brightness < _DARK,
-    "grey": lambda image, _: measure(image).colour < _GREY,
-    "blurred": _is_blurred,
-    "compressed": lambda image, _: blockiness(image) > _BLOCKY,
-    "turned": _is_turned,
-    "small": lambda image, _: measure(image).size < _SMALL,
-    "oblong": lambda image, _: measure(image).squareness < _OBLONG,
-}
-
-
 def _members(answered: Sequence[Answered]) -> dict[str, tuple[Answered, ...]]:
     """Traits that occur, then groups by features."""
-    found = {name: tuple(each for each in answered if name in each.traits) for name in (*_TRAITS, NEITHER)}
+    found = {name: tuple(each for each in answered if name in each.traits) for name in (*TRAIT_NAMES, TURNED, NEITHER)}
     known = [each for each in answered if each.features is not None]
     if known:
         groups = _cluster(np.array([each.features for each in known]))

@@ -31,6 +31,12 @@ def corrections_needed(level: float, *, removed: float = REMOVED, power: float =
     return low
 
 
+def sign_test(won: int, lost: int) -> float:
+    """One-sided: how likely so many wins are among both if each is as likely as a loss."""
+    n = won + lost
+    return min(1.0, sum(math.exp(_log_binomial(n, k) - n * math.log(2)) for k in range(won, n + 1)))
+
+
 def _log_binomial(n: int, k: int) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 

@@ -220,6 +220,37 @@ def test_a_correction_is_taken_back_and_all_are_deleted(page: Page) -> None:
     expect(page.locator("#kept")).to_be_hidden()
 
 
+def test_several_photos_become_a_list_and_one_that_is_pressed_is_shown_large(page: Page) -> None:
+    photos = [
+        {"name": f"{name}.jpg", "mimeType": "image/jpeg", "buffer": encoded(picture(colour))}
+        for name, colour in {"red": "red", "green": GREEN}.items()
+    ]
+    broken = {"name": "broken.jpg", "mimeType": "image/jpeg", "buffer": b"text"}
+    page.set_input_files("#file", [*photos, broken])
+    expect(page.locator("#several li")).to_have_count(3)
+    expect(page.locator("#several [role=status]")).to_have_text("3 of 3 photos")
+    expect(page.locator("#several li b")).to_have_text(["Red", "Green"])
+    expect(page.locator("#several li.problem")).to_contain_text("can't read that picture")
+    page.locator("#several .enlarge").nth(1).click()
+    expect_verdict(page, "Green")
+    expect(page.locator("#why")).to_be_visible()
+    choose(page, picture("red"))
+    expect_verdict(page, "Red")
+    expect(page.locator("#several li")).to_have_count(0)
+
+
+def test_an_example_is_answered_and_the_model_tells_about_itself(page: Page) -> None:
+    page.get_by_role("button", name="A cup").click()
+    expect_verdict(page, "Red")
+    page.locator("#about summary").click()
+    expect(page.locator("#about details")).to_contain_text("It knows only red, green and blue")
+
+
+def test_a_document_is_refused(page: Page) -> None:
+    page.locator("#drop").evaluate(DROP, ["letter.pdf", "application/pdf", base64.b64encode(b"%PDF-1.7").decode()])
+    expect(page.locator("#answer .problem")).to_contain_text("That isn't a picture")
+
+
 @pytest.mark.parametrize("size", [(360, 740), (1280, 800)])
 def test_it_fits_the_screen(page: Page, size: tuple[int, int]) -> None:
     page.set_viewport_size({"width": size[0], "height": size[1]})

@@ -1,6 +1,8 @@
 """`python -m catdog predict`, as a person or a script calls it."""
 
+import argparse
 import csv
+import importlib
 import io
 import json
 import os
@@ -178,3 +180,24 @@ def test_an_error_shows_what_was_asked_for_without_its_escape_sequences(model: P
         done = catdog(*arguments, model=model)
         assert (done.returncode, "\x1b" in done.stderr) == (2, False)
         assert r"\x1b[31m" in done.stderr
+
+
+@pytest.mark.parametrize("package", ["catdog", "feedback", "deploy", "train"])
+def test_shells_complete_every_command(package: str) -> None:
+    pytest.importorskip("shtab")
+    words = [sys.executable, "-m", package, "--print-completion", "bash"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "complete -" in done.stdout
+
+
+@pytest.mark.parametrize("package", ["catdog", "feedback", "deploy", "train"])
+def test_every_subcommand_explains_itself(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsers: list[argparse.ArgumentParser] = []
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", lambda self, _argv: sys.exit(parsers.append(self)))
+    with pytest.raises(SystemExit):
+        importlib.import_module(f"{package}.__main__").main([])
+    (commands,) = [each for each in parsers[0]._actions if isinstance(each.choices, dict)]
+    for name, parser in dict(commands.choices or {}).items():
+        assert parser.description, name
+        assert [action.dest for action in parser._actions if action.help is None] == [], name

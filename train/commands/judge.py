@@ -66,7 +66,7 @@ def add_baseline(parser: argparse.ArgumentParser) -> None:
     add("--out", required=True, type=Path, metavar="DIR", help="for comparison.json and comparison.md; made anew")
     add("--model", action="append", default=[], type=named_folder, metavar="[NAME=]DIR",
         help="a finished model folder; may be repeated, and each row shows its gain over the one above")  # fmt: skip
-    add("--seed", type=int, default=0)
+    add("--seed", type=int, default=0, help="of all random choices (default: %(default)s)")
     add("--update-card", action="store_true", help="put the table into the last model's folder and card")
     parser.set_defaults(run=_baseline)
 

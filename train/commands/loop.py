@@ -60,7 +60,7 @@ def _add_retrain_inputs(parser: argparse.ArgumentParser) -> None:
     add("--epochs", type=positive, help="how often each answer is seen")
     add("--batch-size", type=positive, help="pictures per step")
     add("--rate", type=above_zero, help="peak learning rate; with --full the head's, and the body has half of it")
-    add("--seed", type=int, default=0)
+    add("--seed", type=int, default=0, help="of all random choices (default: %(default)s)")
 
 
 def add_publish(parser: argparse.ArgumentParser) -> None:

@@ -40,7 +40,7 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
     add("--init", required=True, help="starting weights: a safetensors file, timm/NAME on the Hub, or `random`")
     add("--out", required=True, type=Path, help="the model folder to make")
     add("--recipe", choices=["finetune", "probe"], default="finetune", help="probe: only a linear head, in minutes")
-    add("--epochs", type=positive, default=5)
+    add("--epochs", type=positive, default=5, help="passes over the training pictures (default: %(default)s)")
     add("--batch-size", type=positive, default=64, help="pictures per step and device")
     add("--accumulate", type=positive, default=1, help="batches per step of the optimiser")
     add(
@@ -73,7 +73,7 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
     add("--overlay", type=Path, metavar="FILE", help="corrected labels: train and validate with them")
     add("--positive-label", help="the label whose probability `probability` is; of two labels the second")
     add("--outliers", metavar="DATA", help="pictures of other things: the model learns to say `neither`, see `neither`")
-    add("--seed", type=int, default=0)
+    add("--seed", type=int, default=0, help="of all random choices (default: %(default)s)")
     parser.set_defaults(run=_fit)
 
 
@@ -112,7 +112,7 @@ def add_neither(parser: argparse.ArgumentParser) -> None:
         "was fine-tuned from: a safetensors file, or timm/NAME on the Hub")  # fmt: skip
     add("--near", type=names, metavar="KIND,KIND", help="kinds whose rates are reported apart (animals)")
     add("--out", required=True, type=Path, metavar="RUN2", help="the model folder to make")
-    add("--seed", type=int, default=0)
+    add("--seed", type=int, default=0, help="of all random choices (default: %(default)s)")
     parser.set_defaults(run=_neither)
 
 

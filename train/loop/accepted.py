@@ -19,14 +19,12 @@ from feedback.decision import ReviewedRow, Status
 from feedback.hub.dataset import FeedbackDataset
 from feedback.hub.rows import Collection
 from feedback.journal.journal import JOURNAL_FILE, Journal
-from feedback.row import AUDIT
+from feedback.row import AUDIT, SHADOW
 from feedback.votes import counting
-from train.loop.evidence import Asked
+from train.gate.evidence import Asked
 
 _COLUMNS = ["id", "image", "image_sha256", "corrected_label", "client", "extra"]
 _BATCH = 200
-SHADOW = "shadow"
-"""In a row's `extra`: set where the champion and a challenger in shadow disagreed."""
 _AHEAD = "+local"
 
 

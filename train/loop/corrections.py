@@ -15,8 +15,8 @@ from catdog.images.phash import Fingerprint, fingerprint, group_near_duplicates,
 from catdog.model.metadata import NEITHER, UNSURE
 from feedback.votes import votes
 from train.data.splits import Manifest, seen_splits
+from train.gate.evidence import Asked
 from train.loop.accepted import AcceptedRow
-from train.loop.evidence import Asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from catdog.images.phash import group_near_duplicates, pack
 from catdog.model.model import softmax
 from train.data.source import Source, source_of
 from train.data.splits import Divided, Split
+from train.gate.evidence import Answers, Outputs, Rejection, folds, no_answers
 from train.loop.base import Base
 from train.loop.challenger import (
     FullLearner,
@@ -29,7 +30,6 @@ from train.loop.challenger import (
     retrain_schedule,
 )
 from train.loop.corrections import Correction, Corrections
-from train.loop.evidence import Answers, Outputs, Rejection, folds, no_answers
 from train.loop.features import Backbone
 from train.loop.late import LateSchedule, Logits, Maps, Pictures
 from train.loop.rule import Bound, RuleLearner, branch_features, rule_of

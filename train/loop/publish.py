@@ -12,8 +12,8 @@ from catdog.hub.models import REVOKED_FILE
 from catdog.hub.replacement import require_no_surprise
 from catdog.model.metadata import METADATA_FILE, ONNX_FILE, WEIGHTS_FILE, FileHash, Metadata, load_metadata, verify_file
 from catdog.model.model import Model
-from train.loop.gate import GATE_FILE, read_report
-from train.loop.history import HISTORY_FILE, History, merged, parse_history, read_history
+from train.gate.gate import GATE_FILE, read_report
+from train.gate.history import HISTORY_FILE, History, merged, parse_history, read_history
 from train.loop.repository import ConflictError, ModelRepository
 from train.loop.revoked import Revocation, fingerprint, parse_metadata, read_revoked
 from train.model_folder.card import CARD_FILE, render_card

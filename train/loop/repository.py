@@ -10,8 +10,13 @@ from huggingface_hub.hf_api import RepoFile
 from catdog.errors import HubError, SettingsError
 from catdog.hub.client import HubClient, StoredFile
 from catdog.settings import Settings
+from train.gate.history import HISTORY_FILE, History, merged, parse_history, read_history
 
 MAIN = "main"
+
+
+REFUSED_BRANCH = "refused"
+"""What the gate refused is noted here: `main` moves only for a model, since every app follows it."""
 
 
 class ConflictError(HubError):
@@ -121,3 +126,42 @@ class ModelRepository:
         """Tag a commit."""
         with self._client.errors(f"tag {self.repo_id}"):
             self._api.create_tag(self.repo_id, tag=name, revision=commit, tag_message=message)
+
+
+def known_looks(base: Path, champion: str, runs: Path, repository: ModelRepository | None) -> History:
+    """All looks that are known when a challenger of a model is to be judged.
+
+    Args:
+        base: The folder of that model.
+        champion: Its revision: of the looks kept in `runs`, only those at challengers of this one count.
+        runs: The folder of the challengers; it may be missing.
+        repository: Where the challenger is to be published, if anywhere.
+
+    Raises:
+        ModelError: a history is damaged.
+        HubError: the Hub cannot be reached, or refuses.
+    """
+    beside = tuple(look for look in read_history(runs).looks if look.champion == champion)
+    there = [_looks_at(repository, branch) for branch in (MAIN, REFUSED_BRANCH)] if repository else []
+    return merged([read_history(base), History(looks=beside), *there])
+
+
+def publish_refusal(history: History, repository: ModelRepository, head: str) -> None:
+    """Note looks on the branch `refused`.
+
+    Raises:
+        ConflictError: somebody else wrote to it at the same time.
+        HubError: the Hub cannot be reached, or refuses.
+    """
+    repository.create_branch(REFUSED_BRANCH, head)
+    parent = repository.resolve(REFUSED_BRANCH) or head
+    everything = merged([history, _looks_at(repository, REFUSED_BRANCH)])
+    repository.commit(
+        {HISTORY_FILE: everything.as_json()}, [], message="The gate refused", parent=parent, branch=REFUSED_BRANCH
+    )
+
+
+def _looks_at(repository: ModelRepository, branch: str) -> History:
+    commit = repository.resolve(branch)
+    content = repository.read(HISTORY_FILE, commit) if commit else None
+    return parse_history(content, place=f"{HISTORY_FILE} in {repository.repo_id}")

@@ -22,20 +22,20 @@ from train.data.examples import read_examples
 from train.data.source import open_source
 from train.data.splits import Divided, Manifest, Split, restore, write_manifest
 from train.failures import clear_disk_errors
+from train.gate.compare import compare_on_source, measure_latency
+from train.gate.evidence import Answers, Evidence, Outputs
+from train.gate.gate import GATE_FILE, Counts, GateReport, Rules, foresee, judge, write_report
+from train.gate.history import History, read_history
+from train.gate.page import keep_verdict
 from train.loop.accepted import Feedback, open_feedback
 from train.loop.base import Base, find_head, open_base
 from train.loop.challenger import RETRAIN_SCHEDULE, Replay
-from train.loop.compare import compare_on_source, measure_latency
 from train.loop.corrections import Correction, Corrections, select_corrections
 from train.loop.cross_fit import How, Learned, learn
-from train.loop.evidence import Answers, Evidence, Outputs
 from train.loop.features import CACHE_FOLDER
-from train.loop.gate import GATE_FILE, Counts, GateReport, Rules, foresee, judge, write_report
-from train.loop.gate_page import keep_verdict
-from train.loop.history import History, known_looks, publish_refusal, read_history
 from train.loop.late import LateSchedule
 from train.loop.publish import Published, publish
-from train.loop.repository import ModelRepository
+from train.loop.repository import ModelRepository, known_looks, publish_refusal
 from train.model_folder.write import Origin, finish_model_folder, write_model_folder
 from train.network.finetune import Schedule
 

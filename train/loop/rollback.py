@@ -8,7 +8,7 @@ from catdog.errors import SettingsError
 from catdog.hub.models import REVOKED_FILE
 from catdog.model.metadata import METADATA_FILE, load_metadata
 from catdog.model.model import Model
-from train.loop.history import HISTORY_FILE
+from train.gate.history import HISTORY_FILE
 from train.loop.publish import KEPT_FILES
 from train.loop.repository import ModelRepository
 from train.loop.revoked import Revocation, fingerprint, parse_metadata, read_revoked, write_revoked

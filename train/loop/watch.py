@@ -13,16 +13,15 @@ from catdog.errors import DataError, FeedbackError, GateRefusedError, HubError, 
 from catdog.hub.models import REVOKED_FILE
 from catdog.model.metadata import METADATA_FILE
 from catdog.settings import Settings
+from train.gate.gate import GateReport
 from train.loop.accepted import open_feedback
 from train.loop.challenger import RETRAIN_SCHEDULE
-from train.loop.gate import GateReport
 from train.loop.late import LateSchedule
-from train.loop.repository import ModelRepository
+from train.loop.repository import REFUSED_BRANCH, ModelRepository
 from train.loop.retrain import Retrained, RetrainOptions, retrain
 from train.loop.revoked import feedback_rows, parse_metadata, read_revoked
 from train.network.finetune import Schedule
 
-REFUSED_BRANCH = "refused"
 REFUSED_FILE = "refused.json"
 """On that branch: the last attempt that the gate refused, so that nobody repeats it with the same rows."""
 

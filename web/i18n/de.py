@@ -10,6 +10,7 @@ GERMAN = Texts(
     percent_sign="\N{NO-BREAK SPACE}%",
     list_separator=", ",
     final_or=" oder ",
+    final_and=" und ",
     title_form="{}?",
     label_names=(("cat", "Katze"), ("dog", "Hund")),
     tagline="Zeig ihm ein Foto. Es sagt, was es sieht, und lernt dazu, wenn du es korrigierst.",

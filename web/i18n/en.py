@@ -10,6 +10,7 @@ ENGLISH = Texts(
     percent_sign="%",
     list_separator=", ",
     final_or=" or ",
+    final_and=" and ",
     title_form="{}?",
     label_names=(),
     tagline="Show it a photo. It says what it sees, and learns when you correct it.",

@@ -10,6 +10,7 @@ SPANISH = Texts(
     percent_sign="\N{NO-BREAK SPACE}%",
     list_separator=", ",
     final_or=" o ",
+    final_and=" y ",
     title_form="¿{}?",
     label_names=(("cat", "gato"), ("dog", "perro")),
     tagline="Muéstrale una foto. Dice lo que ve y aprende cuando la corriges.",

@@ -10,6 +10,7 @@ FRENCH = Texts(
     percent_sign="\N{NARROW NO-BREAK SPACE}%",
     list_separator=", ",
     final_or=" ou ",
+    final_and=" et ",
     title_form="{}\N{NARROW NO-BREAK SPACE}?",
     label_names=(("cat", "chat"), ("dog", "chien")),
     tagline="Montrez une photo. L'application dit ce qu'elle voit et apprend de vos corrections.",

@@ -10,6 +10,7 @@ JAPANESE = Texts(
     percent_sign="%",
     list_separator="、",
     final_or="、それとも",
+    final_and="と",
     title_form="{}?",
     label_names=(("cat", "猫"), ("dog", "犬")),
     tagline="写真を見せると、何が写っているかを答えます。間違いを直すと学習します。",

@@ -10,6 +10,7 @@ PORTUGUESE = Texts(
     percent_sign="%",
     list_separator=", ",
     final_or=" ou ",
+    final_and=" e ",
     title_form="{}?",
     label_names=(("cat", "gato"), ("dog", "cão")),
     tagline="Mostre uma foto. O aplicativo diz o que vê e aprende quando você o corrige.",

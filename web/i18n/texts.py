@@ -24,6 +24,7 @@ class Texts:
     """What follows the number, a space included."""
     list_separator: str
     final_or: str
+    final_and: str
     title_form: str
     label_names: tuple[tuple[str, str], ...]
     """What labels are called in this language; the others keep the model's word."""
@@ -145,8 +146,14 @@ class Texts:
     def title(self, labels: Sequence[str]) -> str:
         """The page's name, made of the model's labels."""
         first, *others = map(self.name, labels)
-        words = [first.capitalize(), *others]
-        return self.title_form.format(f"{self.list_separator.join(words[:-1])}{self.final_or}{words[-1]}")
+        return self.title_form.format(self._joined([first.capitalize(), *others], self.final_or))
+
+    def listed(self, labels: Sequence[str]) -> str:
+        """All labels in a row."""
+        return self._joined([self.name(label) for label in labels], self.final_and)
+
+    def _joined(self, words: Sequence[str], last: str) -> str:
+        return f"{self.list_separator.join(words[:-1])}{last if len(words) > 1 else ''}{words[-1]}"
 
     def verdict(self, verdict: str, labels: Sequence[str]) -> str:
         """The verdict in words."""

@@ -10,7 +10,8 @@ from catdog.images.decode import decode_image, read_image, to_jpeg
 _STATIC = Path(__file__).with_name("static")
 _SIDE = 640
 _THUMBNAIL_SIDE = 144  # shown at half of it: sharp on phones
-_OURS = ("cat", "dog", "cup")
+OURS = ("cat", "dog", "cup")
+"""Those that are part of this repository."""
 _OF_LABELS = ("cat", "dog")
 _LION = Path("media_assets", "images", "lion.jpg")
 
@@ -19,7 +20,7 @@ class Examples:
     """The examples by name. The lion is Gradio's: where its package has none, it is left out."""
 
     def __init__(self) -> None:
-        self._paths = {name: _STATIC / f"example-{name}.jpg" for name in _OURS}
+        self._paths = {name: _STATIC / f"example-{name}.jpg" for name in OURS}
         found = find_spec("gradio")  # importing it takes seconds
         for folder in (found and found.submodule_search_locations) or ():
             if (lion := Path(folder) / _LION).is_file():
@@ -41,4 +42,4 @@ class Examples:
         path = self._paths.get(name)
         if path is None:
             return None
-        return path.read_bytes() if name in _OURS else to_jpeg(read_image(path), max_side=_SIDE)
+        return path.read_bytes() if name in OURS else to_jpeg(read_image(path), max_side=_SIDE)

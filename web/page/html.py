@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from catdog.model.metadata import NEITHER
+from catdog.model.metadata import NEITHER, Metadata
 from catdog.model.model import Model, Prediction
 from web.i18n import LANGUAGES, Texts
 from web.service.predictions import MAX_AGE_S
@@ -95,7 +95,7 @@ def page_words(model: Model, retention: Retention, examples: Sequence[str], text
         "examples": _examples(examples, texts),
         "answer": f'<div class="place" aria-live="polite">{message_html(texts.waiting, kind="waiting")}</div>',
         "consent": f"<p>{escape(consent(retention, texts))}</p>",
-        "about": about_html(model, texts),
+        "about": about_html(model.metadata, model.revision, texts, plot=_plot(model, texts)),
         "foot": _footer(model, texts),
     }
 
@@ -110,14 +110,14 @@ def consent(retention: Retention, texts: Texts) -> str:
     return " ".join([*sentences, texts.consent_audit] if retention.audits else sentences)
 
 
-def about_html(model: Model, texts: Texts) -> str:
+def about_html(metadata: Metadata, revision: str, texts: Texts, *, plot: str = "") -> str:
     """What the model is and how good it is, from its own metadata: the folded section at the foot of the page."""
-    sentences = [*_scores(model.metadata.metrics.get("test", {}), texts), _limits(model, texts)]
-    if learned := model.corrections_learned:
+    sentences = [*_scores(metadata.metrics.get("test", {}), texts), _limits(metadata, texts)]
+    if learned := metadata.corrections_learned:
         sentences.insert(-1, texts.about_learned.format(n=texts.number(learned)))
     paragraphs = "".join(f"<p>{escape(each)}</p>" for each in sentences)
-    revision = f"<p>{escape(texts.about_revision)}: <code>{escape(model.revision)}</code></p>"
-    return f"<details><summary>{escape(texts.about)}</summary>{paragraphs}{revision}{_plot(model, texts)}</details>"
+    shown = f"<p>{escape(texts.about_revision)}: <code>{escape(revision)}</code></p>"
+    return f"<details><summary>{escape(texts.about)}</summary>{paragraphs}{shown}{plot}</details>"
 
 
 def first_html(words: Mapping[str, str], texts: Texts) -> str:
@@ -185,10 +185,10 @@ def _scores(scores: Mapping[str, Any], texts: Texts) -> list[str]:
     return sentences
 
 
-def _limits(model: Model, texts: Texts) -> str:
-    neither = texts.verdict(NEITHER, model.labels)
-    others = texts.about_turned_away.format(neither=neither) if model.metadata.verdict.neither else texts.about_others
-    return texts.about_limits.format(labels=texts.list_separator.join(map(texts.name, model.labels)), others=others)
+def _limits(metadata: Metadata, texts: Texts) -> str:
+    neither = texts.verdict(NEITHER, metadata.labels)
+    others = texts.about_turned_away.format(neither=neither) if metadata.verdict.neither else texts.about_others
+    return texts.about_limits.format(labels=texts.listed(metadata.labels), others=others)
 
 
 def _plot(model: Model, texts: Texts) -> str:

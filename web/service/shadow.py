@@ -19,11 +19,9 @@ from catdog.errors import CatdogError, SettingsError
 from catdog.hub.models import find_commit, load_commit
 from catdog.model.model import Model, Prediction, Seen
 from catdog.settings import Settings
+from feedback.row import SHADOW
 from web.metrics.metrics import Metrics
 from web.service.predictions import RecentPredictions
-
-SHADOW = "shadow"
-"""In a row's `extra`: what the challenger said, if it disagreed with the live model."""
 
 _WAITING = 8
 """Inputs of some 600 kB each."""

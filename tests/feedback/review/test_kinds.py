@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,14 @@ def test_a_revision_that_is_worse_is_marked(model: Model) -> None:
     ]
     assert marked == [("two", 18, 30)]
     assert not [each for each in report(rows, model).curve if each.regressed]
+
+
+def test_answers_tell_which_of_champion_and_shadow_was_right(model: Model) -> None:
+    said = json.dumps({"shadow": {"model_revision": "next", "label": "dog"}})
+    rows = [replace(row, extra=said) for row in [*answers(8, 1.0, "dog"), *answers(1, 1.0, "cat", first=50)]]
+    (found,) = report(rows, model).shadow
+    assert (found.revision, found.answers, found.challenger_right, found.model_right) == ("next", 9, 8, 1)
+    assert found.p == pytest.approx(10 / 512)
 
 
 def test_a_report_is_a_data_frame(model: Model) -> None:

@@ -11,9 +11,9 @@ from catdog.images.phash import phash
 from feedback.row import FeedbackRow
 from tests.feedback.rows import noise, some_row
 from train.data.splits import Manifest
+from train.gate.evidence import Asked
 from train.loop.accepted import AcceptedRow
 from train.loop.corrections import Corrections, Earlier, select_corrections
-from train.loop.evidence import Asked
 
 LABELS = ("cat", "dog")
 

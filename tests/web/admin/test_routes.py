@@ -345,6 +345,11 @@ def test_the_queue_is_worked_by_keyboard(page: Page, admin_server: Server, rows:
         keys.press("k")
     keys.press("u")
     expect(card(page, rows[1])).to_have_attribute("data-status", "pending")
+    keys.press("r")
+    expect(card(page, rows[1])).to_have_attribute("data-status", "rejected")
+    keys.press("u")  # on the next card by now, and still about what was just decided
+    expect(card(page, rows[1])).to_have_attribute("data-status", "pending")
+    expect(card(page, rows[1])).to_be_focused()
     assert decided(admin_server) == {
         rows[0].id: ("accepted", "green", "Ann", ""),
         rows[1].id: ("pending", None, "Ann", ""),

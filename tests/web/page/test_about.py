@@ -16,7 +16,7 @@ from web.page.html import about_html
 def about(folder: Path, scores: Mapping[str, Any], texts: Any = ENGLISH, *, neither_above: float | None = None) -> str:
     model = Model.load(toy_model(folder, ("cat", "dog"), neither_above=neither_above))
     model.metadata = model.metadata.model_copy(update={"metrics": {"test": scores}})
-    return about_html(model, texts)
+    return about_html(model.metadata, model.revision, texts)
 
 
 def test_what_was_counted_is_told_as_it_is(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ const form = document.getElementById("review");
 const cards = [...document.querySelectorAll(".card")];
 const problem = document.getElementById("problem");
 let current = -1;
+let passed = []; // cards that were decided by keys since the person last moved: "u" goes back to them
 
 const tick = (card) => card.querySelector(".pick input");
 const selected = () => cards.filter((card) => tick(card).checked);
@@ -103,6 +104,7 @@ form.addEventListener("change", showSelected);
 form.addEventListener("focusin", (event) => {
   const index = cards.indexOf(event.target.closest(".card"));
   if (index >= 0 && index !== current) {
+    passed = [];
     cards[current]?.classList.remove("current");
     current = index;
     cards[current].classList.add("current");
@@ -110,15 +112,15 @@ form.addEventListener("focusin", (event) => {
 });
 
 const keys = {
-  j: () => moveTo(current + 1),
-  k: () => moveTo(current - 1),
-  ArrowRight: () => moveTo(current + 1),
-  ArrowLeft: () => moveTo(current - 1),
-  ArrowDown: () => moveTo(current < 0 ? 0 : current + columns()),
-  ArrowUp: () => moveTo(current - columns()),
-  a: () => act("accept", true),
-  r: () => act("reject", true),
-  u: () => act("undo", false),
+  j: () => goTo(current + 1),
+  k: () => goTo(current - 1),
+  ArrowRight: () => goTo(current + 1),
+  ArrowLeft: () => goTo(current - 1),
+  ArrowDown: () => goTo(current < 0 ? 0 : current + columns()),
+  ArrowUp: () => goTo(current - columns()),
+  a: () => act("accept"),
+  r: () => act("reject"),
+  u: undo,
   A: () => bulk("accept"),
   " ": () => {
     if (current < 0) return;
@@ -131,13 +133,32 @@ const keys = {
   },
 };
 
-function act(action, moves) {
+function goTo(index) {
+  passed = [];
+  moveTo(index);
+}
+
+function act(action) {
   if (current < 0) return;
   decide(`${action}:${cards[current].dataset.id}`);
-  if (moves) moveTo(current + 1);
+  pass();
+}
+
+function pass() {
+  passed.push(current);
+  moveTo(current + 1);
+}
+
+/** Undo what was just decided, and go back to it; else the decision about the card that one is at. */
+function undo() {
+  const index = passed.pop() ?? current;
+  if (index < 0) return;
+  decide(`undo:${cards[index].dataset.id}`);
+  moveTo(index);
 }
 
 function bulk(action) {
+  passed = [];
   form.querySelector(`.bulk button[value=${action}]`).click();
 }
 
@@ -145,7 +166,7 @@ function relabel(number) {
   const button = cards[current]?.querySelectorAll(".labels button")[number - 1];
   if (!button) return;
   decide(button.value);
-  moveTo(current + 1);
+  pass();
 }
 
 document.addEventListener("keydown", (event) => {

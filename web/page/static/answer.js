@@ -1,7 +1,7 @@
 // One photo: sent, answered, explained, and what the person says about the answer.
 import { find, onChange, rememberAudit, say, undo } from "./feedback.js";
 import { bringIntoView, element, fit, fromBase64, hide, place, progress, show, tell } from "./photo.js";
-import { ask, Failure, sentence, texts } from "./server.js";
+import { ask, askEach, Failure, sentence, texts } from "./server.js";
 
 let round = 0;
 let current = null; // the photo that the answer on the page is about
@@ -216,13 +216,13 @@ export async function explain() {
 
 async function explanation(photo) {
   try {
-    return await ask("./page/why", { json: { request_id: photo.request } });
+    return await askEach("./page/why", { json: { request_id: photo.request } });
   } catch (problem) {
     if (!(problem instanceof Failure) || problem.code !== "unknown_request") throw problem;
   }
   const again = await post(photo.picture, photo.source);
   photo.request = again.request_id;
-  return ask("./page/why", { json: { request_id: photo.request } });
+  return askEach("./page/why", { json: { request_id: photo.request } });
 }
 
 /** The photo and its answer as one picture, drawn and saved here: nothing is uploaded. */

@@ -1,6 +1,6 @@
 // What a person says about answers: sent to the server, remembered in this browser, and waiting there while it cannot be sent.
 import { asDataUrl, fromBase64, thumbnail } from "./photo.js";
-import { ask, Failure } from "./server.js";
+import { ask, askEach, Failure } from "./server.js";
 
 /**
  * @typedef {object} Said one photo that a person has said something about
@@ -22,7 +22,6 @@ const MOST = 100;
 const COPY_SIDE_BYTES = 400_000;
 const RETRY_MS = 15_000;
 const STATUS_MS = 2_000;
-const REPLICAS = 5;
 
 const listeners = new Set();
 
@@ -134,17 +133,6 @@ async function deliver({ id, request, label, source, turn }, picture) {
   form.set("source", source);
   form.set("idempotency_key", `${id}:${label}:${turn}`);
   return ask("./feedback", { body: form });
-}
-
-/** Ask for a row that only one of several replicas has: a proxy that takes turns comes to it when asked again. */
-async function askEach(path, options) {
-  for (let left = REPLICAS; ; left -= 1) {
-    try {
-      return await ask(path, options);
-    } catch (problem) {
-      if (left === 1 || !(problem instanceof Failure) || problem.code !== "unknown_request") throw problem;
-    }
-  }
 }
 
 /** Take back all that was said of a photo. */

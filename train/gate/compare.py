@@ -14,7 +14,7 @@ from catdog.model.preprocessing import preprocess
 from train.data.examples import map_rows
 from train.data.source import Source
 from train.evaluation.slices import Mask, find_slices
-from train.loop.evidence import Latency
+from train.gate.evidence import Latency
 from train.metrics import Floats, Labels
 
 _BATCH = 32

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from train.loop.evidence import Answers, Asked, Evidence, Latency, Outputs, Rejection, folds
-from train.loop.gate import Counts, GateReport, Rules, foresee, judge
-from train.loop.history import History, Look
-from train.loop.significance import lower_bound, mcnemar, sign_flip
+from train.gate.evidence import Answers, Asked, Evidence, Latency, Outputs, Rejection, folds
+from train.gate.gate import Counts, GateReport, Rules, foresee, judge
+from train.gate.history import History, Look
+from train.gate.significance import lower_bound, mcnemar, sign_flip
 from train.metrics import Floats
 
 RULES = Rules()
@@ -116,7 +116,7 @@ def test_an_equal_accuracy_from_many_changes_is_too_uncertain() -> None:
 
 @pytest.mark.parametrize("n", [53, 200, 500])
 def test_with_few_test_pictures_a_better_model_passes_and_the_report_says_what_may_go_unnoticed(n: int) -> None:
-    report = verdict(outputs(n, champion=n // 8, challenger=n // 10, first=n // 20))
+    report = verdict(outputs(n, champion=n // 8, challenger=n // 10, first=n // 40))
     assert report.accepted, report.as_text()
     assert any("cannot show a loss" in note for note in report.notes) is (n < 500)
 

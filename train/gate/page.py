@@ -10,9 +10,9 @@ from pathlib import Path
 
 from catdog.images.decode import decode_image, to_jpeg
 from train.evaluation.gallery import page, write_page
-from train.loop.evidence import Answers
-from train.loop.gate import GateReport, Picture
-from train.loop.history import History, keep_look, write_history
+from train.gate.evidence import Answers
+from train.gate.gate import GateReport, Picture
+from train.gate.history import History, keep_look, write_history
 
 _SIDE = 220
 _MOST = 120

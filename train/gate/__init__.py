@@ -1,0 +1,1 @@
+"""The gate: may a challenger take the champion's place?"""
