@@ -30,4 +30,4 @@ def test_a_picture_that_declares_more_than_the_limits_is_refused(client: httpx.C
 def test_a_server_that_answers_nonsense_is_told_so_and_is_no_fault_of_ours(client: httpx.Client, name: str) -> None:
     with serving(REDIRECTS[name]) as url:
         answer = client.post("/predict", params={"url": url})
-    assert answer.status_code < 500 or answer.json()["error"] != "internal", answer.text
+    assert answer.status_code < 500, answer.text

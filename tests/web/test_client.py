@@ -15,7 +15,7 @@ def test_the_readmes_example_classifies_and_corrects(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     blocks = (ROOT / "docs" / "api.md").read_text().split("```python\n")[1:]
-    (example,) = [block.split("```")[0] for block in blocks if "gradio_client" in block]
+    (example,) = [code for block in blocks if "gradio_client" in (code := block.split("```")[0])]
     (tmp_path / "photo.jpg").write_bytes(encoded(picture("red")))
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}

@@ -237,22 +237,18 @@ def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
     """How likely the challenger's lead over its twin is if the feedback taught it nothing.
 
     The lead is in log loss, and an estimate for pictures as they come: mistakes of the champion, which people report
-    far more often than what it has right, weigh as much as they are frequent among unselected pictures. So a
-    challenger that is merely less certain, or that leans to the label which is reported most, gains nothing: what it
-    wins on mistakes it loses on the rest. Permutation test over groups of near-duplicates.
+    far more often than what it has right, weigh as much as they are frequent among unselected pictures, label by
+    label. So a challenger that is merely less certain, or that leans to the label which is reported most, gains
+    nothing: what it wins on mistakes it loses on the rest. Permutation test over groups of near-duplicates. Mistakes
+    that are newly right must outnumber the twin's, too (McNemar): the larger p counts.
     """
-    wrong, right = _leads(evidence.kept, evidence.answers)
-    if not len(wrong):
+    outputs, groups = evidence.answers.outputs, evidence.answers.groups
+    wrong = ~outputs.right("champion")
+    if not wrong.any():
         return 1.0
-    share = error_share(evidence.unselected)
-    units = np.concatenate([share * wrong / len(wrong), (1 - share) * right / max(1, len(right))])
-    return sign_flip(units, seed=seed)
-
-
-def error_share(unselected: Outputs) -> float:
-    """How often the champion is wrong about pictures that nobody chose for it; never quite 0 or 1."""
-    right = unselected.right("champion")
-    return float(((~right).sum() + 0.5) / (len(right) + 1))
+    newly_right = np.sign(mean_by_group(outputs.gains("twin")[wrong].astype(np.float64), groups[wrong]))
+    # Two networks that happen to differ win all of a kind together by a little; few of these pictures become right.
+    return max(sign_flip(_units(evidence), seed=seed), mcnemar(newly_right.astype(np.int64)))
 
 
 def read_report(path: Path) -> GateReport:
@@ -272,17 +268,33 @@ def write_report(path: Path, report: GateReport) -> None:
     path.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def _leads(kept: Outputs, answers: Answers) -> tuple[Floats, Floats]:
-    """By how much the twin's log loss exceeds the challenger's: where the champion is wrong, and where it is right.
+def _units(evidence: Evidence) -> Floats:
+    """By how much the twin's log loss exceeds the challenger's, a weighted value per group of near-duplicates.
 
-    One value per group of near-duplicates. Mistakes are those that people reported, and not those of the kept pictures.
+    Pictures form strata by their label and by whether the champion has them right; each weighs as much as it is
+    frequent among unselected pictures. Mistakes are those that people reported, and those of the kept pictures only for
+    a label that nobody reported; what is right are confirmed answers and kept pictures.
     """
-    outputs = answers.outputs
-    lead, is_right = outputs.loss("twin") - outputs.loss("challenger"), outputs.right("champion")
-    wrong = mean_by_group(lead[~is_right], answers.groups[~is_right])
-    confirmed = mean_by_group(lead[is_right], answers.groups[is_right])
-    tested = (kept.loss("twin") - kept.loss("challenger"))[kept.right("champion")]
-    return wrong, np.concatenate([confirmed, tested])
+    kept, answers, unselected = evidence.kept, evidence.answers, evidence.unselected
+    units, labels = [], kept.champion.shape[1]
+    for label in range(labels):
+        for is_right in (False, True):
+            share = (_stratum(unselected, label, is_right).sum() + 0.5) / (len(unselected) + labels)
+            answered, there = (_stratum(outputs, label, is_right) for outputs in (answers.outputs, kept))
+            leads = mean_by_group(_lead(answers.outputs)[answered], answers.groups[answered])
+            if is_right or not answered.any():
+                leads = np.concatenate([leads, _lead(kept)[there]])
+            units.append(share * leads / max(1, len(leads)))
+    return np.concatenate(units)
+
+
+def _stratum(outputs: Outputs, label: int, is_right: bool) -> Mask:
+    mask: Mask = (outputs.labels == label) & (outputs.right("champion") == is_right)
+    return mask
+
+
+def _lead(outputs: Outputs) -> Floats:
+    return outputs.loss("twin") - outputs.loss("challenger")
 
 
 def _judge_learning(  # noqa: PLR0913, PLR0917 - each is one thing

@@ -221,6 +221,7 @@ def _parse(url: str, *, base: httpx.URL | None = None) -> httpx.URL:
         parsed = base.join(reference) if base else reference
         _ = parsed.host  # decodes the name, which may fail
         parsed.copy_with(host="127.0.0.1")  # fails for what has no host, such as mailto:
+        _ = urlsplit(str(parsed)).port  # fails above 65535, of which httpx takes no notice
     except (httpx.InvalidURL, UnicodeError, ValueError):
         raise UrlRefusedError(_REFUSED) from None
     return parsed
