@@ -42,7 +42,7 @@ class LateSchedule:
     epochs: int = 30
     """How often each answer is seen, about ..."""
     least_steps: int = 60
-    most_steps: int = 150
+    most_steps: int = 100
     batch_size: int = 64
     """Views of pictures in each step."""
     new_share: float = 0.375
@@ -57,7 +57,7 @@ class LateSchedule:
     """Share of the champion's probabilities in the target of an old picture; the rest is its label."""
     champion_share: float = 0.0
     """Of the champion's weights in the final ones."""
-    depth: str = "late"
+    depth: str = "head"
     """Which layers learn: `classifier` alone, the `head`, the `last` stage too, or all `late` ones."""
     seed: int = 0
 
