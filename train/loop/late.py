@@ -37,7 +37,7 @@ Logits = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class LateSchedule:
-    """How the late layers learn. docs/loop.md compares the alternatives."""
+    """How the late layers learn."""
 
     epochs: int = 30
     """How often each answer is seen, about ..."""
