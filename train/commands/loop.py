@@ -170,7 +170,7 @@ def _publish(arguments: argparse.Namespace) -> int:
 
 
 def _promote(arguments: argparse.Namespace) -> int:
-    from train.loop.promote import promote  # noqa: PLC0415
+    from train.loop.publish import promote  # noqa: PLC0415
 
     new, old = promote(arguments.folder, arguments.to, allow_change=arguments.allow_change)
     crown(arguments.folder)

@@ -55,8 +55,6 @@ class LateSchedule:
     """Share of a person's label in its target; the rest are the champion's probabilities."""
     rehearse: float = 0.5
     """Share of the champion's probabilities in the target of an old picture; the rest is its label."""
-    champion_share: float = 0.0
-    """Of the champion's weights in the final ones."""
     depth: str = "head"
     """Which layers learn: `classifier` alone, the `head`, the `last` stage too, or all `late` ones."""
     seed: int = 0
@@ -133,7 +131,6 @@ def train_late(  # noqa: PLR0913 - each is one thing
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         _move(parameters, start, rate * schedule.pull)
-    _move(parameters, start, schedule.champion_share)
     return network.eval()
 
 
