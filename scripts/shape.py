@@ -71,7 +71,7 @@ def measure(modules: Iterable[Module], readme: str) -> list[Measure]:
     """The rows of the table."""
     modules = list(modules)
     real = [module for module in modules if module.lines > 1]
-    folders = Counter(module.folder for module in real)
+    folders = Counter(module.folder for module in modules)
     largest, count = folders.most_common(1)[0]
     importers = defaultdict(list)
     for module in modules:

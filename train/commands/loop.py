@@ -55,7 +55,7 @@ def _add_retrain_inputs(parser: argparse.ArgumentParser) -> None:
     add("--data", required=True, help="the data that the model was first trained with")
     add("--revision", help="branch, tag or commit of the Hub data set")
     add("--feedback", required=True, help="the folder that `python -m feedback export` wrote, or the Hub data set")
-    add("--full", action="store_true", help="train the whole network on pixels instead of the late layers on cached "
+    add("--full", action="store_true", help="train the whole network on pixels instead of the head on cached "
         "features: seven trainings of minutes each")  # fmt: skip
     add("--epochs", type=positive, help="how often each answer is seen")
     add("--batch-size", type=positive, help="pictures per step")
@@ -170,7 +170,7 @@ def _publish(arguments: argparse.Namespace) -> int:
 
 
 def _promote(arguments: argparse.Namespace) -> int:
-    from train.loop.promote import promote  # noqa: PLC0415
+    from train.loop.publish import promote  # noqa: PLC0415
 
     new, old = promote(arguments.folder, arguments.to, allow_change=arguments.allow_change)
     crown(arguments.folder)

@@ -101,7 +101,7 @@ def read_history(folder: Path) -> History:
 
 
 def write_history(folder: Path, history: History) -> None:
-    """Write `gate_history.json`. It is no part of the model, so the metadata do not list it."""
+    """Write `gate_history.json`. It is not part of the model, so the metadata don't list it."""
     (folder / HISTORY_FILE).write_bytes(history.as_json())
 
 

@@ -37,12 +37,12 @@ Logits = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class LateSchedule:
-    """How the late layers learn. docs/loop.md compares the alternatives."""
+    """How the late layers learn."""
 
     epochs: int = 30
     """How often each answer is seen, about ..."""
     least_steps: int = 60
-    most_steps: int = 150
+    most_steps: int = 100
     batch_size: int = 64
     """Views of pictures in each step."""
     new_share: float = 0.375
@@ -55,9 +55,7 @@ class LateSchedule:
     """Share of a person's label in its target; the rest are the champion's probabilities."""
     rehearse: float = 0.5
     """Share of the champion's probabilities in the target of an old picture; the rest is its label."""
-    champion_share: float = 0.0
-    """Of the champion's weights in the final ones."""
-    depth: str = "late"
+    depth: str = "head"
     """Which layers learn: `classifier` alone, the `head`, the `last` stage too, or all `late` ones."""
     seed: int = 0
 
@@ -133,7 +131,6 @@ def train_late(  # noqa: PLR0913 - each is one thing
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         _move(parameters, start, rate * schedule.pull)
-    _move(parameters, start, schedule.champion_share)
     return network.eval()
 
 

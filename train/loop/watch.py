@@ -143,7 +143,12 @@ def _refused_rows(repository: ModelRepository) -> frozenset[str]:
 
 def _remember(repository: ModelRepository, found: Found, report: GateReport, now: datetime) -> None:
     """Note a refusal on a branch of its own: `main` moves only for a model, since every app follows it."""
-    record = {"at": now.isoformat(), "base": found.head, "rows": sorted(found.accepted), "gate": report.model_dump()}
+    record = {
+        "at": now.isoformat(),
+        "base": found.head,
+        "rows": sorted(found.accepted),
+        "gate": report.model_dump(mode="json"),
+    }
     content = json.dumps(record, indent=2).encode()
     repository.create_branch(REFUSED_BRANCH, found.head)
     parent = repository.resolve(REFUSED_BRANCH) or found.head

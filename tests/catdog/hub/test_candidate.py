@@ -175,7 +175,7 @@ def test_a_model_that_would_read_a_clients_key_never_goes_live_and_the_next_good
 ) -> None:
     assert "data in other files" in watched.refuses(STATIC["data in another file"]())
     assert "Loop" in watched.refuses(STATIC["a loop"]())
-    better = published.publish(*LABELS, "fox")
+    better = published.publish(*LABELS)
     watched.watcher.look()
     assert watched.lived[-1].model.revision == better
     assert watched.watcher.problem is None

@@ -51,7 +51,7 @@ def test_answers_are_learned_and_the_champion_stays_as_it_is(champion: nn.Module
     replay = pictures(champion, 40, seed=1)
     other = 1 - int(np.bincount(replay.labels).argmax())
     answers = pictures(champion, 12, seed=2, label=other)
-    schedule = replace(QUICK, depth=depth, rate=1e-2, trust=1.0, pull=0.0, champion_share=0.0)
+    schedule = replace(QUICK, depth=depth, rate=1e-2, trust=1.0, pull=0.0)
     made = train_late(champion, replay, answers, schedule, steps=60)
     assert all(torch.equal(tensor, before[name]) for name, tensor in champion.state_dict().items())
     share = (predict_late(made, answers.served).argmax(axis=1) == other).mean()
@@ -74,18 +74,6 @@ def test_a_twin_without_answers_says_what_the_champion_says(champion: nn.Module)
     twin = train_late(champion, replay, None, replace(QUICK, rehearse=1.0), steps=20)
     said, before = (softmax(predict_late(network, fresh.served)) for network in (twin, champion))
     assert np.abs(said - before).max() < 0.1
-
-
-def test_the_champions_share_bounds_the_distance(champion: nn.Module) -> None:
-    replay, answers = pictures(champion, 20, seed=1), pictures(champion, 8, seed=2, label=0)
-
-    def distance(share: float) -> float:
-        made = train_late(champion, replay, answers, replace(QUICK, champion_share=share), steps=10)
-        pairs = zip(made.parameters(), champion.parameters(), strict=True)
-        return sum((a - b).detach().norm().item() for a, b in pairs)
-
-    assert distance(0.5) == pytest.approx(distance(0.0) / 2, rel=1e-3)
-    assert distance(1.0) == 0.0
 
 
 @pytest.mark.parametrize(("answers", "steps"), [(1, 60), (100, 125), (5000, 150)])

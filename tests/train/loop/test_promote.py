@@ -8,8 +8,7 @@ from catdog.errors import GateRefusedError, ModelError, SettingsError
 from catdog.model.metadata import load_metadata, write_metadata
 from tests.train.folders import complete_folder
 from train.gate.gate import Check, GateReport
-from train.loop.promote import promote
-from train.loop.publish import check_folder
+from train.loop.publish import check_folder, promote
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -92,6 +91,6 @@ def test_a_model_unlike_the_present_one_needs_an_explicit_flag(change: dict[str,
 
 def test_a_folder_of_other_things_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    with pytest.raises(SettingsError, match="no model folder"):
+    with pytest.raises(SettingsError, match="not a model folder"):
         promote(complete_folder(tmp_path / "run"), tmp_path / "photos")
     assert (tmp_path / "photos").is_dir()
