@@ -62,6 +62,12 @@ def late_logits(network: nn.Module, maps: torch.Tensor) -> torch.Tensor:
     return logits
 
 
+def last_features(network: nn.Module, maps: torch.Tensor) -> torch.Tensor:
+    """The last feature map, averaged over places: shape (n, features), from what `FrozenPart` gave."""
+    last = branch_maps(network, maps) if has_trunk(network) else maps
+    return last.mean(dim=tuple(range(2, last.ndim)))
+
+
 def late_modules(network: nn.Module, depth: str = "late") -> list[nn.Module]:
     """The modules that `late_logits` passes, from `depth` on."""
     head: list[nn.Module] = [network.get_classifier()]  # type: ignore[operator]

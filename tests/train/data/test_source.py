@@ -217,14 +217,12 @@ def test_whatever_is_left_out_of_a_folder_is_counted_and_named(
         assert name in caplog.text
 
 
-def test_a_folder_of_splits_is_read_by_the_labels_of_its_training_split(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_folder_of_splits_is_read_as_a_whole_and_says_which_split_each_picture_is_in(tmp_path: Path) -> None:
     for name in ("train/hat/a.png", "train/cap/b.png", "test/hat/c.png"):
         put(tmp_path / name)
-    with caplog.at_level(logging.WARNING):
-        assert counts(open_source(str(tmp_path))) == {"hat": 1, "cap": 1}
-    assert "1 file is left out: in the split `test`, of which only `train` is read (1)" in caplog.text
+    source = open_source(str(tmp_path))
+    assert counts(source) == {"hat": 2, "cap": 1}
+    assert sorted(source.given) == ["test", "train", "train"]
 
 
 def test_a_folder_around_the_folders_of_labels_is_refused_with_the_one_that_is_meant(tmp_path: Path) -> None:
