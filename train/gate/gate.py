@@ -6,7 +6,7 @@ pictures that nobody selected. A challenger that cannot be judged is refused, be
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,8 @@ from train.metrics import Floats, ece, wilson
 
 GATE_FILE = "gate.json"
 
+ALL = "all"
+"""The name of all test pictures among kinds of them."""
 _SHOWN_SLICES = 20
 _FEW_TEST_PICTURES = 500
 
@@ -88,6 +90,8 @@ class Slice(BaseModel):
     difference: float | None
     """Of accuracy, challenger minus champion; None of no pictures."""
     judged: bool
+    accuracy: float | None = None
+    """The challenger's."""
 
 
 class Picture(BaseModel):
@@ -196,7 +200,7 @@ def judge(evidence: Evidence, history: History, *, rules: Rules, now: datetime, 
     unselected = evidence.unselected
     gains = unselected.gains("champion")
     bound = lower_bound(gains, seed=0)
-    slices = tuple(_slice(name, mask, test.gains("champion"), rules) for name, mask in evidence.slices.items())
+    slices = tuple(_slice(name, mask, test, rules) for name, mask in evidence.slices.items())
     p = learning_p(evidence)
     p_neither = _rejection_p(evidence.rejection)
     learned = _judge_learning(answers, evidence.rejection, p, p_neither, level, rules)
@@ -229,7 +233,10 @@ def judge(evidence: Evidence, history: History, *, rules: Rules, now: datetime, 
         },
         pictures=tuple(_pictures(answers)),
         notes=tuple(_notes(test, answers, rules)),
-        look=Look(at=now, champion=champion, answers=len(answers), p=joint_p, level=level, accepted=accepted),
+        look=Look(
+            at=now, champion=champion, answers=len(answers), p=joint_p, level=level, accepted=accepted,
+            accuracy=_by_kind(test, slices),
+        ),
     )  # fmt: skip
 
 
@@ -483,9 +490,21 @@ def _pictures(answers: Answers) -> list[Picture]:
     return found
 
 
-def _slice(name: str, mask: Mask, gains: Gains, rules: Rules) -> Slice:
-    n = int(mask.sum())
-    return Slice(name=name, n=n, difference=float(gains[mask].mean()) if n else None, judged=n >= rules.slice_size)
+def _slice(name: str, mask: Mask, test: Outputs, rules: Rules) -> Slice:
+    n, gains = int(mask.sum()), test.gains("champion")[mask]
+    return Slice(
+        name=name,
+        n=n,
+        difference=float(gains.mean()) if n else None,
+        judged=n >= rules.slice_size,
+        accuracy=float(test.right("challenger")[mask].mean()) if n else None,
+    )
+
+
+def _by_kind(test: Outputs, slices: Sequence[Slice]) -> dict[str, float]:
+    """The challenger's accuracy on all test pictures, and on kinds of them."""
+    known = {each.name: each.accuracy for each in slices if each.accuracy is not None and each.judged}
+    return {ALL: float(test.right("challenger").mean()), **known}
 
 
 def _numbers(prefix: str, outputs: Outputs) -> dict[str, float | int | None]:

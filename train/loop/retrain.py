@@ -153,7 +153,9 @@ def _make(
     write_manifest(folder / SPLITS_FILE, pack(list(manifest)), np.array(list(manifest.values())))
     metadata = load_metadata(folder)
     training = {**metadata.training, **_record(base, feedback, corrections)}
-    finish_model_folder(folder, metadata.model_copy(update={"training": training}))
+    kinds = report.look.accuracy if report.look else {}
+    metrics = {**metadata.metrics, **({"kinds": kinds} if kinds else {})}
+    finish_model_folder(folder, metadata.model_copy(update={"training": training, "metrics": metrics}))
     folder.rename(options.out)
     shutil.rmtree(work)
     return report, evidence.answers

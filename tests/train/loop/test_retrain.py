@@ -28,6 +28,7 @@ from train.data.splits import read_manifest
 from train.evaluation.evaluate import evaluate
 from train.fit import FitOptions, fit
 from train.gate.gate import read_report
+from train.gate.history import read_history
 from train.loop.publish import check_folder
 from train.loop.repository import ModelRepository
 from train.ood.rejection import RuleOptions
@@ -171,6 +172,9 @@ def assert_described(made: Path, champion: Path, rows: list[FeedbackRow], data: 
     assert training["feedback"]["revision"].startswith("local-")
     assert sorted(training["feedback"]["rows"]) == sorted(row.id for row in rows)
     assert read_report(made / "gate.json").accepted
+    (look,) = read_history(made).looks
+    assert load_metadata(made).metrics["kinds"] == look.accuracy
+    assert look.accuracy["all"] == load_metadata(made).metrics["test"]["accuracy"]
     assert evaluate(made, str(data))["n"] == evaluate(champion, str(data))["n"]
     assert f"Retrained from `{REPO}`" in (made / "README.md").read_text()
 
