@@ -204,7 +204,8 @@ def _collect(champion: Model, challenger: Model, data: Divided, learned: Learned
 def _divide(options: RetrainOptions, base: Base) -> Divided:
     """The original data, each picture in the split that it had; pictures that are new are in none."""
     source = open_source(options.data, revision=options.revision).with_labels(base.metadata.labels)
-    return restore(read_examples(source), base.manifest, base.metadata.training.get("data"))
+    examples = read_examples(source, cache=options.out.parent / CACHE_FOLDER)
+    return restore(examples, base.manifest, base.metadata.training.get("data"))
 
 
 def _extended(parent: Manifest, data: Divided, corrections: Corrections) -> Manifest:

@@ -245,3 +245,28 @@ def test_outliers_may_lie_flat_or_in_folders_of_their_kind(tmp_path: Path) -> No
     for name in ("a.png", "fox/b.png", "fox/deep/c.png"):
         put(tmp_path / name)
     assert counts(open_outliers(str(tmp_path))) == {"other": 1, "fox": 2}
+
+
+def test_pictures_that_were_seen_before_are_not_decoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("hat/a.png", "cap/b.png", "cap/broken.png"):
+        put(tmp_path / "data" / name)
+    (tmp_path / "data" / "cap" / "broken.png").write_bytes(b"no picture")
+    first = read_examples(open_source(str(tmp_path / "data")), cache=tmp_path / "cache")
+    monkeypatch.setattr("train.data.examples.fingerprint", lambda _: pytest.fail("a picture was decoded again"))
+    again = read_examples(open_source(str(tmp_path / "data")), cache=tmp_path / "cache")
+    assert (again.digests, again.skipped, again.rows.tolist()) == (first.digests, first.skipped, first.rows.tolist())
+    assert (again.hashes == first.hashes).all()
+    assert (again.aspects == first.aspects).all()
+
+
+@pytest.mark.parametrize("content", [b"", b"damaged"])
+def test_a_damaged_cache_is_made_anew(content: bytes, tmp_path: Path) -> None:
+    for name in ("hat/a.png", "cap/b.png"):
+        put(tmp_path / "data" / name)
+    source, cache = open_source(str(tmp_path / "data")), tmp_path / "cache"
+    first = read_examples(source, cache=cache)
+    (kept,) = cache.iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(content)
+    assert read_examples(source, cache=cache).digests == first.digests
+    assert len(kept.read_bytes()) == len(whole)
