@@ -5,8 +5,9 @@ and asked about that fifth. The challenger itself learns from all of them.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,13 +144,14 @@ class _Round:
         known = self._pictures(rehearsed, REPLAY_VIEWS, "answers that the base has learned")
         answered = self._pictures(answers, ANSWER_VIEWS, "answers")
         ways = self._ways(answered)
+        before = partial(Pictures.before, network=self.champion, depth=self.how.late.depth)
         return LateLearner(
             champion=self.champion,
-            replay=_joined(self.replay, known),
-            answered=answered,
-            maps=self.maps,
+            replay=before(_joined(self.replay, known)),
+            answered=before(answered),
+            maps={split: before(pictures) for split, pictures in self.maps.items()},
             schedule=self.how.late,
-            alike=self._alike(ways) if ways else None,
+            alike=self._alike(ways, before) if ways else None,
             ways=ways,
         )
 
@@ -172,12 +174,12 @@ class _Round:
         """How pictures look to the champion, early and late: shape (n, d), from maps of shape (n, channels, h, w)."""
         return np.concatenate([summary(maps), late_features(self.champion, maps)], axis=1)
 
-    def _alike(self, ways: Mapping[str, float]) -> Alike:
+    def _alike(self, ways: Mapping[str, float], before: Callable[[Pictures], Pictures]) -> Alike:
         """The replayed pictures as the answers look."""
         shares = np.array(list(ways.values()))
         drawn = np.random.default_rng(self.how.late.seed).choice(list(ways), len(self.replay), p=shares / shares.sum())
         what = "old training pictures that look like the answers"
-        return Alike(self._some(self.replayed, 1, what, ways=drawn.tolist()), self.replay.served)
+        return Alike(before(self._some(self.replayed, 1, what, ways=drawn.tolist())), before(self.replay).served)
 
     def _answers(self, learner: Learner, twin: nn.Module, temperature: float, twin_temperature: float) -> Answers:
         answers = self.corrections.answers

@@ -32,9 +32,10 @@ from tqdm import tqdm
 from catdog.errors import DataError
 from catdog.model.model import softmax
 from train.metrics import Labels
-from train.network.backbone import last_features, late_logits, late_modules
+from train.network.backbone import has_trunk, last_features, late_logits, late_modules
 
 _BATCH = 64
+_HEAD_ALONE = ("classifier", "head")
 _log = logging.getLogger(__name__)
 
 Maps = npt.NDArray[np.float16]
@@ -111,6 +112,19 @@ class Pictures:
     def served(self) -> Maps:
         """Shape (n, channels, h, w): each as the app sees it."""
         return self.maps[:, 0]
+
+    def before(self, network: nn.Module, depth: str) -> "Pictures":
+        """The same before the layers that learn: the frozen ones are passed once, not in every step of every network.
+
+        Args:
+            network: In evaluation mode.
+            depth: See `LateSchedule`.
+        """
+        if depth not in _HEAD_ALONE or not has_trunk(network) or not len(self):
+            return self
+        views = self.maps.reshape(-1, *self.maps.shape[2:])
+        features = late_features(network, views).astype(np.float16)
+        return Pictures(features.reshape(*self.maps.shape[:2], -1, 1, 1), self.labels)
 
     def some(self, members: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Pictures":
         """Only some of them."""

@@ -107,3 +107,11 @@ def test_old_pictures_as_they_are_keep_what_the_champion_says(champion: nn.Modul
     said = predict_late(champion, replay.served)
     change = [float(np.abs(predict_late(network, replay.served) - said).mean()) for network in (free, held)]
     assert change[1] < change[0]
+
+
+@pytest.mark.parametrize("depth", ["head", "last"])
+def test_what_the_frozen_layers_make_of_pictures_is_kept_and_says_the_same(champion: nn.Module, depth: str) -> None:
+    seen = pictures(champion, 8, seed=1)
+    kept = seen.before(champion, depth)
+    assert np.allclose(predict_late(champion, kept.served), predict_late(champion, seen.served), atol=1e-3)
+    assert (kept.maps.size < seen.maps.size) == (depth == "head")
