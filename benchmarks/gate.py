@@ -46,6 +46,7 @@ _RIDGE = 30.0
 _REMOVED = 0.3
 _FEWEST = 5
 _REPLAYED = 2000
+_KINDS_ROUNDS = 100
 _RULES = Rules()
 
 
@@ -344,12 +345,12 @@ def simulate(world: World, arguments: argparse.Namespace) -> None:
                   flush=True)  # fmt: skip
     if "power" in wanted:
         for answers, looks, by in ((50, 0, 0.5), (100, 0, 0.5), (200, 0, 0.5), (100, 52, 0.5), (100, 0, 1.0)):
-            share = power(kept, pool, twins, min(rounds, 200), answers=answers, looks=looks, by=by)
+            share = power(kept, pool, twins, min(rounds, _KINDS_ROUNDS), answers=answers, looks=looks, by=by)
             after = f", after {looks} refusals" if looks else ", moved twice as far" if by > 0.5 else ""  # noqa: PLR2004
             print(f"| remove 30% of the mistakes of a kind; {answers} answers{after} | {share:.0%} |", flush=True)
     if "small" in wanted:
         for size in (53, 200, 500):
-            share, points = power_of_small_tests(pool, twins, min(rounds, 200), test_size=size)
+            share, points = power_of_small_tests(pool, twins, min(rounds, _KINDS_ROUNDS), test_size=size)
             print(f"| {points:.1f} points better; 228 answers, {size} test pictures | {share:.0%} |", flush=True)
 
 
