@@ -18,7 +18,8 @@ import train.network.torchvision_operators  # noqa: F401 - must come before timm
 import copy
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -169,8 +170,20 @@ def train_late(  # noqa: PLR0913 - each is one thing
         lessons, how = _rehearsal(champion, replay, answers, schedule), _Steps(steps, schedule.rate, schedule.pull)
     else:
         lessons, how = _imitation(champion, replay, answers, alike, schedule), _Steps.of(schedule.alike)
-    _teach(network, _trainable(network, schedule.depth), lessons, how, show)
+    with _one_thread() if schedule.depth in _HEAD_ALONE else nullcontext():
+        _teach(network, _trainable(network, schedule.depth), lessons, how, show)
     return network.eval()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The steps of a head are small: a second thread would mostly wait, and keep a core busy with that."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True, slots=True)
