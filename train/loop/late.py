@@ -60,6 +60,9 @@ class AlikeSchedule:
     """Share of a changed picture's label in its target; the rest is what the champion says about it as it was."""
     hold: float = 0.2
     """Weight of the squared change of old pictures' logits."""
+    champion_share: float = 0.4
+    """Of the champion's weights in the final ones (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903): what it has right
+    about such pictures mostly stays right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +173,9 @@ def train_late(  # noqa: PLR0913 - each is one thing
         lessons, how = _rehearsal(champion, replay, answers, schedule), _Steps(steps, schedule.rate, schedule.pull)
     else:
         lessons, how = _imitation(champion, replay, answers, alike, schedule), _Steps.of(schedule.alike)
+    parameters = _trainable(network, schedule.depth)
     with _one_thread() if schedule.depth in _HEAD_ALONE else nullcontext():
-        _teach(network, _trainable(network, schedule.depth), lessons, how, show)
+        _teach(network, parameters, lessons, how, show)
     return network.eval()
 
 
@@ -191,10 +195,11 @@ class _Steps:
     count: int
     rate: float
     pull: float
+    champion_share: float = 0.0
 
     @classmethod
     def of(cls, schedule: AlikeSchedule) -> "_Steps":
-        return cls(schedule.steps, schedule.rate, schedule.pull)
+        return cls(schedule.steps, schedule.rate, schedule.pull, schedule.champion_share)
 
 
 def _teach(
@@ -213,6 +218,7 @@ def _teach(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         _move(parameters, start, min(1.0, rate * how.pull))
+    _move(parameters, start, how.champion_share)
 
 
 @torch.inference_mode()

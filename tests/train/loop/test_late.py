@@ -14,7 +14,7 @@ from train.network.backbone import FrozenPart, late_logits
 
 SIDE = 32
 QUICK = LateSchedule(batch_size=16)
-_STRONG = AlikeSchedule(steps=40, batch_size=32, rate=1e-2, pull=0.0, trust=1.0)
+_STRONG = AlikeSchedule(steps=40, batch_size=32, rate=1e-2, pull=0.0, trust=1.0, champion_share=0.0)
 
 
 @pytest.fixture(scope="module")
