@@ -98,6 +98,7 @@ export class Ask {
     try {
       this.thank(await this.deliver(shown, said));
     } catch (problem) {
+      this.uncheck(); // so that it can be chosen again
       this.complain(problem);
     }
   }
@@ -181,9 +182,13 @@ export class Ask {
       return this.complain(problem);
     }
     this.undo = null;
+    this.uncheck();
+    this.thank(this.texts.app.taken_back);
+  }
+
+  uncheck() {
     for (const radio of elements.choices.querySelectorAll("input")) radio.checked = false;
     for (const label of elements.choices.querySelectorAll("label")) label.classList.remove("selected");
-    this.thank(this.texts.app.taken_back);
   }
 
   async export() {

@@ -49,6 +49,10 @@ SPANISH = Texts(
     taken_back="Deshecho: tu respuesta y nuestra copia de la foto se han borrado.",
     take_back="Deshacer",
     will_be_sent="El servidor no responde. Tu respuesta queda en este navegador y se enviará en cuanto se pueda.",
+    will_be_sent_from_here=(
+        "No se puede contactar con el servidor. Tu respuesta se enviará en cuanto se pueda. "
+        "Deja esta página abierta hasta entonces: este navegador no guarda nada para ella."
+    ),
     unexpected="Algo salió mal. Inténtalo de nuevo en un momento.",
     unreachable="No se puede contactar con el servidor. Comprueba tu conexión e inténtalo de nuevo.",
     try_again="Intentar de nuevo",

@@ -103,9 +103,11 @@ class PageApi:
         return JSONResponse({"layer": as_data_url(explanation.layer), "alt": texts.why_alt, "caption": caption})
 
     def _texts(self, request: Request) -> JSONResponse:
-        """What the scripts show, in the visitor's language."""
+        """What the scripts show, in the visitor's language; `answers` is what a person may have said."""
+        texts, labels = _texts_of(request), self._service.live.model.labels
+        answers = {answer: texts.choice(answer, labels) for answer in possible_verdicts(labels)}
         vary = {"Vary": "Accept-Language, Cookie"}
-        return JSONResponse(_texts_of(request).for_scripts, headers={**_REVALIDATED, **vary})
+        return JSONResponse({**texts.for_scripts, "answers": answers}, headers={**_REVALIDATED, **vary})
 
     def _manifest(self, request: Request) -> JSONResponse:
         """What makes the page installable."""

@@ -15,6 +15,11 @@ let camera = null;
 
 window.addEventListener("popstate", () => camera?.close());
 
+/** The camera makes room for a photo that comes another way. */
+export function closeCamera() {
+  camera?.close();
+}
+
 export async function openCamera() {
   const words = await texts();
   if (!window.isSecureContext || !navigator.mediaDevices) return tell(words.camera_insecure);
@@ -65,8 +70,10 @@ class Camera {
     const video = { facingMode: this.facing, width: { ideal: 1280 } };
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ video });
+      if (camera !== this) return this.stop(); // closed while the browser asked for permission
     } catch (problem) {
       if (!(problem instanceof DOMException)) throw problem;
+      if (camera !== this) return;
       this.close();
       tell(this.words[PROBLEMS[problem.name] ?? "camera_missing"]);
       return;
@@ -142,6 +149,6 @@ class Camera {
     this.panel.remove();
     camera = null;
     if (history.state?.camera) history.back();
-    document.querySelector("[data-way=camera]")?.focus();
+    document.querySelector("[data-way=camera]")?.focus({ preventScroll: true });
   }
 }
