@@ -145,6 +145,7 @@ GERMAN = Texts(
     several_all="Alle",
     several_sure_first="Sicherste zuerst",
     several_unsure_first="Unsicherste zuerst",
+    close="Schließen",
     several_order="Reihenfolge",
     mine_title="Meine Antworten",
     mine_note="Nur in diesem Browser gespeichert. „Rückgängig“ löscht Antwort und Foto auch auf dem Server.",

@@ -119,6 +119,7 @@ ENGLISH = Texts(
     several_all="All",
     several_sure_first="Surest first",
     several_unsure_first="Least sure first",
+    close="Close",
     several_order="Order",
     mine_title="My answers",
     mine_note="Kept in this browser only. Undo deletes an answer and its photo from the server, too.",

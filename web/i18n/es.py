@@ -137,6 +137,7 @@ SPANISH = Texts(
     several_all="Todas",
     several_sure_first="Las más seguras primero",
     several_unsure_first="Las menos seguras primero",
+    close="Cerrar",
     several_order="Orden",
     mine_title="Mis respuestas",
     mine_note="Solo en este navegador. «Deshacer» borra la respuesta y la foto también del servidor.",

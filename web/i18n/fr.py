@@ -155,6 +155,7 @@ _FRENCH = Texts(
     several_all="Toutes",
     several_sure_first="Les plus sûres d'abord",
     several_unsure_first="Les moins sûres d'abord",
+    close="Fermer",
     several_order="Ordre",
     mine_title="Mes réponses",
     mine_note="Dans ce navigateur seulement. « Annuler » supprime aussi la réponse et la photo du serveur.",

@@ -139,6 +139,7 @@ _JAPANESE = Texts(
     several_all="すべて",
     several_sure_first="確信度の高い順",
     several_unsure_first="確信度の低い順",
+    close="閉じる",
     several_order="並び順",
     mine_title="自分の答え",
     mine_note="このブラウザーだけに保存されています。取り消すと、サーバーの答えと写真も削除されます。",

@@ -134,6 +134,7 @@ PORTUGUESE = Texts(
     several_all="Todas",
     several_sure_first="Mais certas primeiro",
     several_unsure_first="Menos certas primeiro",
+    close="Fechar",
     several_order="Ordem",
     mine_title="Minhas respostas",
     mine_note="Só neste navegador. “Desfazer” apaga a resposta e a foto também do servidor.",

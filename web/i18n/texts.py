@@ -119,6 +119,7 @@ class Texts:
     several_all: str
     several_sure_first: str
     several_unsure_first: str
+    close: str
     several_order: str
     mine_title: str
     mine_note: str

@@ -106,7 +106,7 @@ class Camera {
       this.gapMs = Math.min(LONGEST_GAP_MS, this.gapMs * 2);
       const busy = problem instanceof Failure && ["rate_limited", "busy"].includes(problem.code);
       this.answer.textContent = busy ? this.words.camera_slow : await sentence(problem);
-      this.bar.style.width = "0";
+      this.drawBar(null);
     }
   }
 
@@ -115,7 +115,13 @@ class Camera {
     this.frames = (this.frames ?? 0) + 1;
     this.panel.dataset.frames = this.frames;
     this.answer.replaceChildren(element("b", {}, headline), ` ${percent}`);
-    this.bar.style.width = verdict === label ? `${100 * confidence}%` : "0"; // a bar is for the label that is named
+    this.drawBar(verdict === label ? confidence : null);
+  }
+
+  /** A bar is for the label that is named. */
+  drawBar(confidence) {
+    this.bar.closest(".live")?.classList.toggle("unnamed", confidence === null);
+    this.bar.style.width = `${100 * (confidence ?? 0)}%`;
   }
 
   toggleLive() {

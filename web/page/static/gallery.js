@@ -149,7 +149,7 @@ class Gallery {
     const image = element("img", { alt: photo.name, src: URL.createObjectURL(photo.picture) });
     const figure = element("div", { class: "figure" }, image);
     const caption = element("p", {}, photo.problem ?? `${photo.headline} ${photo.percent}`);
-    const close = element("button", { type: "button", class: "button", onclick: () => dialog.close() }, "✕");
+    const close = element("button", { type: "button", class: "button", "aria-label": this.words.close, title: this.words.close, onclick: () => dialog.close() }, "✕");
     const dialog = element("dialog", { id: "enlarged", "aria-label": photo.name }, close, figure, caption);
     dialog.addEventListener("close", () => {
       URL.revokeObjectURL(image.src);
