@@ -87,7 +87,9 @@ export class Ask {
 
   /** "Wrong label": a live picture is held first, since it is that one that the answer is about. */
   async offer() {
-    if (await this.pictures.current()) elements.choices.hidden = false;
+    if (!(await this.pictures.current())) return;
+    elements.choices.hidden = false;
+    elements.choices.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {string | null} label what the person says it is; null agrees */
@@ -220,6 +222,7 @@ export class Ask {
   /** @param {string} text */
   thank(text) {
     elements.thanks.replaceChildren(messageCard(text, "thanks"));
+    elements.thanks.scrollIntoView({ block: "nearest" });
     elements.takeBack.hidden = this.undo === null;
   }
 

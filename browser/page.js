@@ -82,7 +82,7 @@ class Page {
     const [heading, row] = [document.createElement("p"), document.createElement("div")];
     heading.textContent = app.examples;
     row.append(...buttons);
-    if (buttons.length) elements.examples.replaceChildren(heading, row);
+    if (buttons.length) elements.examples.firstElementChild?.replaceChildren(heading, row);
   }
 
   /**
@@ -201,6 +201,7 @@ class Page {
     elements.why.hidden = isOn || answer.heatmap === null;
     this.heatmap = answer.heatmap;
     elements.heatCaption.textContent = this.texts.why[answer.label];
+    if (!isOn) elements.ask.scrollIntoView({ block: "nearest" }); // the buttons, too, are in view
   }
 
   async toggleHeat() {

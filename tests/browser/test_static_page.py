@@ -314,6 +314,26 @@ def test_it_fits_the_screen(page: Page, size: tuple[int, int]) -> None:
         assert box["height"] >= 32
 
 
+def test_on_a_phone_the_photo_its_answer_and_the_buttons_are_in_view(browser: Browser, address: str) -> None:
+    with browser.new_context(viewport={"width": 390, "height": 664}) as visitor:
+        visitor.set_default_timeout(LOADED_MS)
+        page = visitor.new_page()
+        open_page(page, address)
+        for example in page.locator("#examples img").all():
+            box = example.bounding_box()
+            assert box
+            assert box["width"] <= 80
+        choose(page, picture("red", (300, 200)))
+        expect_verdict(page, "Red")
+        for part in ("#answer .verdict", "#why", "#right", "#wrong"):
+            expect(page.locator(part)).to_be_in_viewport(ratio=1)
+        expect(page.locator("#preview")).to_be_in_viewport(ratio=0.5)
+        page.click("#why")
+        expect(page.locator("#heat-map")).to_be_visible()
+        photo, heat = (page.locator(part).bounding_box() for part in ("#preview", "#heat-map"))
+        assert photo == pytest.approx(heat, abs=0.5)
+
+
 def test_after_one_visit_it_works_without_a_connection(browser: Browser, toy_page: Path) -> None:
     context = browser.new_context()
     page = context.new_page()
