@@ -15,7 +15,7 @@ from catdog.model.model import Prediction
 from feedback.row import Source
 from web.api.body import spooled_body
 from web.i18n import Texts, choose_language
-from web.page.examples import Examples
+from web.page.examples import EXAMPLE_PATH, Examples
 from web.page.html import CALIBRATION_PLOT, answer_html, ask_html
 from web.route_table import Body, Cost, Routes
 from web.service.heatmap import as_data_url
@@ -59,7 +59,7 @@ class PageApi:
         routes.add("POST", "/page/why", self._why, cost=Cost.PREDICTION, body=Body.SMALL)
         routes.add("GET", "/page/texts.json", self._texts)
         routes.add("GET", "/page/calibration.png", self._calibration)
-        routes.add("GET", "/page/example/{name}", _example(self._examples.picture))
+        routes.add("GET", f"{EXAMPLE_PATH}{{name}}", _example(self._examples.picture))
         routes.add("GET", "/page/thumbnail/{name}", _example(self._examples.thumbnail))
         routes.add("GET", "/manifest.json", self._manifest)
         routes.add("GET", "/favicon.ico", _file("favicon.ico", "image/x-icon"))
