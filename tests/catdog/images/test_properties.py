@@ -198,9 +198,8 @@ def test_a_damaged_picture_is_explained_by_the_process_that_decodes_it() -> None
 
 
 @pytest.mark.parametrize("format_", ["GIF", "WEBP", "PNG"])
-@pytest.mark.parametrize("fill", [(0, 0, 0, 0), (0, 0, 0, 1)])
-def test_an_animation_whose_first_frame_is_small_lies_on_white(format_: str, fill: tuple[int, ...]) -> None:
-    first = Image.new("RGBA", (64, 64), fill)
+def test_an_animation_whose_first_frame_is_small_lies_on_white(format_: str) -> None:
+    first = Image.new("RGBA", (64, 64))
     first.paste((255, 0, 0, 255), (20, 20, 44, 44))
     data = encoded(first, format_, save_all=True, append_images=[Image.new("RGBA", (64, 64), "blue")])
     image = decode_image(data)
