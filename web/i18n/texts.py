@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from catdog.errors import CatdogError
 from catdog.model.metadata import NEITHER, UNSURE, Verdict
@@ -198,9 +199,9 @@ def typeset(texts: Texts, marks: Mapping[str, str]) -> Texts:
             text = text.replace(plain, mark)
         return text
 
-    sentences = {name: put(text) for name, text in asdict(texts).items() if isinstance(text, str)}
-    problems = tuple((code, put(text)) for code, text in texts.problem_texts)
-    return replace(texts, **sentences, problem_texts=problems)
+    changed: dict[str, Any] = {name: put(text) for name, text in asdict(texts).items() if isinstance(text, str)}
+    changed["problem_texts"] = tuple((code, put(text)) for code, text in texts.problem_texts)
+    return replace(texts, **changed)
 
 
 def format_percent(probability: float) -> str:
