@@ -8,6 +8,7 @@ import { Engine, Problem } from "./engine.js";
 import { drawHeatmap } from "./heat.js";
 import { fetchPicture, readClipboard, takeDrops, takeFiles, takePastes } from "./pictures.js";
 import { Several } from "./several.js";
+import { saveAsPicture } from "./share.js";
 import { chooseLanguage, fill, switchLanguage, wantedLanguages } from "./texts.js";
 
 document.getElementById("not-started")?.remove();
@@ -48,6 +49,7 @@ class Page {
     elements.snap.addEventListener("click", () => this.attempt(() => this.snap()));
     elements.stopCamera.addEventListener("click", () => this.clear());
     elements.why.addEventListener("click", () => this.toggleHeat());
+    elements.savePicture.addEventListener("click", () => this.attempt(() => this.save()));
     elements.url.addEventListener("submit", (event) => {
       event.preventDefault();
       takeAddress(elements.address.value.trim());
@@ -148,6 +150,12 @@ class Page {
   async snap() {
     const picture = await this.camera.snap();
     return this.look(picture);
+  }
+
+  /** Save the photo and its answer as a picture; a live picture is held first. */
+  async save() {
+    const shown = await (this.camera.isOn ? this.snap() : this.shown);
+    if (shown) await saveAsPicture(elements.preview, shown.answer, this.texts);
   }
 
   /** Back to the beginning. */
