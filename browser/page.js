@@ -209,7 +209,7 @@ class Page {
     elements.why.hidden = isOn || answer.heatmap === null;
     this.heatmap = answer.heatmap;
     elements.heatCaption.textContent = this.texts.why[answer.label];
-    if (!isOn) elements.ask.scrollIntoView({ block: "nearest" }); // the buttons, too, are in view
+    if (!isOn) this.ask.bringIntoView();
   }
 
   async toggleHeat() {

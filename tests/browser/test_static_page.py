@@ -337,7 +337,7 @@ def test_on_a_phone_the_photo_its_answer_and_the_buttons_are_in_view(browser: Br
         expect_verdict(page, "Red")
         for part in ("#answer .verdict", "#why", "#right", "#wrong"):
             expect(page.locator(part)).to_be_in_viewport(ratio=1)
-        expect(page.locator("#preview")).to_be_in_viewport(ratio=0.5)
+        expect(page.locator("#preview")).to_be_in_viewport(ratio=0.4)
         page.click("#why")
         expect(page.locator("#heat-map")).to_be_visible()
         photo, heat = (page.locator(part).bounding_box() for part in ("#preview", "#heat-map"))
