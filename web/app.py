@@ -214,7 +214,7 @@ def _maintainer(  # noqa: PLR0913 - the parts come in from outside
         errors=errors,
         client_of=client_of,
         missing=lambda: collection.problem,
-        left_out=lambda: collection.left_out,
+        problems=lambda: (journal.problem, collection.left_out),
         sessions=sessions,
     )
     dashboard = Dashboard(service, metrics, journal, sessions=sessions, templates=view.templates)

@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.endurance.attack_files import encoded
-from benchmarks.endurance.attacks import ATTACK_SETTINGS, KINDS, Cost, Goals, attack
+from benchmarks.endurance.attacks import ATTACK_SETTINGS, GOALS, KINDS, Cost, Goals, attack
 from benchmarks.endurance.crowds import CROWD_SETTINGS, CROWDS
 from benchmarks.harness.app_process import App, State, running_app
 from benchmarks.harness.bystanders import Bystanders
@@ -196,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 continue
             cost = cost_of(app, kind)
             print(cost.line(), flush=True)
-            missed += cost.missed(Goals())
+            missed += cost.missed(GOALS.get(kind, Goals()))
         if "Traceback" in app.log.read_text(encoding="utf-8"):
             missed.append("the log has a traceback")
     print(f"{time.monotonic() - started:.0f} s")

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,7 +31,7 @@ _READ_ROWS, _READ_BYTES = 100, 64_000_000
 
 _ID, _HASH = re.compile(r"[\w-]{1,64}", re.ASCII), re.compile(r"[0-9a-f]{64}")
 _LONGEST_WORD, _LONGEST_EXTRA, _MOST_LABELS = 500, 20_000, 1000
-_LARGEST_PICTURE = 5_000_000
+_LARGEST_PICTURE, _MOST_NESTED = 5_000_000, 100
 
 _STRINGS = pa.list_(pa.string())
 _ARROW_TYPES = {
@@ -280,7 +281,9 @@ def _check(row: FeedbackRow) -> None:
         raise ValueError("a picture is too large")
     if not row.labels or len(row.labels) != len(row.probabilities) or not all(0 <= p <= 1 for p in row.probabilities):
         raise ValueError("there must be a probability for each label")
-    if row.created_at.tzinfo is None or not isinstance(json.loads(row.extra), dict):
+    if row.extra.count("[") + row.extra.count("{") > _MOST_NESTED:
+        raise ValueError("extra is nested too deep")
+    if not (_is_in_a_zone(row.created_at) and isinstance(json.loads(row.extra), dict)):
         raise ValueError("created_at has no time zone, or extra is no JSON object")
 
 
@@ -290,9 +293,13 @@ def _decision(record: dict[str, Any]) -> Decision:
     words = (made.reason, made.by, made.corrected_label or "")
     if not (_ID.fullmatch(made.id) and _ID.fullmatch(made.row_id)) or max(map(len, words)) > _LONGEST_EXTRA:
         raise ValueError("an id has another form, or a text is too long")
-    if made.at.tzinfo is None:
+    if not _is_in_a_zone(made.at):
         raise ValueError("at has no time zone")
     return made
+
+
+def _is_in_a_zone(time: object) -> bool:
+    return isinstance(time, datetime) and time.tzinfo is not None
 
 
 def _written(records: Iterable[dict[str, Any]], schema: pa.Schema) -> BinaryIO | None:

@@ -31,7 +31,7 @@ _LEAST_BYTES_A_ROW = 16  # ids and hashes are random: a row cannot be packed int
 _MAX_BATCH_BYTES = 64_000_000
 _CPU_S, _CPU_S_A_MB = 3.0, 0.2
 _WALL_S = 600.0
-_MEMORY_BYTES = 400_000_000
+_MEMORY_BYTES = 250_000_000
 _MOST_CRASHES = 5
 """Beyond so many, what was not tried yet counts as hostile, too: each costs seconds."""
 _TRIED_FILE = "tried.json"

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
@@ -59,7 +59,7 @@ class AdminPages:
         errors: ErrorResponses,
         client_of: Callable[[Request], str],
         missing: Callable[[], str | None] = lambda: None,
-        left_out: Callable[[], str | None] = lambda: None,
+        problems: Callable[[], Iterable[str | None]] = tuple,
         sessions: Sessions | None = None,
     ) -> None:
         """Put the parts together.
@@ -71,7 +71,7 @@ class AdminPages:
             errors: Words the errors for scripts.
             client_of: A request's client, by which logins are limited.
             missing: Why rows may have been missing when the queue was read last; None if none was.
-            left_out: What of the data set could not be used then; None if all could.
+            problems: What else a maintainer should know.
             sessions: Who is logged in.
         """
         self._review = review
@@ -80,7 +80,7 @@ class AdminPages:
         self._errors = errors
         self._client_of = client_of
         self._missing = missing
-        self._left_out = left_out
+        self._problems = problems
         self._sessions = sessions or Sessions()
         self._limiter = RateLimiter({_LOGINS: LOGINS_PER_CLIENT})
 
@@ -181,7 +181,7 @@ class AdminPages:
     ) -> Response:
         entries = self._review.queue(at_once=True)
         missing = _MISSING.format(reason) if (reason := self._missing()) else ""
-        notice = " ".join(filter(None, (missing, self._left_out())))
+        notice = " ".join(filter(None, (*self._problems(), missing)))
         page = self._view.queue(entries, query, session=session, base=_base(request), problem=problem, notice=notice)
         return HTMLResponse(page, status, headers=HEADERS)
 
