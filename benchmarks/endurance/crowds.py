@@ -24,7 +24,7 @@ CROWD_SETTINGS = {
 }
 _IN_FLIGHT, _VISITORS, _SECONDS = 64, 10, 15.0
 _AT_ONCE, _PER_SECOND = 600, 10
-_STREAMS = 1200
+_STREAMS, _STREAMS_PER_S = 1200, 100
 _SETTLING_S = 1.0
 
 Crowd = Callable[[App, str], Cost]
@@ -86,9 +86,10 @@ async def _ask_on(port: int, request: bytes, cost: Cost, sent: "itertools.count[
 
 
 async def _hold_stream(port: int, client: str, cost: Cost, sessions: "itertools.count[int]") -> None:
-    connection = HttpConnection(port)
+    connection, number = HttpConnection(port), next(sessions)
+    await asyncio.sleep(number / _STREAMS_PER_S)
     try:
-        request = request_head("GET", f"/gradio_api/heartbeat/session{next(sessions)}", client=client)
+        request = request_head("GET", f"/gradio_api/heartbeat/session{number}", client=client)
         cost.statuses[await connection.ask(request)] += 1
         await asyncio.Event().wait()
     except (OSError, EOFError):

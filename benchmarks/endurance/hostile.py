@@ -196,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 continue
             cost = cost_of(app, kind)
             print(cost.line(), flush=True)
-            missed += cost.missed(GOALS.get(kind, Goals()))
+            missed += cost.missed(GOALS.get(kind.partition(":")[0], Goals()))
         if "Traceback" in app.log.read_text(encoding="utf-8"):
             missed.append("the log has a traceback")
     print(f"{time.monotonic() - started:.0f} s")
