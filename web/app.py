@@ -106,7 +106,9 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
         docs_url=None,
         redoc_url=None,
         lifespan=_running(
-            [delivery.start, watcher.start, folder.start, *(each.start for each in shadows)], cleanup, page
+            [service.prepare, delivery.start, watcher.start, folder.start, *(each.start for each in shadows)],
+            cleanup,
+            page,
         ),
         middleware=middleware(settings, limiter=limiter, errors=errors, table=table),
     )
