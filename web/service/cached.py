@@ -49,16 +49,14 @@ class Cached(Generic[Value]):
         self._due_at = self._rests_until = -float("inf")
         self._took_s = 0.0
 
-    def begin(self) -> None:
-        """Begin to read it if it is due; nobody waits for that."""
-        if self._reading is None and (now := self._clock()) >= max(self._due_at, self._rests_until):
-            self._due_at = now + self._max_age_s
-            self._reading = asyncio.get_running_loop().run_in_executor(self._thread, self._timed)
-            self._reading.add_done_callback(self._ended)
+    def warm_up(self) -> None:
+        """Begin to read it, for those who ask later; if that is quick, they read it again."""
+        self._begin()
+        self.expire()
 
     async def get(self) -> Value:
         """The value, or the error that reading it raised."""
-        self.begin()
+        self._begin()
         if self._reading is not None and not (self._last and self._took_s > _LONG_S):
             await asyncio.wait((self._reading,), timeout=_WAIT_S if self._last else None)
         assert self._last is not None
@@ -67,6 +65,13 @@ class Cached(Generic[Value]):
     def expire(self) -> None:
         """Read it again next time: it has changed."""
         self._due_at = -float("inf")
+
+    def _begin(self) -> None:
+        """Begin to read it if it is due."""
+        if self._reading is None and (now := self._clock()) >= max(self._due_at, self._rests_until):
+            self._due_at = now + self._max_age_s
+            self._reading = asyncio.get_running_loop().run_in_executor(self._thread, self._timed)
+            self._reading.add_done_callback(self._ended)
 
     def _timed(self) -> Value:
         began = self._effort()

@@ -179,7 +179,7 @@ class Service:
     def prepare(self) -> None:
         """Begin to count what is there, so that nobody waits for it who asks later; called in the event loop."""
         for each in (self._pending, self._stats):
-            each.begin()
+            each.warm_up()
 
     @property
     def audits(self) -> bool:
