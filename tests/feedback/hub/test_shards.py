@@ -147,13 +147,12 @@ def test_a_row_whose_values_make_no_sense_makes_its_shard_unusable(tmp_path: Pat
 
 def test_shards_as_we_write_them_are_fine_and_are_tried_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decisions = [accept(some_row(), by="me")]
-    for name, shard in {
-        "rows": rows_shard(some_row() for _ in range(3)),
-        "decisions": decisions_shard(decisions),
-    }.items():
+    shards = {"rows": rows_shard(some_row() for _ in range(3)), "decisions": decisions_shard(decisions)}
+    for name, shard in shards.items():
         assert shard
-        shard.seek(0)
-        (tmp_path / f"{name}.parquet").write_bytes(shard.read())
+        with shard:
+            shard.seek(0)
+            (tmp_path / f"{name}.parquet").write_bytes(shard.read())
     paths = [tmp_path / "rows.parquet", tmp_path / "decisions.parquet", nothing(tmp_path / "nothing.parquet")]
     first = TriedShards(tmp_path).problems(paths)
     assert list(first) == [tmp_path / "nothing.parquet"]
