@@ -92,6 +92,7 @@ _MIGRATIONS = (
 
 CHECKED_AT_START_BYTES = 32_000_000
 """A larger file is checked while the app runs already: reading 32 MB takes about 0.3 s."""
+_GARBLED = "its schema is garbled"
 _FEW_PAGES = 64 * 1024
 
 _NO_WAL = {
@@ -144,6 +145,8 @@ def open_database(path: Path) -> sqlite3.Connection:
         if is_full(path.parent):
             raise _full(path) from None
         raise _opening_error(path, error) from None
+    except UnicodeDecodeError:  # in a message of SQLite about the schema
+        raise _damaged(path, _GARBLED) from None
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -328,7 +331,10 @@ def damage(db: sqlite3.Connection) -> str:
 
     Bytes within a value may differ from what was written: of pictures, their hashes tell when they are exported.
     """
-    found = [text for (text,) in db.execute("PRAGMA integrity_check(5)") if text != "ok"]
+    try:
+        found = [text for (text,) in db.execute("PRAGMA integrity_check(5)") if text != "ok"]
+    except UnicodeDecodeError:
+        found = [_GARBLED]
     return " ".join(" ".join(found).split())
 
 

@@ -459,7 +459,7 @@ def test_a_server_that_answers_everything_with_a_page_has_nothing(journal: Journ
             self.end_headers()
             self.wfile.write(b"<!doctype html><title>Log in to the network</title>")
 
-        do_POST = do_PUT = do_HEAD = do_DELETE = do_GET
+        do_POST = do_PUT = do_HEAD = do_DELETE = do_GET  # noqa: N815 - the names of HTTP
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass

@@ -496,7 +496,7 @@ def is_sound(path: Path) -> bool:
     try:
         with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as db:
             return [text for (text,) in db.execute("PRAGMA integrity_check")] == ["ok"]
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
         return False
 
 
