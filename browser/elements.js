@@ -47,6 +47,7 @@ export const elements = {
   export: find("export", HTMLButtonElement),
   delete: find("delete", HTMLButtonElement),
   foot: find("foot", HTMLElement),
+  language: find("language", HTMLSelectElement),
 };
 
 /** @param {import("./texts.js").Texts} texts */
@@ -68,5 +69,6 @@ export function nameElements({ app, own }) {
   file.setAttribute("aria-label", app.photo);
   address.setAttribute("aria-label", app.url);
   address.placeholder = app.url_placeholder;
+  elements.language.setAttribute("aria-label", app.language_switch);
   paste.hidden = !("read" in (navigator.clipboard ?? {}));
 }

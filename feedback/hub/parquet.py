@@ -243,7 +243,7 @@ def batches(file: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[
 
 def _records(path: Path, file: pq.ParquetFile, columns: list[str]) -> Iterator[dict[str, Any]]:
     if missing := set(columns) - set(file.schema_arrow.names):
-        raise FeedbackError(f"The shard {path.name} lacks {', '.join(sorted(missing))}: it is no feedback.")
+        raise FeedbackError(f"The shard {path.name} lacks {', '.join(sorted(missing))}: it is not feedback.")
     return _in(file, columns)
 
 

@@ -53,7 +53,7 @@ class Origin:
     settings: dict[str, Any]
     """Of the recipe, for the record."""
     init_sha256: str | None = None
-    """Of the starting weights, where `init` is no file that could be asked."""
+    """Of the starting weights, where `init` is not a file that could be asked."""
 
 
 def write_model_folder(  # noqa: PLR0913, PLR0917 - each is one thing
