@@ -31,7 +31,7 @@ from benchmarks.harness.app_process import App, State, running_app
 from benchmarks.harness.bystanders import Bystanders
 
 MOST_MB, MOST_HEIC_MB, SLOWEST_HEALTH_S = 400.0, 550.0, 1.0
-ROUNDS = 3
+ROUNDS = 1
 FLOODS = "floods"
 ALL_KINDS = (*KINDS, *CROWDS, FLOODS)
 _ANSWERED_WITHIN_S = 300.0
