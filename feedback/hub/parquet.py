@@ -238,7 +238,7 @@ def batches(file: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[
     groups = (declared.row_group(number) for number in range(declared.num_row_groups))
     sizes = (group.column(n).total_uncompressed_size for group in groups for n in range(group.num_columns))
     rows = _READ_BYTES // max(1, *sizes, 1)
-    return file.iter_batches(max(1, min(_READ_ROWS, rows)), columns=columns, use_threads=False)
+    yield from file.iter_batches(max(1, min(_READ_ROWS, rows)), columns=columns, use_threads=False)
 
 
 def _records(path: Path, file: pq.ParquetFile, columns: list[str]) -> Iterator[dict[str, Any]]:
