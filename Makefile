@@ -52,7 +52,7 @@ check: $(VENV)/.dev  ## lint, format, types, layers and dependencies
 soak: $(VENV)/.dev  ## 100,000 mixed requests to the running app: nothing may grow, fail or be left
 	$(BIN)/python -m benchmarks.endurance.soak
 
-torture: $(VENV)/.dev  ## try to lose feedback: 1,000 faults, 10,000 rows
+torture: $(VENV)/.dev  ## try to lose feedback: 1,000 faults, 10,000 rows, 40 power cuts
 	$(BIN)/python -m benchmarks.endurance.torture
 
 shape: $(VENV)/.dev  ## the layout in numbers; fails where it outgrows its limits
