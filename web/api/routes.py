@@ -53,7 +53,7 @@ _NO_PICTURE = (
 class RestApi:
     """The routes, each a few lines over the service."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts come in from outside
         self,
         service: Service,
         metrics: Metrics,
