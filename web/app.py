@@ -106,7 +106,9 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
         docs_url=None,
         redoc_url=None,
         lifespan=_running(
-            [delivery.start, watcher.start, folder.start, *(each.start for each in shadows)], cleanup, page
+            [service.prepare, delivery.start, watcher.start, folder.start, *(each.start for each in shadows)],
+            cleanup,
+            page,
         ),
         middleware=middleware(settings, limiter=limiter, errors=errors, table=table),
     )
@@ -215,6 +217,7 @@ def _maintainer(  # noqa: PLR0913 - the parts come in from outside
         errors=errors,
         client_of=client_of,
         missing=lambda: collection.problem,
+        problems=lambda: (journal.problem, collection.left_out),
         sessions=sessions,
     )
     dashboard = Dashboard(service, metrics, journal, sessions=sessions, templates=view.templates)
