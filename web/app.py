@@ -128,6 +128,7 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
             client_of=client,
             warnings=health_warnings,
             admin_token=AdminToken(settings.admin_token.get_secret_value()),
+            trusted_proxies=settings.trusted_proxies,
         ).routes(),
         _docs(app),
         PageApi(service, examples, client_of=client).routes(),
