@@ -50,6 +50,20 @@ def asker(request: Request, hub: TheHub) -> Token | None:
 Asker = Annotated[Token | None, Depends(asker)]
 
 
+def known(user: Asker) -> Token:
+    """Whose token the request brings.
+
+    Raises:
+        RefusedError: 401, it brings none.
+    """
+    if user is None:
+        raise RefusedError(401, "Invalid username or password.")
+    return user
+
+
+Known = Annotated[Token, Depends(known)]
+
+
 def writer(user: Asker) -> Token:
     """Somebody who may write."""
     if user is None:
@@ -91,7 +105,7 @@ Writable = Annotated[Repository, Depends(writable)]
 
 
 def asked_revision(request: Request) -> str:
-    """The revision in the path; routes match the path as sent, so that `%2F` in a branch's name is no separator."""
+    """The revision in the path; routes match the path as sent, so that `%2F` in a branch's name is not a separator."""
     return unquote(request.path_params["revision"])
 
 
@@ -139,10 +153,8 @@ def front_page() -> PlainTextResponse:
 
 
 @router.get("/api/whoami-v2")
-def whoami(user: Asker) -> dict[str, Any]:
+def whoami(user: Known) -> dict[str, Any]:
     """Who the token belongs to."""
-    if user is None:
-        raise RefusedError(401, "Invalid username or password.")
     token = {"displayName": user.name, "role": user.role}
     return {
         "type": "user",

@@ -3,9 +3,12 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow
 def test_nothing_acknowledged_is_lost_or_repeated_whatever_fails() -> None:
     command = [
         sys.executable,
@@ -16,6 +19,8 @@ def test_nothing_acknowledged_is_lost_or_repeated_whatever_fails() -> None:
         "--rows",
         "100",
         "--app",
+        "0",
+        "--power-cuts",
         "0",
         "--seed",
         "3",
