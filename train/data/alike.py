@@ -107,8 +107,8 @@ def _barred(image: Image.Image, generator: np.random.Generator) -> Image.Image:
         along, across = (np.array([np.cos(a), np.sin(a)]) for a in (angle + turn, angle + turn + np.pi / 2))
         for step in np.arange(-size, size, gap) + generator.uniform(0, gap):
             middle = np.array(image.size) / 2 + step * across
-            ends = [tuple((middle + side * size * along).tolist()) for side in (-1, 1)]
-            draw.line(ends, fill=(level,) * 3, width=wire)  # type: ignore[arg-type]
+            ends = [float(value) for side in (-1, 1) for value in middle + side * size * along]
+            draw.line(ends, fill=(level,) * 3, width=wire)
     return fenced
 
 
@@ -202,7 +202,7 @@ def _shares(probabilities: Floats) -> Floats:
 
 def summary(maps: npt.NDArray[np.floating]) -> Floats:
     """How pictures look to a network: means and deviations of its early maps, shape (n, 2 * channels)."""
-    levels = maps.astype(np.float32)
+    levels = maps.astype(np.float64)
     found: Floats = np.concatenate([levels.mean(axis=(-2, -1)), levels.std(axis=(-2, -1))], axis=-1)
     return found
 

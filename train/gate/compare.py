@@ -47,7 +47,7 @@ def compare_on_source(
     def look(_row: Row, image: Image.Image) -> tuple[Traits, Sequence[float], Sequence[float]]:
         # In the decoding threads: a network takes one core, and they have all.
         said = [model.predict_batch([preprocess(image, model.metadata.preprocessing)])[0] for model in models]
-        return measure(image), *(prediction.probabilities for prediction in said)
+        return measure(image), said[0].probabilities, said[1].probabilities
 
     models = champion, challenger
     found = list(map_rows(source, look, rows))
