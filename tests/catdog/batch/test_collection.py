@@ -125,7 +125,7 @@ def test_a_folder_of_answers_is_one_data_frame(photos: Path, model: Path, tmp_pa
     predict(photos, "--out", out, "--part-size", "7", model=model)
     assert len(pd.read_parquet(out)) == len(answers(out))
     (out / "_plan.json").rename(out / "plan.json")  # as earlier versions called it
-    assert predict(photos, "--out", out, "--part-size", "7", model=model).code == 0
+    assert predict(photos, "--out", out, "--part-size", "7", model=model).returncode == 0
     assert len(pd.read_parquet(out)) == len(answers(out))
 
 
