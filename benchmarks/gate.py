@@ -28,8 +28,10 @@ from train.data.source import Row, Source, open_source
 from train.data.splits import read_manifest, seen_splits
 from train.evaluation.distortions import DISTORTIONS
 from train.gate.evidence import Answers, Asked, Evidence, Latency, Outputs
-from train.gate.gate import Rules, judge, learning_p
+from train.gate.gate import judge
 from train.gate.history import History, Look
+from train.gate.learning import learning_p
+from train.gate.rules import Rules
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

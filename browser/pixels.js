@@ -4,7 +4,7 @@ import { reduce } from "./resample.js";
 
 /** @typedef {import("./resample.js").Rgb} Rgb */
 
-/** What is no picture, or one too large; `message` names the sentence for it. */
+/** What is not a picture, or one too large; `message` names the sentence for it. */
 export class PictureError extends Error {}
 
 const MAX_PIXELS = 64_000_000;

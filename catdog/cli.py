@@ -55,7 +55,7 @@ class _Completion(argparse.Action):
 
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""All but tab and line feed: control characters, marks that turn the direction of writing, bytes that are no UTF-8."""
+"""All but tab and line feed: control characters, marks that turn the direction of writing, bytes that are not UTF-8."""
 _CURSOR = re.compile("\n*(\x1b\\[A)*")
 """What progress bars write to move between lines."""
 

@@ -107,7 +107,7 @@ class ImageError(CatdogError):
 
 
 class UnreadableImageError(ImageError):
-    """The bytes are no image of an accepted format, or are cut short."""
+    """The bytes are not an image of an accepted format, or are cut short."""
 
     code = "unreadable_image"
 
@@ -129,7 +129,7 @@ class UrlRefusedError(UrlError):
 
 
 class UrlNotImageError(UrlError):
-    """A public host answered with something that is no image."""
+    """A public host answered with something that is not an image."""
 
     code = "url_not_image"
 

@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     ack: Literal["auto", "local", "remote"] = Field(
         "auto",
         description="local: `saved` means on this disk; remote: only once the Hub has it; "
-        "auto: remote on a Space whose data folder is no mounted volume, else local",
+        "auto: remote on a Space whose data folder is not a mounted volume, else local",
     )
 
     max_bytes: int = Field(20_000_000, gt=0, description="largest image, in bytes as sent")
@@ -160,7 +160,7 @@ class Settings(BaseSettings):
     def _are_origins(cls, text: str) -> str:
         for origin in _listed(text):
             if not _ORIGIN.fullmatch(origin):
-                raise ValueError(f"{origin} is no origin; one looks like https://user-name.static.hf.space")
+                raise ValueError(f"{origin} is not an origin; one looks like https://user-name.static.hf.space")
         return text
 
     @property

@@ -192,7 +192,7 @@ def _divide(pools: dict[str, list[Photo]], counts: Counts, make_new: Callable[[P
 
 
 def _blobs(label: str, tints: dict[str, tuple[float, float, float]], seed: int) -> Photo:
-    """Random blobs; those of different seeds are no near-duplicates."""
+    """Random blobs; those of different seeds are not near-duplicates."""
     generator = np.random.default_rng([seed, list(tints).index(label)])
     noise = generator.integers(40, 256, (8, 8, 1)) * np.array(tints[label])
     size = (60, 44) if seed % 2 else (44, 60)

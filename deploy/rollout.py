@@ -85,11 +85,11 @@ def roll_out(compose: Compose, image: str, *, check: Check) -> str:
         What was done, in a sentence.
 
     Raises:
-        SettingsError: this is no image reference.
+        SettingsError: this is not an image reference.
         ServiceError: the new image does not work; the message tells whether the earlier one runs again.
     """
     if not _REFERENCE.fullmatch(image):
-        raise SettingsError(f"{image!r} is no reference of an image. Give one such as ghcr.io/USER/NAME@sha256:...")
+        raise SettingsError(f"{image!r} is not a reference of an image. Give one such as ghcr.io/USER/NAME@sha256:...")
     earlier = compose.image()
     compose.set_image(image)
     try:

@@ -98,6 +98,6 @@ def _answer_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _answer_nobody(_: Request, error: Exception) -> Response:
-    """A client that is gone before its body is whole: nothing was kept, and it is no error of ours."""
+    """A client that is gone before its body is whole: nothing was kept, and it is not our error."""
     assert isinstance(error, ClientDisconnect)
     return Response(status_code=400)

@@ -118,7 +118,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise SettingsError(f"{host}:{port} cannot be used: {error.strerror}. Give another --port or --host.") from None
     except UnicodeError:
-        raise SettingsError(f"{host} is no address. Give another --host.") from None
+        raise SettingsError(f"{host} is not an address. Give another --host.") from None
 
 
 def make_server(hub: Hub, faults: Faults | None) -> uvicorn.Server:

@@ -69,7 +69,7 @@ def accept(row: FeedbackRow, *, by: str, label: str | None = None, reason: str =
     label = label or row.corrected_label
     allowed = (*row.labels, *sorted(RESERVED_LABELS))
     if label not in allowed:
-        raise UnknownLabelError(f"{label!r} is no label of row {row.id}. Choose one of {', '.join(allowed)}.")
+        raise UnknownLabelError(f"{label!r} is not a label of row {row.id}. Choose one of {', '.join(allowed)}.")
     return _decision(row, Status.ACCEPTED, label, by, reason)
 
 

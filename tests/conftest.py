@@ -1,5 +1,8 @@
 """What all tests share. Real data is optional: what needs it says so and is skipped."""
 
+import contextlib
+import importlib
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -29,6 +32,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
         if fixtures & _APP_FIXTURES or starts_the_app:
             item.add_marker("slow")
+
+
+def help_of(package: str, *command: str) -> str:
+    """What `python -m PACKAGE COMMAND --help` shows, without a process of its own."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), pytest.raises(SystemExit) as end:
+        importlib.import_module(f"{package}.__main__").main([*command, "--help"])
+    assert not end.value.code, f"python -m {package} {' '.join(command)} --help ends with {end.value.code}"
+    return shown.getvalue()
 
 
 def missing_tool(reason: str) -> NoReturn:

@@ -14,7 +14,7 @@ from typing import Any
 import onnxruntime
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, help_of
 
 FILE = Path(__file__).with_name("contract.json")
 CONTRACT: dict[str, Any] = json.loads(FILE.read_text()) if FILE.exists() else {}
@@ -30,12 +30,9 @@ COMMANDS = {
 }  # fmt: skip
 
 
-def options(root: Path, package: str, command: str) -> list[str]:
+def options(package: str, command: str) -> list[str]:
     """The options that `--help` shows."""
-    words = [sys.executable, "-m", package, *command.split(), "--help"]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=root, check=False)
-    assert done.returncode == 0, done.stderr
-    return sorted(set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", done.stdout)))
+    return sorted(set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", help_of(package, *command.split()))))
 
 
 def defaults(root: Path) -> dict[str, str]:
@@ -85,7 +82,7 @@ def _properties(node: object) -> Iterator[str]:
 def contract(root: Path, document: dict[str, Any]) -> dict[str, Any]:
     """What `contract.json` holds."""
     return {
-        "options": {f"{p} {c}".strip(): options(root, p, c) for p, commands in COMMANDS.items() for c in commands},
+        "options": {f"{p} {c}".strip(): options(p, c) for p, commands in COMMANDS.items() for c in commands},
         "settings": defaults(root),
         "model_folder": model_folder(root / "model"),
         "operations": operations(document),
@@ -96,7 +93,7 @@ def contract(root: Path, document: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("command", CONTRACT.get("options", {}))
 def test_every_option_is_still_there(command: str) -> None:
     package, _, name = command.partition(" ")
-    assert set(CONTRACT["options"][command]) <= set(options(ROOT, package, name))
+    assert set(CONTRACT["options"][command]) <= set(options(package, name))
 
 
 def test_every_setting_is_still_there_with_its_default() -> None:

@@ -98,7 +98,7 @@ def test_hashed_files_survive_a_clone_that_converts_line_endings(tmp_path: Path)
     command = ("git", "-c", "core.autocrlf=true", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", str(clone))
     done = run(*command)
     if done.returncode:
-        pytest.skip(f"this is no clone of git: {done.stderr}")
+        pytest.skip(f"this is not a clone of git: {done.stderr}")
     for name in run("git", "ls-files", "model", "train", "runs", cwd=clone).stdout.split():
         blob = subprocess.run(["git", "cat-file", "blob", f"HEAD:{name}"], cwd=clone, capture_output=True, check=True)
         assert (clone / name).read_bytes() == blob.stdout, name

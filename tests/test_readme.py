@@ -1,14 +1,12 @@
 """The README stays true."""
 
 import re
-import subprocess
-import sys
 
 import pytest
 
 from catdog.model.metadata import load_metadata
 from catdog.settings import EMBEDDED_MODEL
-from tests.conftest import ROOT
+from tests.conftest import ROOT, help_of
 
 README = (ROOT / "README.md").read_text()
 
@@ -60,10 +58,7 @@ def test_every_link_to_a_file_leads_somewhere() -> None:
 
 def test_every_command_that_the_readme_names_is_there() -> None:
     for package, command in sorted(set(re.findall(r"python -m (\w+) (\w+)", README))):
-        done = subprocess.run(
-            [sys.executable, "-m", package, command, "--help"], capture_output=True, text=True, cwd=ROOT, check=False
-        )
-        assert done.returncode == 0, f"python -m {package} {command}: {done.stderr}"
+        assert help_of(package, command)
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE))))

@@ -28,7 +28,7 @@ class Load:
     answers: list[tuple[int, str]] = field(default_factory=list)
     """Number of a picture, and what was said about it: distinct bodies only."""
     errors: int = 0
-    """Answers that are no 200 or 201, and connections that were lost."""
+    """Answers other than 200 and 201, and connections that were lost."""
     server_cpu_s: float = 0.0
     """Of the server's processes meanwhile."""
 

@@ -34,7 +34,7 @@ class Section:
     lines: Sequence[str]
     """Markdown."""
     failures: Sequence[str] = field(default=())
-    """Answers that are not what they should be. Times that miss their goal are no failures: machines differ."""
+    """Answers that are not what they should be. Times that miss their goal are not failures: machines differ."""
 
     panels: Sequence[Panel] = field(default=())
     """Drawn into one picture."""

@@ -25,7 +25,7 @@ class Result:
     """What became of one picture: a prediction, or the error that explains why there is none."""
 
     path: str
-    """Bytes of it that are no UTF-8 are written as `\\xff`, in `name` too, so that every format can hold it."""
+    """Bytes of it that are not UTF-8 are written as `\\xff`, in `name` too, so that every format can hold it."""
     row: int | None
     """If `path` is a Parquet file."""
     name: str

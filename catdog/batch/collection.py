@@ -67,7 +67,7 @@ class Collection:
     def __init__(self, hub: HubFiles) -> None:
         self._hub = hub
         self.left_out = LeftOut()
-        """Files of folders and data sets that are no pictures."""
+        """Files of folders and data sets that are not pictures."""
 
     def parts(self, arguments: Iterable[str], *, size: int) -> Iterator[Part]:
         """Everything that the arguments name, in their order, sorted within a folder.

@@ -62,7 +62,7 @@ class LabelledFile:
 
 
 def path_text(path: str | Path) -> str:
-    r"""A path as text that every format can hold: bytes of it that are no UTF-8 are written as `\xff`."""
+    r"""A path as text that every format can hold: bytes of it that are not UTF-8 are written as `\xff`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

@@ -48,7 +48,7 @@ _EXTENSION, _GRAPHIC_CONTROL, _PICTURE = 0x21, 0xF9, 0x2C
 
 @dataclass(frozen=True, slots=True)
 class Stripped:
-    """A picture file without what is no picture."""
+    """A picture file without what is not a picture."""
 
     data: bytes
     orientation: int | None
@@ -67,7 +67,7 @@ class Stripped:
 
 
 def strip(data: bytes) -> Stripped:
-    """Cut away what is no picture; files of formats that need none of this come back as they are.
+    """Cut away what is not a picture; files of formats that need none of this come back as they are.
 
     Raises:
         UnreadableImageError: the file is cut short, or has far more pieces than any encoder writes.
@@ -104,7 +104,7 @@ def exif_orientation(exif: bytes | None) -> int:
 
 def _strip_jpeg(data: bytes) -> Stripped:
     """Keep tables and scans, up to the end of the first picture."""
-    whole = memoryview(data)  # its parts are no copies
+    whole = memoryview(data)  # its parts are not copies
     kept, exif, components, scans = [whole[:2]], b"", 0, 0
     icc, size, ended = _Profile(), None, False
     for marker, start, end in _jpeg_segments(data):
@@ -175,7 +175,7 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 def _strip_png(data: bytes) -> Stripped:
     """Keep palette and pixels, of an animation those of its still picture."""
-    whole = memoryview(data)  # its parts are no copies
+    whole = memoryview(data)  # its parts are not copies
     kept, exif, at = [whole[:8]], b"", 8
     colours: dict[bytes, bytes] = {}
     size = struct.unpack_from(">II", data, 16)

@@ -118,13 +118,13 @@ def decoded_side(spec: "Preprocessing") -> int:
 
 
 def open_image(data: bytes, *, limits: ImageLimits | None = None, side: int = DECODED_SIDE) -> Photo:
-    """Read one photo's header, and cut off what is no picture.
+    """Read one photo's header, and cut off what is not a picture.
 
     Bytes and pixels are counted before any pixel is decoded, so a compression bomb costs a header. Large pictures will
     come out at 1/2, 1/4 or 1/8 of their size, with at least `side` pixels left on the shorter side.
 
     Raises:
-        UnreadableImageError: the bytes are no image of an accepted format, or their header is damaged.
+        UnreadableImageError: the bytes are not an image of an accepted format, or their header is damaged.
         ImageTooLargeError: there are more bytes or pixels than `limits` allows.
     """
     limits = limits or ImageLimits()
@@ -163,7 +163,7 @@ def decode_image(data: bytes, *, limits: ImageLimits | None = None, side: int = 
         An RGB image. Transparent pixels show white.
 
     Raises:
-        UnreadableImageError: the bytes are no image of an accepted format, or are cut short.
+        UnreadableImageError: the bytes are not an image of an accepted format, or are cut short.
         ImageTooLargeError: there are more bytes or pixels than `limits` allows.
     """
     return open_image(data, limits=limits, side=side).decode()
@@ -173,7 +173,7 @@ def read_image(path: Path, *, limits: ImageLimits | None = None, side: int = DEC
     """Decode the photo in a file; like `decode_image`, and a file over the byte limit is not read.
 
     Raises:
-        UnreadableImageError: the file is missing, is no file, or may not be read; or see `decode_image`.
+        UnreadableImageError: the file is missing, is not a file, or may not be read; or see `decode_image`.
         ImageTooLargeError: see `decode_image`.
     """
     limits = limits or ImageLimits()

@@ -111,7 +111,7 @@ class PillowFile:
             raise ValueError("no palette")
 
     def strip(self, top: int, bottom: int) -> Image.Image:
-        """Some of the rows; all of them are no copy."""
+        """Some of the rows; all of them are not a copy."""
         if self._window and self._window != (0, 0, *self._file.size):
             return self._windowed(top, bottom)
         if bottom - top == self._file.height:

@@ -87,7 +87,7 @@ _OTHER_SUFFIXES = frozenset((".parquet", ".json", ".jsonl", ".csv", ".txt", ".md
 
 
 def why_left_out(path: Path) -> str:
-    """Why a file that is no picture isn't read, in a few words that name its kind."""
+    """Why a file that is not a picture isn't read, in a few words that name its kind."""
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116
     except OSError as error:

@@ -219,7 +219,7 @@ def load_metadata(folder: Path) -> Metadata:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(
-            f"{folder} is no model folder: {METADATA_FILE} cannot be read ({_reason(error)}). "
+            f"{folder} is not a model folder: {METADATA_FILE} cannot be read ({_reason(error)}). "
             "Set CATDOG_MODEL to a folder that `python -m train fit` made, or to a Hub repository."
         ) from None
     try:

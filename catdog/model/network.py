@@ -33,7 +33,7 @@ class Network:
         """Read a file. What is asked for at each request is opened now, the rest when it is asked for.
 
         Raises:
-            ModelError: it is no network that ONNX Runtime can run.
+            ModelError: it is not a network that ONNX Runtime can run.
         """
         self._path = path
         try:
@@ -79,4 +79,4 @@ class Network:
 
 
 def _no_network(path: Path, error: Exception) -> ModelError:
-    return ModelError(f"{path} is no network that ONNX Runtime can run: {error}. Export the model again.")
+    return ModelError(f"{path} is not a network that ONNX Runtime can run: {error}. Export the model again.")

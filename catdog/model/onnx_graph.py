@@ -34,7 +34,7 @@ def output_names(model: bytes) -> tuple[str, ...]:
     """The names of a file's outputs.
 
     Raises:
-        ValueError: it is no ONNX file.
+        ValueError: it is not an ONNX file.
     """
     return tuple(_name(field).decode() for field in fields(_graph(model).value) if field.number == _OUTPUT)
 
@@ -43,7 +43,7 @@ def cut(model: bytes, outputs: Sequence[str]) -> bytes:
     """The same file with these outputs alone, and without what only others need.
 
     Raises:
-        ValueError: it is no ONNX file.
+        ValueError: it is not an ONNX file.
     """
     graph = _graph(model)
     parts = list(fields(graph.value))

@@ -48,10 +48,10 @@ class Service:
             sleep: Waits so many seconds between attempts.
 
         Raises:
-            SettingsError: this is no HTTP address.
+            SettingsError: this is not an HTTP address.
         """
         if not _is_address(url):
-            raise SettingsError(f"{url} is no address of a service. Give it as http://HOST:PORT or https://HOST.")
+            raise SettingsError(f"{url} is not an address of a service. Give it as http://HOST:PORT or https://HOST.")
         self.url = url.rstrip("/")
         self._sleep = sleep
         headers = {"Authorization": f"Bearer {token}"} if token else {}

@@ -35,7 +35,7 @@ def describe_feedback(stats: Stats, audits: Sequence[AuditCount]) -> list[str]:
     """What people said, per revision; and what the random sample says, which is the only one to estimate accuracy."""
     return [
         "",
-        "what people said (biased: who presses a button is no random visitor; these rates are no accuracy):",
+        "what people said (biased: who presses a button is not a random visitor; these rates are not the accuracy):",
         *(list(_rates(stats)) or ["  nothing yet"]),
         "",
         "random sample of consenting uploads, reviewed:",

@@ -247,4 +247,4 @@ def _refuse_own_token(token: str, secrets: Mapping[str, SecretStr], spacefile: S
             )
     unknown = [name for name in spacefile.secrets.values() if name not in secret_variables()]
     if unknown:
-        raise SettingsError(f"The Spacefile's secrets name {', '.join(unknown)}, which is no secret setting here.")
+        raise SettingsError(f"The Spacefile's secrets name {', '.join(unknown)}, which is not a secret setting here.")

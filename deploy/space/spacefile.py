@@ -73,20 +73,20 @@ def load_spacefile(path: Path) -> Spacefile:
     """Read and check a Spacefile.
 
     Raises:
-        SettingsError: it cannot be read, is no YAML, or does not fit the schema; the message names every problem.
+        SettingsError: it cannot be read, is not YAML, or does not fit the schema; the message names every problem.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is no YAML: {' '.join(str(error).split())}.") from None
+        raise SettingsError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
     try:
         return Spacefile.model_validate(content)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors())
         raise SettingsError(
-            f"{path} is no Spacefile: {problems}. Correct it; the fields are in docs/deploy.md."
+            f"{path} is not a Spacefile: {problems}. Correct it; the fields are in docs/deploy.md."
         ) from None
 
 

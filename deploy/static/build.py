@@ -59,7 +59,7 @@ def build_static(model: StaticModel, runtime: Path, out: Path, *, feedback: str 
         feedback: Address of the app that takes corrections; None keeps them in the visitor's browser.
 
     Raises:
-        SettingsError: `out` holds something else, or `feedback` is no address.
+        SettingsError: `out` holds something else, or `feedback` is not an address.
         CatdogError: the folder cannot be written.
     """
     page = _page(model, feedback)
@@ -125,7 +125,7 @@ def _own_texts(language: str) -> dict[str, str]:
 def _page(model: StaticModel, feedback: str | None) -> dict[str, Any]:
     """`page.json`, see `browser/ask.js`."""
     if feedback is not None and (urlsplit(feedback).scheme not in ("http", "https") or not urlsplit(feedback).netloc):
-        raise SettingsError(f"{feedback!r} is no address of an app. It begins with https://.")
+        raise SettingsError(f"{feedback!r} is not an address of an app. It begins with https://.")
     return {
         "network": model.network,
         "model_id": model.model_id,

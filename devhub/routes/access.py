@@ -91,7 +91,7 @@ Writable = Annotated[Repository, Depends(writable)]
 
 
 def asked_revision(request: Request) -> str:
-    """The revision in the path; routes match the path as sent, so that `%2F` in a branch's name is no separator."""
+    """The revision in the path; routes match the path as sent, so that `%2F` in a branch's name is not a separator."""
     return unquote(request.path_params["revision"])
 
 

@@ -108,4 +108,4 @@ def _content(value: dict[str, Any]) -> bytes:
     try:
         return base64.b64decode(content, validate=True)
     except binascii.Error:
-        raise bad_request("A file's content is no valid base64.") from None
+        raise bad_request("A file's content is not valid base64.") from None

@@ -123,7 +123,7 @@ def run_import(path: Path, journal: Journal) -> int:
     for problem in imported.problems:
         print(printable(problem), file=sys.stderr)  # noqa: T201
     if imported.problems:
-        raise FeedbackError(f"{len(imported.problems)} lines of {path} are no corrections and were left out.")
+        raise FeedbackError(f"{len(imported.problems)} lines of {path} are not corrections and were left out.")
     return 0
 
 

@@ -46,7 +46,7 @@ def add_review_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="of the rows listed, accept those where at least N clients agree, nobody disagrees, and a model does not "
-        "object; clients are told apart by network address, so N is no proof of N people",
+        "object; clients are told apart by network address, so N is not proof of N people",
     )
     auto.add_argument("--model", type=Path, metavar="DIR", help="the model to ask; the one that predicted if not given")
     auto.add_argument(

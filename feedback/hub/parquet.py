@@ -215,7 +215,7 @@ def _records(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
     try:
         with pq.ParquetFile(path) as file:
             if missing := set(columns) - set(file.schema_arrow.names):
-                raise FeedbackError(f"The shard {path.name} lacks {', '.join(sorted(missing))}: it is no feedback.")
+                raise FeedbackError(f"The shard {path.name} lacks {', '.join(sorted(missing))}: it is not feedback.")
             for batch in file.iter_batches(_READ_ROWS, columns=columns):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:

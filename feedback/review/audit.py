@@ -1,6 +1,6 @@
 """The audit sample: pictures kept at random, with consent, to learn how often the model is right.
 
-What people correct is no random sample; these rows are. Nobody has answered them: their `corrected_label` is
+What people correct is not a random sample; these rows are. Nobody has answered them: their `corrected_label` is
 `unsure` until the maintainer decides. They have no client, so that no later answer of a person replaces them.
 """
 

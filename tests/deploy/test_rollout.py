@@ -47,8 +47,8 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Docker:
     return Docker(tmp_path)
 
 
-def roll_out(docker: Docker, image: str, url: str) -> int:
-    return run(main, ["rollout", image, "--env-file", str(docker.env_file), "--url", url, "--timeout", "60"])
+def roll_out(docker: Docker, image: str, url: str, timeout: int = 60) -> int:
+    return run(main, ["rollout", image, "--env-file", str(docker.env_file), "--url", url, "--timeout", str(timeout)])
 
 
 def test_an_image_that_works_stays(docker: Docker, server: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,7 +71,7 @@ def test_an_image_that_does_not_become_healthy_is_taken_back(
 
 
 def test_an_image_that_fails_its_smoke_test_is_taken_back(docker: Docker, capsys: pytest.CaptureFixture[str]) -> None:
-    assert roll_out(docker, NEW, "http://127.0.0.1:9") == 1
+    assert roll_out(docker, NEW, "http://127.0.0.1:9", timeout=1) == 1
     assert docker.calls()[-1] == f"up {OLD}"
     assert f"Rolling back to {OLD} failed too" in capsys.readouterr().err
 

@@ -64,9 +64,11 @@ def run(script: str, environment: dict[str, str]) -> None:
     assert done.stdout.strip().endswith("done"), done.stderr
 
 
+@pytest.mark.slow
 def test_datasets_loads_and_streams_shards_of_any_commit(environment: dict[str, str]) -> None:
     run(SHARDS, environment)
 
 
+@pytest.mark.slow
 def test_push_to_hub_works_without_xet(environment: dict[str, str]) -> None:
     run(PUSH, environment | {"HF_HUB_DISABLE_XET": "1"})

@@ -47,6 +47,7 @@ def value(line: str) -> str:
     return line.partition("=")[2].partition(" ")[0]
 
 
+@pytest.mark.slow
 def test_it_prints_what_a_shell_needs_and_the_token_only_once(tmp_path: Path) -> None:
     with served(tmp_path / "hub") as (process, lines):
         assert [line.partition("=")[0] for line in lines] == ["export HF_ENDPOINT", "export HF_TOKEN"]
@@ -61,6 +62,7 @@ def test_it_prints_what_a_shell_needs_and_the_token_only_once(tmp_path: Path) ->
         assert httpx2.get(f"{value(lines[0])}/_faults").status_code == 404
 
 
+@pytest.mark.slow
 def test_a_killed_hub_keeps_every_acknowledged_commit(tmp_path: Path) -> None:
     root = tmp_path / "hub"
     acknowledged: list[tuple[str, bytes]] = []

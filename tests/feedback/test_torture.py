@@ -3,9 +3,12 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow
 def test_nothing_acknowledged_is_lost_or_repeated_whatever_fails() -> None:
     command = [
         sys.executable,

@@ -16,7 +16,7 @@ FADED = {"amber": (0.25, 0.3, 0.65), "jade": (0.65, 0.25, 0.3), "plum": (0.3, 0.
 
 
 def faded(label: str, seed: int, size: tuple[int, int] = (60, 44)) -> Image.Image:
-    """One picture of the new kind; pictures of different seeds are no near-duplicates."""
+    """One picture of the new kind; pictures of different seeds are not near-duplicates."""
     generator = np.random.default_rng([seed, 1000 + LABELS.index(label)])
     noise = generator.integers(40, 256, (8, 8, 1)) * np.array(FADED[label])
     return Image.fromarray(noise.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)

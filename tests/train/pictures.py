@@ -11,7 +11,7 @@ LABELS = tuple(TINTS)
 
 
 def picture(label: str, seed: int, size: tuple[int, int] = (60, 44)) -> Image.Image:
-    """One picture; pictures of different seeds are no near-duplicates."""
+    """One picture; pictures of different seeds are not near-duplicates."""
     generator = np.random.default_rng([seed, LABELS.index(label)])
     noise = generator.integers(40, 256, (8, 8, 1)) * np.array(TINTS[label])
     return Image.fromarray(noise.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)

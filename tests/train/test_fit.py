@@ -125,7 +125,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path, options: Fi
 
 def test_a_file_that_holds_no_weights_is_refused(tmp_path: Path, options: FitOptions) -> None:
     (tmp_path / "bad.safetensors").write_bytes(b"not weights at all")
-    with pytest.raises(ModelError, match="no readable safetensors"):
+    with pytest.raises(ModelError, match="not a readable safetensors"):
         fit(replace(options, init=str(tmp_path / "bad.safetensors"), out=tmp_path / "run"))
 
 

@@ -43,7 +43,7 @@ def test_a_missing_model_is_a_sentence_and_exit_2(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_model_is_a_sentence_and_exit_2(tmp_path: Path) -> None:
-    explained(run_app(model=tmp_path, data_dir=tmp_path), "is no model folder")
+    explained(run_app(model=tmp_path, data_dir=tmp_path), "is not a model folder")
 
 
 def test_a_damaged_model_is_a_sentence_and_exit_2(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def read_overlay(path: Path) -> Overlay:
 
     Raises:
         SettingsError: there is no such file.
-        DataError: it is no overlay; the line is named.
+        DataError: it is not an overlay; the line is named.
     """
     try:
         data = path.read_bytes()
@@ -110,7 +110,7 @@ def read_overlay(path: Path) -> Overlay:
     except OSError as error:
         raise SettingsError(f"--overlay {path} cannot be read: {error.strerror}.") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"--overlay {path} is no CSV file in UTF-8: {error}.") from None
+        raise DataError(f"--overlay {path} is not a CSV file in UTF-8: {error}.") from None
     reviewed = tuple(_parse(path, number, row) for number, row in enumerate(rows, start=2))
     if repeated := len(reviewed) - len({each.image_sha256 for each in reviewed}):
         raise DataError(f"--overlay {path}: {repeated} lines repeat a picture of another line. Keep one of each.")

@@ -258,7 +258,7 @@ def _order(digest: npt.NDArray[np.uint64], seed: int) -> bytes:
 
 def _checked_hash(text: str) -> str:
     if len(bytes.fromhex(text)) != 32:  # noqa: PLR2004
-        raise ValueError(f"{text} is no hash of 256 bits")
+        raise ValueError(f"{text} is not a hash of 256 bits")
     return text
 
 
@@ -266,4 +266,4 @@ def _checked_split(text: str) -> Split:
     for split in SPLITS:
         if split == text:
             return split
-    raise ValueError(f"{text} is no split")
+    raise ValueError(f"{text} is not a split")

@@ -11,8 +11,8 @@ from pathlib import Path
 from catdog.images.decode import decode_image, to_jpeg
 from train.evaluation.gallery import page, write_page
 from train.gate.evidence import Answers
-from train.gate.gate import GateReport, Picture
 from train.gate.history import History, keep_look, write_history
+from train.gate.report import GateReport, Picture
 
 _SIDE = 220
 _MOST = 120

@@ -165,7 +165,7 @@ def _records(paths: Iterable[Path], columns: list[str]) -> Iterator[dict[str, An
             with path.open("rb") as opened, pq.ParquetFile(opened) as file:  # Arrow opens no path that isn't UTF-8
                 if missing := set(columns) - set(file.schema_arrow.names):
                     raise DataError(
-                        f"{path} is no feedback: it has no column {', '.join(sorted(missing))}. Export it again."
+                        f"{path} is not feedback: it has no column {', '.join(sorted(missing))}. Export it again."
                     )
                 for batch in file.iter_batches(_BATCH, columns=columns):
                     yield from batch.to_pylist()

@@ -15,8 +15,8 @@ from catdog.hub.replacement import require_no_surprise
 from catdog.model.metadata import METADATA_FILE, ONNX_FILE, WEIGHTS_FILE, FileHash, Metadata, load_metadata, verify_file
 from catdog.model.model import Model
 from train.failures import clear_disk_errors
-from train.gate.gate import GATE_FILE, read_report
 from train.gate.history import HISTORY_FILE, History, merged, parse_history, read_history
+from train.gate.report import GATE_FILE, read_report
 from train.loop.repository import ConflictError, ModelRepository
 from train.loop.revoked import Revocation, fingerprint, parse_metadata, read_revoked
 from train.model_folder.card import CARD_FILE, render_card

@@ -36,7 +36,7 @@ class ModelRepository:
         """The repository on the hub of the settings; without a token there, the one that `hf auth login` stored.
 
         Raises:
-            SettingsError: this is no name of a repository.
+            SettingsError: this is not a name of a repository.
         """
         user, _, name = repo_id.partition("/")
         if not user or not name or "/" in name:

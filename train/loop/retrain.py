@@ -24,9 +24,11 @@ from train.data.splits import Divided, Manifest, Split, restore, write_manifest
 from train.failures import clear_disk_errors
 from train.gate.compare import compare_on_source, measure_latency
 from train.gate.evidence import Answers, Evidence, Outputs
-from train.gate.gate import GATE_FILE, Counts, GateReport, Rules, foresee, judge, write_report
+from train.gate.gate import Counts, foresee, judge
 from train.gate.history import History, read_history
 from train.gate.page import keep_verdict
+from train.gate.report import GATE_FILE, GateReport, write_report
+from train.gate.rules import Rules
 from train.loop.accepted import Feedback, open_feedback
 from train.loop.base import Base, find_head, open_base
 from train.loop.challenger import RETRAIN_SCHEDULE, Replay

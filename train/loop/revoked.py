@@ -62,7 +62,7 @@ def read_revoked(content: bytes | None) -> tuple[Revocation, ...]:
     """The list in a `revoked.json`; empty if there is no such file.
 
     Raises:
-        HubError: somebody edited it, and it is no such list any more.
+        HubError: somebody edited it, and it is no longer such a list.
     """
     try:
         return _LIST.validate_json(content) if content is not None else ()

@@ -13,7 +13,7 @@ from catdog.errors import DataError, FeedbackError, GateRefusedError, HubError, 
 from catdog.hub.models import REVOKED_FILE
 from catdog.model.metadata import METADATA_FILE
 from catdog.settings import Settings
-from train.gate.gate import GateReport
+from train.gate.report import GateReport
 from train.loop.accepted import open_feedback
 from train.loop.challenger import RETRAIN_SCHEDULE
 from train.loop.late import LateSchedule

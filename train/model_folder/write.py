@@ -53,7 +53,7 @@ class Origin:
     settings: dict[str, Any]
     """Of the recipe, for the record."""
     init_sha256: str | None = None
-    """Of the starting weights, where `init` is no file that could be asked."""
+    """Of the starting weights, where `init` is not a file that could be asked."""
     license: str | None = None
     """Of the weights that are made, as the Hub spells it (`apache-2.0`); None if nobody said."""
 

@@ -56,7 +56,7 @@ def output_count(init: str) -> int:
         with safe_open(path, framework="pt") as file:
             heads = [file.get_slice(name).get_shape() for name in file.keys() if name.endswith("classifier.weight")]  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} is no readable safetensors file: {error}. Fetch it again.") from None
+        raise ModelError(f"{path} is not a readable safetensors file: {error}. Fetch it again.") from None
     return int(heads[0][0]) if heads else IMAGENET_CLASSES
 
 
@@ -95,7 +95,9 @@ def fold_temperature(network: nn.Module, temperature: float) -> None:
 
 def _fetch(name: str, labels: int, option: str) -> nn.Module:
     """A network from the Hub; a bare name is one of timm's own."""
-    unknown = SettingsError(f"{option} {name} is no file, no model of timm's, and no Hub repository such as timm/NAME.")
+    unknown = SettingsError(
+        f"{option} {name} is neither a file, nor a timm model, nor a Hub repository such as timm/NAME."
+    )
     if "/" not in name and not timm.is_model(name):
         raise unknown
     try:
@@ -129,7 +131,7 @@ def _load_weights(network: nn.Module, path: Path, option: str) -> None:
     try:
         weights = load_file(path)
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{option} {path} is no readable safetensors file: {error}. Fetch it again.") from None
+        raise ModelError(f"{option} {path} is not a readable safetensors file: {error}. Fetch it again.") from None
     advice = f"Set {_ARCH[option]} to its own."
     own = network.state_dict()
     head = {name for name in own if own[name] is classifier(network).weight or name.startswith("classifier.")}

@@ -52,7 +52,7 @@ def export_network(network: nn.Module, folder: Path, *, labels: tuple[str, ...],
 def export_served(network: nn.Module, path: Path, *, side: int) -> None:
     """Write a network's ONNX file with everything that is served.
 
-    The maps of its trunk, where it has one, keep their name but are no output: see `train.ood.branch`.
+    The maps of its trunk, where it has one, keep their name but are not an output: see `train.ood.branch`.
     """
     served = Served(network)
     export_onnx(served, path, shape=(3, side, side), outputs=served.outputs)

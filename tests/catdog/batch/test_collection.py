@@ -126,6 +126,7 @@ def test_parquet_can_be_looked_at_without_writing_any(photos: Path, model: Path)
     assert rows[1]["label"] == "green"
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_and_started_again_nothing_is_missing_or_there_twice(model: Path, tmp_path: Path) -> None:
     source, out = tmp_path / "many.parquet", tmp_path / "out"
     table([encoded(textured())] * 500, source, group=5)
@@ -264,6 +265,7 @@ def test_what_cannot_be_read_in_a_folder_is_among_the_answers_and_not_asked_agai
     assert "0 classified, 0 failed" in predict(*asked, model=model).stderr
 
 
+@pytest.mark.slow
 def test_ray_reports_what_cannot_be_read_in_a_folder_too(mixed: Path, model: Path, tmp_path: Path) -> None:
     if importlib.util.find_spec("ray") is None:
         pytest.skip("the optional package ray is not installed")
@@ -276,6 +278,7 @@ def test_ray_reports_what_cannot_be_read_in_a_folder_too(mixed: Path, model: Pat
     assert answers(tmp_path / "out") == answers(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_ray_finishes_what_another_began_with_the_same_answers(
     scored: Path, photos: Path, model: Path, tmp_path: Path
 ) -> None:

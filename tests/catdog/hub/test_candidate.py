@@ -170,6 +170,7 @@ def watched(published: Published, tmp_path: Path) -> Watched:
     return Watched(published, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_model_that_would_read_a_clients_key_never_goes_live_and_the_next_good_one_does(
     watched: Watched, published: Published
 ) -> None:
@@ -181,6 +182,7 @@ def test_a_model_that_would_read_a_clients_key_never_goes_live_and_the_next_good
     assert watched.watcher.problem is None
 
 
+@pytest.mark.slow
 def test_a_model_that_takes_gigabytes_costs_the_process_that_tries_it_alone(watched: Watched) -> None:
     nodes = [helper.make_node("Expand", ["one", "sides"], ["x"]), helper.make_node("ReduceSum", ["x"], ["sum"])]
     nodes.append(helper.make_node("Mul", ["sum", "product"], ["logits"]))
@@ -191,6 +193,7 @@ def test_a_model_that_takes_gigabytes_costs_the_process_that_tries_it_alone(watc
     assert "crashed" in problem or "does not run" in problem or "can run" in problem
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_the_network_that_its_metadata_describe_is_refused(watched: Watched) -> None:
     hungry = onnx.load_from_string(network([]))
     hungry.graph.output[0].name = "other"

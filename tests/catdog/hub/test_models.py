@@ -144,7 +144,7 @@ def test_a_repository_without_a_model_is_named(published: Published) -> None:
 
 @pytest.fixture
 def web_page() -> Iterator[str]:
-    """The address of a server that is no hub: it answers everything with a page."""
+    """The address of a server that is not a hub: it answers everything with a page."""
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

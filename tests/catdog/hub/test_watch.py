@@ -15,6 +15,8 @@ from devhub.faults import Fault
 from tests.catdog.conftest import Published
 from tests.toy import toy_model
 
+pytestmark = pytest.mark.slow  # each test publishes revisions and tries them in a process of their own
+
 
 class Application:
     """What is live, and everything that ever was."""

@@ -177,6 +177,7 @@ def test_a_process_of_its_own_gives_the_same_pixels(format_: str) -> None:
         assert pool.decode(photo).tobytes() == open_image(photo.data).decode().tobytes()
 
 
+@pytest.mark.slow
 def test_a_picture_that_takes_too_long_costs_only_itself() -> None:
     photo = open_image(encoded(noise((2000, 1500)), "GIF"))
     with DecodingPool(processes=1, cpu_s=0.001) as pool:

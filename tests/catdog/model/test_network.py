@@ -83,5 +83,5 @@ def test_a_graph_within_a_graph_is_left_whole() -> None:
 def test_what_is_no_network_is_said_to_be_none(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(data)
-    with pytest.raises(ModelError, match="no network that ONNX Runtime can run"):
+    with pytest.raises(ModelError, match="not a network that ONNX Runtime can run"):
         Network(path)

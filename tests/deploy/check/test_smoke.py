@@ -56,7 +56,7 @@ MALFORMED = (
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        *(([url], "is no address") for url in MALFORMED),
+        *(([url], "is not an address") for url in MALFORMED),
         (["http://127.0.0.1:9", "--label", "cat"], "give both"),
         (["http://127.0.0.1:9", "--private"], "HF_TOKEN"),
         (["http://127.0.0.1:9", "--image", "missing.jpg"], "missing.jpg cannot be read"),

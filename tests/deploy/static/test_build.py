@@ -77,7 +77,7 @@ def test_a_build_replaces_an_earlier_one_and_nothing_else(toy: Path, runtime: Pa
 
 
 def test_a_feedback_address_must_be_one(toy: Path, runtime: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no address"):
+    with pytest.raises(SettingsError, match="not an address"):
         build_static(load_static_model(toy), runtime, tmp_path / "page", feedback="app.example")
 
 

@@ -194,6 +194,7 @@ def read_with_datasets(hub: Running, home: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_datasets_pandas_and_duckdb_read_the_data_set(
     rows: list[FeedbackRow], hub: Running, tmp_path: Path, api: HfApi
 ) -> None:
@@ -207,6 +208,7 @@ def test_datasets_pandas_and_duckdb_read_the_data_set(
     assert duckdb.sql(query).fetchall() == [(3, "aa")]
 
 
+@pytest.mark.slow
 def test_datasets_reads_rows_before_there_is_a_decision(
     settings: None, data_dir: Path, hub: Running, tmp_path: Path
 ) -> None:

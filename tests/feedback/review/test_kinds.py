@@ -34,7 +34,7 @@ def model(folder: Path) -> Model:
 
 
 def scene(seed: int, brightness: float = 1.0) -> Image.Image:
-    """A colourful, sharp picture; those of different seeds are no near-duplicates."""
+    """A colourful, sharp picture; those of different seeds are not near-duplicates."""
     blobs = np.random.default_rng(seed).integers(60, 256, (24, 32, 3)).astype(np.uint8)
     image = Image.fromarray(blobs).resize((224, 168), Image.Resampling.NEAREST)
     return ImageEnhance.Brightness(image).enhance(brightness)

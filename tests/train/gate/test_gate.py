@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from train.gate.evidence import Answers, Asked, Evidence, Latency, Outputs, Rejection, folds
-from train.gate.gate import Counts, GateReport, Rules, foresee, judge
+from train.gate.gate import Counts, foresee, judge
 from train.gate.history import History, Look
+from train.gate.report import GateReport
+from train.gate.rules import Rules
 from train.gate.significance import lower_bound, mcnemar, sign_flip
 from train.metrics import Floats
 

@@ -7,9 +7,10 @@ import numpy as np
 from tests.toy import encoded, textured
 from tests.train.gate.test_gate import NOW, outputs
 from train.gate.evidence import Answers, Asked, Evidence, Latency
-from train.gate.gate import Rules, judge
+from train.gate.gate import judge
 from train.gate.history import HISTORY_FILE, History, read_history
 from train.gate.page import keep_verdict, page_of
+from train.gate.rules import Rules
 
 
 def judged(run: Path) -> str:

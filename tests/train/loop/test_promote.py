@@ -7,7 +7,7 @@ import pytest
 from catdog.errors import GateRefusedError, ModelError, SettingsError
 from catdog.model.metadata import load_metadata, write_metadata
 from tests.train.folders import complete_folder
-from train.gate.gate import Check, GateReport
+from train.gate.report import Check, GateReport
 from train.loop.publish import check_folder, promote
 
 

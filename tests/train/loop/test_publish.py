@@ -17,7 +17,7 @@ from devhub.server import Running
 from devhub.tokens import Token
 from tests.train.folders import TEST_METRICS, complete_folder
 from train.__main__ import main
-from train.gate.gate import Check, GateReport
+from train.gate.report import Check, GateReport
 from train.loop.publish import next_tag, publish
 from train.loop.repository import ModelRepository
 

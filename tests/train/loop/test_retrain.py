@@ -26,7 +26,7 @@ from train.__main__ import main
 from train.data.splits import read_manifest
 from train.evaluation.evaluate import evaluate
 from train.fit import FitOptions, fit
-from train.gate.gate import read_report
+from train.gate.report import read_report
 from train.loop.publish import check_folder
 from train.loop.repository import ModelRepository
 from train.ood.rejection import RuleOptions

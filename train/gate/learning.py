@@ -1,0 +1,108 @@
+"""Did the challenger learn something from the feedback? It has to beat its twin, which never saw the feedback."""
+
+import numpy as np
+
+from catdog.cli import counted
+from train.evaluation.slices import Mask
+from train.gate.evidence import Answers, Evidence, Outputs, Rejection
+from train.gate.report import Check
+from train.gate.rules import Rules
+from train.gate.significance import mcnemar, mean_by_group, sign_flip
+from train.metrics import Floats, wilson
+
+
+def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
+    """How likely the challenger's lead over its twin is if the feedback taught it nothing.
+
+    The lead is in log loss, and an estimate for pictures as they come: mistakes of the champion, which people report
+    far more often than what it has right, weigh as much as they are frequent among unselected pictures, label by
+    label. So a challenger that is merely less certain, or that leans to the label which is reported most, gains
+    nothing: what it wins on mistakes it loses on the rest. Permutation test over groups of near-duplicates. Mistakes
+    that are newly right must outnumber the twin's, too (McNemar): the larger p counts.
+    """
+    outputs, groups = evidence.answers.outputs, evidence.answers.groups
+    wrong = ~outputs.right("champion")
+    if not wrong.any():
+        return 1.0
+    newly_right = np.sign(mean_by_group(outputs.gains("twin")[wrong].astype(np.float64), groups[wrong]))
+    # Two networks that happen to differ win all of a kind together by a little; few of these pictures become right.
+    return max(sign_flip(_units(evidence), seed=seed), mcnemar(newly_right.astype(np.int64)))
+
+
+def _units(evidence: Evidence) -> Floats:
+    """By how much the twin's log loss exceeds the challenger's, a weighted value per group of near-duplicates.
+
+    Pictures form strata by their label and by whether the champion has them right; each weighs as much as it is
+    frequent among unselected pictures. Mistakes are those that people reported, and those of the kept pictures only for
+    a label that nobody reported; what is right are confirmed answers and kept pictures.
+    """
+    kept, answers, unselected = evidence.kept, evidence.answers, evidence.unselected
+    units, labels = [], kept.champion.shape[1]
+    for label in range(labels):
+        for is_right in (False, True):
+            share = (_stratum(unselected, label, is_right).sum() + 0.5) / (len(unselected) + labels)
+            answered, there = (_stratum(outputs, label, is_right) for outputs in (answers.outputs, kept))
+            leads = mean_by_group(_lead(answers.outputs)[answered], answers.groups[answered])
+            if is_right or not answered.any():
+                leads = np.concatenate([leads, _lead(kept)[there]])
+            units.append(share * leads / max(1, len(leads)))
+    return np.concatenate(units)
+
+
+def _stratum(outputs: Outputs, label: int, is_right: bool) -> Mask:
+    mask: Mask = (outputs.labels == label) & (outputs.right("champion") == is_right)
+    return mask
+
+
+def _lead(outputs: Outputs) -> Floats:
+    return outputs.loss("twin") - outputs.loss("challenger")
+
+
+def rejection_p(rejection: Rejection | None) -> float:
+    """How likely it is that the challenger turns away no more answers `neither` than its twin; 1 without a rule."""
+    if rejection is None:
+        return 1.0
+    return mcnemar(rejection.challenger.astype(np.int64) - rejection.twin.astype(np.int64))
+
+
+def judge_learning(  # noqa: PLR0913, PLR0917 - each is one thing
+    answers: Answers, rejection: Rejection | None, p: float, p_neither: float, level: float, rules: Rules
+) -> Check:
+    """Whether labels or `neither` were learned; where both are asked about, each has half of the level."""
+    each_level = level / 2 if rejection else level
+    told = [_told(answers, p, each_level)]
+    if rejection:
+        told.append(f"{_told_neither(rejection)}: p = {p_neither:.2g}")
+    too_few = _groups(answers) + (len(rejection.champion) if rejection else 0) < rules.min_answers
+    if too_few:
+        told.insert(0, f"{counted(len(answers), 'answer')}, too few to show a gain: {rules.min_answers} are needed")
+    return Check(
+        name="learned from feedback", passed=not too_few and min(p, p_neither) < each_level, finding="; ".join(told)
+    )
+
+
+def _told(answers: Answers, p: float, level: float) -> str:
+    outputs = answers.outputs
+    wrong = ~outputs.right("champion")
+    n = int(wrong.sum())
+    if not n:
+        return f"the champion has all {len(answers)} answers right, so there is nothing to learn"
+    won, twin = int(outputs.right("challenger")[wrong].sum()), int(outputs.right("twin")[wrong].sum())
+    low, high = wilson(won, n)
+    verdict = "" if p < level else ". Nothing systematic was found in the feedback"
+    return (
+        f"of {counted(n, 'correction')} {won} newly right ({low:.0%} to {high:.0%}), {twin} without the feedback; "
+        f"log loss against the twin, weighted: p = {p:.2g}, below {level:.2g} is asked{verdict}"
+    )
+
+
+def _told_neither(rejection: Rejection) -> str:
+    n = len(rejection.champion)
+    return (
+        f"of {n} answers `neither` {int(rejection.challenger.sum())} are turned away, "
+        f"{int(rejection.champion.sum())} before and {int(rejection.twin.sum())} without the feedback"
+    )
+
+
+def _groups(answers: Answers) -> int:
+    return len(np.unique(answers.groups))
