@@ -104,6 +104,12 @@ def _as_given(examples: Examples, seed: int) -> npt.NDArray[np.str_]:
     splits[judging] = ""
     if empty := [split for split in SPLITS if not (splits == split).any()]:
         raise DataError(f"{examples.source.name} has no picture for {', '.join(empty)}. Add some to that folder.")
+    taught = set(examples.labels[splits == "train"].tolist())
+    if untaught := [name for number, name in enumerate(examples.source.labels) if number not in taught]:
+        raise DataError(
+            f"{examples.source.name} has no training picture of {', '.join(untaught)}. Add some to the folder train, "
+            "or remove the label."
+        )
     return splits
 
 

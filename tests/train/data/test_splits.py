@@ -200,3 +200,11 @@ def test_a_training_picture_that_is_in_the_test_folder_too_is_not_trained_with(t
     shutil.copy(tmp_path / "test" / LABELS[0] / "0.png", copy)
     data = divide(read_examples(open_source(str(tmp_path))), seed=0)
     assert data.counts == {"train": 36, "validation": 36, "test": 36}
+
+
+def test_a_label_that_only_the_test_folder_has_is_named(tmp_path: Path) -> None:
+    split_folders(tmp_path, "train", "validation", "test")
+    (tmp_path / "test" / "teal").mkdir()
+    picture(LABELS[0], 999).save(tmp_path / "test" / "teal" / "0.png")
+    with pytest.raises(DataError, match="no training picture of teal"):
+        divide(read_examples(open_source(str(tmp_path))), seed=0)
