@@ -65,6 +65,12 @@ export class Ask {
     if (answer) this.fillChoices(answer.verdict);
   }
 
+  /** The buttons are in view, and as much as can be of what is above them. */
+  bringIntoView() {
+    const buttons = elements.right.hidden ? elements.choices : elements.right.parentElement;
+    buttons?.scrollIntoView({ block: "nearest" });
+  }
+
   /** @param {string} verdict */
   fillChoices(verdict) {
     const { app, choices } = this.texts;
@@ -87,7 +93,9 @@ export class Ask {
 
   /** "Wrong label": a live picture is held first, since it is that one that the answer is about. */
   async offer() {
-    if (await this.pictures.current()) elements.choices.hidden = false;
+    if (!(await this.pictures.current())) return;
+    elements.choices.hidden = false;
+    elements.choices.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {string | null} label what the person says it is; null agrees */
@@ -98,6 +106,7 @@ export class Ask {
     try {
       this.thank(await this.deliver(shown, said));
     } catch (problem) {
+      this.uncheck(); // so that it can be chosen again
       this.complain(problem);
     }
   }
@@ -181,9 +190,13 @@ export class Ask {
       return this.complain(problem);
     }
     this.undo = null;
+    this.uncheck();
+    this.thank(this.texts.app.taken_back);
+  }
+
+  uncheck() {
     for (const radio of elements.choices.querySelectorAll("input")) radio.checked = false;
     for (const label of elements.choices.querySelectorAll("label")) label.classList.remove("selected");
-    this.thank(this.texts.app.taken_back);
   }
 
   async export() {
@@ -215,6 +228,7 @@ export class Ask {
   /** @param {string} text */
   thank(text) {
     elements.thanks.replaceChildren(messageCard(text, "thanks"));
+    elements.thanks.scrollIntoView({ block: "nearest" });
     elements.takeBack.hidden = this.undo === null;
   }
 

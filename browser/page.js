@@ -8,7 +8,8 @@ import { Engine, Problem } from "./engine.js";
 import { drawHeatmap } from "./heat.js";
 import { fetchPicture, readClipboard, takeDrops, takeFiles, takePastes } from "./pictures.js";
 import { Several } from "./several.js";
-import { chooseLanguage, fill } from "./texts.js";
+import { saveAsPicture } from "./share.js";
+import { chooseLanguage, fill, switchLanguage, wantedLanguages } from "./texts.js";
 
 document.getElementById("not-started")?.remove();
 
@@ -26,6 +27,7 @@ class Page {
     /** @type {Promise<import("./ask.js").Shown | null>} */
     this.shown = Promise.resolve(null);
     this.turn = 0;
+    this.pushed = false; // whether the camera has an entry of its own in the history
     this.ask = new Ask(texts, page, {
       current: () => (this.camera.isOn ? this.snap() : this.shown),
       copy: (picture) => this.engine.copy(picture),
@@ -39,18 +41,24 @@ class Page {
     const take = (/** @type {Blob[]} */ pictures) => this.take(pictures);
     takeFiles(elements.file, take);
     takeDrops(elements.photo, take);
-    takePastes(take);
+    const takeAddress = (/** @type {string} */ address) => this.attempt(() => this.fetch(address));
+    takePastes(take, takeAddress);
     elements.choose.addEventListener("click", () => elements.file.click());
     elements.paste.addEventListener("click", () => this.attempt(async () => this.look(await readClipboard())));
     elements.startCamera.addEventListener("click", () => this.attempt(() => this.live()));
     elements.snap.addEventListener("click", () => this.attempt(() => this.snap()));
     elements.stopCamera.addEventListener("click", () => this.clear());
     elements.why.addEventListener("click", () => this.toggleHeat());
+    elements.savePicture.addEventListener("click", () => this.attempt(() => this.save()));
     elements.url.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.attempt(() => this.fetch(elements.address.value.trim()));
+      takeAddress(elements.address.value.trim());
     });
     window.addEventListener("pagehide", () => this.camera.stop());
+    window.addEventListener("popstate", () => {
+      this.pushed = false;
+      if (this.camera.isOn) this.clear();
+    });
   }
 
   /** @param {Blob[]} pictures */
@@ -76,7 +84,7 @@ class Page {
     const [heading, row] = [document.createElement("p"), document.createElement("div")];
     heading.textContent = app.examples;
     row.append(...buttons);
-    if (buttons.length) elements.examples.replaceChildren(heading, row);
+    if (buttons.length) elements.examples.firstElementChild?.replaceChildren(heading, row);
   }
 
   /**
@@ -127,6 +135,8 @@ class Page {
     const { turn } = this;
     await this.camera.start();
     if (turn !== this.turn) return this.camera.stop();
+    history.pushState({ camera: true }, ""); // "Back" closes the camera, not the page
+    this.pushed = true;
     this.arrange();
     this.message(this.texts.own.looking);
     elements.answer.setAttribute("aria-live", "off"); // an answer a frame is too much to listen to
@@ -142,6 +152,12 @@ class Page {
     return this.look(picture);
   }
 
+  /** Save the photo and its answer as a picture; a live picture is held first. */
+  async save() {
+    const shown = await (this.camera.isOn ? this.snap() : this.shown);
+    if (shown) await saveAsPicture(elements.preview, shown.answer, this.texts);
+  }
+
   /** Back to the beginning. */
   clear() {
     this.begin();
@@ -154,6 +170,8 @@ class Page {
   /** Whatever is under way is about another picture from now on. */
   begin() {
     this.camera.stop();
+    if (this.pushed) history.back();
+    this.pushed = false;
     this.ask.show(null);
     elements.why.hidden = true;
     elements.answer.setAttribute("aria-live", "polite");
@@ -191,6 +209,7 @@ class Page {
     elements.why.hidden = isOn || answer.heatmap === null;
     this.heatmap = answer.heatmap;
     elements.heatCaption.textContent = this.texts.why[answer.label];
+    if (!isOn) this.ask.bringIntoView();
   }
 
   async toggleHeat() {
@@ -287,10 +306,21 @@ async function load(path) {
   return response.json();
 }
 
+/** The switch between languages, each by its own name. */
+function fillSwitch() {
+  for (const { app } of /** @type {import("./texts.js").Texts[]} */ (Object.values(languages))) {
+    const option = new Option(app.own_name, app.language, false, app.language === texts.app.language);
+    option.lang = app.language;
+    elements.language.append(option);
+  }
+  elements.language.addEventListener("change", () => switchLanguage(elements.language.value));
+}
+
 followColours();
 const [languages, page] = await Promise.all([load("texts.json"), load("page.json")]);
-const texts = chooseLanguage(languages, navigator.languages);
+const texts = chooseLanguage(languages, wantedLanguages());
 nameElements(texts);
+fillSwitch();
 const here = new Page(texts, page);
 here.connect();
 await register();

@@ -4,6 +4,7 @@ import { Problem } from "./engine.js";
 
 /** @typedef {(pictures: Blob[]) => void} Take what to do with what came; none if it was something else */
 
+const ADDRESS = /^https?:\/\/\S+$/i;
 const NAMES = /\.(jpe?g|jfif|jpe|pjpe?g|jif|png|apng|webp|avif|gif|bmp|hei[cf]s?|hif)$/i;
 
 /** @param {FileList | null | undefined} files */
@@ -40,12 +41,18 @@ export function takeDrops(zone, take) {
   });
 }
 
-/** @param {Take} take */
-export function takePastes(take) {
+/**
+ * Pictures may be pasted anywhere on the page, and addresses of pictures.
+ * @param {Take} take
+ * @param {(address: string) => void} takeAddress
+ */
+export function takePastes(take, takeAddress) {
   document.addEventListener("paste", (event) => {
-    if (!event.clipboardData?.files.length) return;
-    event.preventDefault();
-    take(picturesIn(event.clipboardData.files));
+    const text = event.clipboardData?.getData("text/plain").trim() ?? "";
+    if (event.clipboardData?.files.length) {
+      event.preventDefault();
+      take(picturesIn(event.clipboardData.files));
+    } else if (ADDRESS.test(text) && !(event.target instanceof HTMLInputElement)) takeAddress(text);
   });
 }
 

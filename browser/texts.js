@@ -24,6 +24,38 @@ export function chooseLanguage(languages, wanted) {
   return languages[known ?? "en"];
 }
 
+const LANGUAGE = "catdog.language";
+
+/** What visitors like: what they chose with the page's own switch, then what their browser says. */
+export function wantedLanguages() {
+  const chosen = [new URLSearchParams(location.search).get("lang"), stored()];
+  return [...chosen.filter((each) => each !== null), ...navigator.languages];
+}
+
+function stored() {
+  try {
+    return localStorage.getItem(LANGUAGE);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Show the page in another language, and remember that. Where the browser stores nothing, the address remembers it.
+ * @param {string} language
+ */
+export function switchLanguage(language) {
+  const address = new URL(location.href);
+  address.searchParams.delete("lang");
+  try {
+    localStorage.setItem(LANGUAGE, language);
+  } catch {
+    address.searchParams.set("lang", language);
+  }
+  if (address.href === location.href) location.reload();
+  else location.replace(address);
+}
+
 /**
  * @param {string} template
  * @param {Record<string, string | number>} values

@@ -107,7 +107,9 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
         docs_url=None,
         redoc_url=None,
         lifespan=_running(
-            [delivery.start, watcher.start, folder.start, *(each.start for each in shadows)], cleanup, page
+            [service.prepare, delivery.start, watcher.start, folder.start, *(each.start for each in shadows)],
+            cleanup,
+            page,
         ),
         middleware=middleware(settings, limiter=limiter, errors=errors, table=table),
     )
@@ -127,6 +129,7 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
             client_of=client,
             warnings=health_warnings,
             admin_token=AdminToken(settings.admin_token.get_secret_value()),
+            trusted_proxies=settings.trusted_proxies,
         ).routes(),
         _docs(app),
         PageApi(service, examples, client_of=client).routes(),
@@ -215,6 +218,7 @@ def _maintainer(  # noqa: PLR0913 - the parts come in from outside
         errors=errors,
         client_of=client_of,
         missing=lambda: collection.problem,
+        problems=lambda: (journal.problem, collection.left_out),
         sessions=sessions,
     )
     dashboard = Dashboard(service, metrics, journal, sessions=sessions, templates=view.templates)

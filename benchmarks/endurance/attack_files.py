@@ -3,6 +3,7 @@
 A kind is a name and its files; siblings of one kind try the same trick in other formats and other fields.
 """
 
+import functools
 import io
 import struct
 import zlib
@@ -89,6 +90,7 @@ def _size_of(file: bytes) -> tuple[int, int]:
     return width, height
 
 
+@functools.cache
 def grids() -> Files:
     """Tiles that are decoded again for every reference."""
     large = _heif(Image.new("RGB", (4096, 4096), "red"), quality=30)
@@ -179,6 +181,7 @@ def bombs() -> Files:
     }
 
 
+@functools.cache
 def legal() -> Files:
     """Honest pictures that cost as much as the limits allow."""
     flat = Image.new("RGB", (4000, 3990), "red")

@@ -390,6 +390,13 @@ def main() -> int:
     parser.add_argument(
         "--app", type=int, default=20, metavar="N", help="kills of the whole app (default: %(default)s)"
     )
+    parser.add_argument(
+        "--power-cuts",
+        type=int,
+        default=40,
+        metavar="N",
+        help="see benchmarks.endurance.power_cut (default: %(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng, faults, kept, on_hub, gone, refused = random.Random(options.seed), Counter[str](), 0, 0, 0, 0
@@ -412,7 +419,16 @@ def main() -> int:
     print(f"{refused} rows were refused with an error; {time.monotonic() - started:.0f} s")
     print(f"{kept} rows acknowledged over {faults.total()} faults: none lost, none twice, every picture as sent;")
     print(f"{gone} taken back, none of them left")
-    return torture_app(options.app, rng) if options.app else 0
+    failed = torture_app(options.app, rng) if options.app else 0
+    return failed or cut_power_after_all(options)
+
+
+def cut_power_after_all(options: argparse.Namespace) -> int:
+    if not options.power_cuts:
+        return 0
+    from benchmarks.endurance.power_cut import main as cut_power  # noqa: PLC0415 - it imports this module
+
+    return cut_power(["--rows", str(options.rows), "--cuts", str(options.power_cuts)])
 
 
 def torture_app(kills: int, rng: random.Random) -> int:

@@ -44,6 +44,7 @@ _PLAIN_BITMAPS = (0, 3, 6)  # uncompressed, with or without bit masks
 
 _GIF_HEADER_BYTES = 13
 _EXTENSION, _GRAPHIC_CONTROL, _PICTURE = 0x21, 0xF9, 0x2C
+_WEBP_ANIMATION, _WEBP_ALPHA = 0x02, 0x10
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +223,10 @@ def _end_of_blocks(data: bytes, at: int) -> int:
 
 
 def _strip_webp(data: bytes) -> Stripped:
-    """Nothing is cut away: its decoder skips what it doesn't know."""
+    """Nothing is cut away: its decoder skips what it doesn't know. An animation gets an alpha channel.
+
+    Its first frame need not fill the canvas; without that channel the rest would be black.
+    """
     size, profile, at = None, None, 12
     for _ in range(MAX_PIECES):
         if at + 8 > len(data):
@@ -230,6 +234,8 @@ def _strip_webp(data: bytes) -> Stripped:
         kind, length = struct.unpack_from("<4sI", data, at)
         body = data[at + 8 : at + 8 + min(length, 16)]
         if kind == b"VP8X":
+            if body[0] & _WEBP_ANIMATION:
+                data = data[: at + 8] + bytes([body[0] | _WEBP_ALPHA]) + data[at + 9 :]
             size = 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
         elif kind == b"VP8 " and size is None:
             size = int.from_bytes(body[6:8], "little") & 0x3FFF, int.from_bytes(body[8:10], "little") & 0x3FFF

@@ -31,16 +31,17 @@ _MARGIN = 2  # levels of grey between neighbours, above which their order is cer
 _SIDE = 16
 _BITS = _SIDE * _SIDE
 _BLOCK = 512
-_COMPARED, _COMPARED_OF_EACH = 4_000_000, 16
-"""How often hashes that share a band are compared with others: so often in all, and for each of them so often more."""
+_COMPARED, _COMPARED_OF_EACH = 1_000_000, 4
+"""How often hashes that share a band are compared with others of it: so often in all, and so often more for each."""
 _COMPARED_BY_ALL = 8
 """The others next to it, with which each is compared, before those that are linked with most are left alone."""
+_MOST_OPEN = 2_500
+"""Hashes that are compared with all others, because too many share a band with them."""
+_TABLE = 1_600_000
+"""Comparisons at a time; their table is half as many bytes as a core's cache or more."""
 
 _SHORT_WAY = 4
 """Links between a thing and the one that stands for it, up to which they are followed for a few things alone."""
-
-_COST_OF_A_STEP = 5000
-"""One step of all has a cost of its own, as if so many were compared."""
 
 Hashes = npt.NDArray[np.uint64]
 """Shape (n, 4): 256 bits per picture."""
@@ -127,7 +128,8 @@ def group_near_duplicates(hashes: Hashes, *, max_distance: int = NEAR_DUPLICATE)
     Multi-index hashing (M. Norouzi, A. Punjani, D. J. Fleet, CVPR 2012): of `max_distance + 1` bands of bits, at least
     one is the same in two hashes that are that near. So hashes are sorted by each band in turn, with the bits that
     follow it, and each is compared with those after it that share the band. Thousands may share one (a black frame's
-    noise); then a hash is compared with those next to it, and a link between others may be missed.
+    noise); then each is compared with those next to it, and a few thousand that this leaves alone with all others. Of
+    more such hashes a link may be missed.
 
     Returns:
         Array of shape (n,): for each picture the smallest index in its group.
@@ -135,10 +137,12 @@ def group_near_duplicates(hashes: Hashes, *, max_distance: int = NEAR_DUPLICATE)
     if not len(hashes):
         return np.zeros(0, dtype=np.int64)
     firsts, inverse = _equal(hashes)  # thousands of rows may be about one picture
-    links = _Links(len(firsts))
+    distinct, links = hashes[firsts], _Links(len(firsts))
     edges = np.linspace(0, _BITS, max_distance + 2).astype(int).tolist()
+    is_open = np.zeros(len(firsts), dtype=np.bool_)
     for start, end in pairwise(edges):
-        _link_by_band(hashes[firsts], links, start, end - start, max_distance)
+        is_open[_link_by_band(distinct, links, start, end - start, max_distance)] = True
+    _link_with_all(distinct, links, np.flatnonzero(is_open), max_distance)
     smallest = np.full(len(firsts), len(hashes), dtype=np.int64)
     roots = links.roots()
     np.minimum.at(smallest, roots, firsts)
@@ -186,7 +190,7 @@ class _Links:
         return self.roots()[things]
 
 
-def _link_by_band(hashes: Hashes, links: _Links, start: int, width: int, max_distance: int) -> None:
+def _link_by_band(hashes: Hashes, links: _Links, start: int, width: int, max_distance: int) -> npt.NDArray[np.int64]:
     """Link the hashes that share the `width` bits from `start` on, and are near.
 
     Args:
@@ -195,6 +199,10 @@ def _link_by_band(hashes: Hashes, links: _Links, start: int, width: int, max_dis
         start: The band's first bit.
         width: How many bits it has.
         max_distance: How many bits may differ.
+
+    Returns:
+        The rows of hashes that share the band with too many to be compared with all of them, and that aren't linked
+        with most of these.
     """
     leading = _bits_from(hashes, start)
     order = np.argsort(leading)
@@ -209,21 +217,32 @@ def _link_by_band(hashes: Hashes, links: _Links, start: int, width: int, max_dis
         near = _near(columns, left, right, max_distance)
         links.add(order[left[near]], order[right[near]])
 
-    rest, budget = np.arange(len(band)), _COMPARED + _COMPARED_OF_EACH * len(band)
+    rest = np.arange(len(band))
     for step in range(1, _COMPARED_BY_ALL + 1):
         rest = rest[rest + step < end[rest]]
         link(rest, rest + step)
     rest = _apart(links.roots()[order], begins, lengths)
-    if (end - first)[rest].sum() <= budget:
-        for some in np.array_split(rest, 1 + budget // _BLOCK**2):
-            link(*_with_their_runs(some, first, end))
-        return
-    while len(rest) and budget > 0:
-        step, budget = step + 1, budget - max(len(rest), _COST_OF_A_STEP)
-        after, before = rest[rest + step < end[rest]], rest[rest - step >= first[rest]]
-        link(after, after + step)
-        link(before, before - step)
-        rest = np.union1d(after, before)
+    rest = rest[np.argsort((end - first)[rest], kind="stable")]
+    budget = _COMPARED + _COMPARED_OF_EACH * len(band)
+    few = int(np.searchsorted(np.cumsum((end - first)[rest]), budget, side="right"))
+    for some in np.array_split(rest[:few], 1 + budget // _BLOCK**2):
+        link(*_with_their_runs(some, first, end))
+    return order[rest[few:]]
+
+
+def _link_with_all(hashes: Hashes, links: _Links, rows: npt.NDArray[np.int64], max_distance: int) -> None:
+    """Link some hashes with all that are near, those in the smallest groups first, and `_MOST_OPEN` at most."""
+    roots = links.roots()
+    sizes = np.bincount(roots, minlength=len(hashes))[roots]
+    rows = rows[(sizes[rows] < sizes.max()).nonzero()]
+    rows = rows[np.argsort(sizes[rows], kind="stable")][:_MOST_OPEN]
+    columns = np.ascontiguousarray(hashes.T)
+    folded = np.bitwise_xor.reduce(columns, axis=0)  # near hashes are near when they are folded
+    for some in np.array_split(rows, 1 + len(rows) * len(hashes) // _TABLE):
+        places = np.flatnonzero(np.bitwise_count(folded ^ folded[some, None]) <= max_distance)
+        left, right = some[places // len(hashes)], places % len(hashes)
+        near = _near(columns, left, right, max_distance)
+        links.add(left[near], right[near])
 
 
 def _with_their_runs(

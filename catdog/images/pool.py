@@ -39,7 +39,7 @@ _TOO_COSTLY = (
 class DecodingPool:
     """A few processes that decode. Safe to use from many threads; a picture waits until there is room for it."""
 
-    def __init__(self, *, processes: int = PROCESSES, memory_bytes: int = 240_000_000, cpu_s: float = CPU_S) -> None:
+    def __init__(self, *, processes: int = PROCESSES, memory_bytes: int = 150_000_000, cpu_s: float = CPU_S) -> None:
         """Make a pool; processes start when they are needed.
 
         Args:

@@ -59,6 +59,7 @@ class Verdict(str):
 
 NEITHER = Verdict("neither")
 UNSURE = Verdict("unsure")
+_LONGEST_LABEL = 200
 RESERVED_LABELS = frozenset({NEITHER, UNSURE})
 """Verdicts and corrections that no model may use as a label."""
 
@@ -191,6 +192,8 @@ class Metadata(_Frozen):
     def _labels_make_sense(self) -> Self:
         if len(set(self.labels)) != len(self.labels):
             raise ValueError("labels must differ")
+        if any(not label.isprintable() or not 0 < len(label) <= _LONGEST_LABEL for label in self.labels):
+            raise ValueError(f"labels must be words of at most {_LONGEST_LABEL} printable characters")
         if reserved := RESERVED_LABELS & set(self.labels):
             raise ValueError(f"{', '.join(sorted(reserved))} cannot be a label: the app uses it for its own verdict")
         if self.positive_label is not None and self.positive_label not in self.labels:

@@ -3,13 +3,14 @@
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from catdog.errors import SettingsError
+from catdog.errors import FeedbackError, HubError, SettingsError
 from catdog.hub.client import HubClient, retry_conflicts
 from catdog.settings import Settings
+from feedback.hub.shards import MAX_SHARD_BYTES, try_shards
 from feedback.journal.outbox import DECISIONS_FOLDER, ROWS_FOLDER, may_hold
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Head:
 
     commit: str
     paths: frozenset[str]
+    sizes: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """In bytes, where the Hub tells."""
 
     def shards(self, folder: str) -> list[str]:
         """The Parquet files of a folder, in the order of their names."""
@@ -128,6 +131,8 @@ class FeedbackDataset:
 
     def download(self, head: Head, path: str, folder: Path) -> Path:
         """Fetch one file into a folder, unless it is there already."""
+        if head.sizes.get(path, 0) > MAX_SHARD_BYTES:
+            raise HubError(f"{path} of {self.repo_id} is too large for a shard. Delete it on the Hub.")
         with self._errors("read"):
             return Path(
                 self._client.api.hf_hub_download(
@@ -136,8 +141,9 @@ class FeedbackDataset:
             )
 
     def _head(self) -> Head:
-        info = self._client.api.dataset_info(self.repo_id, timeout=_RESPONSE_S)
-        return Head(str(info.sha), frozenset(file.rfilename for file in info.siblings or ()))
+        info = self._client.api.dataset_info(self.repo_id, timeout=_RESPONSE_S, files_metadata=True)
+        sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+        return Head(str(info.sha), frozenset(sizes), sizes)
 
     def _errors(self, action: str) -> AbstractContextManager[None]:
         return self._client.errors(f"{action} the data set {self.repo_id}")
@@ -160,7 +166,10 @@ class FeedbackDataset:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="catdog-shards-")))
             for path in _affected(head, ids):
-                found = without(self.download(head, path, folder), ids)
+                copy = self.download(head, path, folder)
+                if problem := try_shards([copy])[copy]:
+                    raise FeedbackError(problem)
+                found = without(copy, ids)
                 if found and found.content:
                     operations.append(CommitOperationAdd(path, stack.enter_context(found.content)))
                 elif found:

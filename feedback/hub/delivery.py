@@ -42,8 +42,9 @@ class Delivery:
         """Whether a correction is only received at first, and saved when the Hub has it."""
 
     def start(self) -> None:
-        """Start sending, and watching for expired keys."""
+        """Start sending, watching for expired keys, and checking a large journal."""
         self._stopped.clear()
+        threading.Thread(target=self._journal.check_rest, name="journal-check", daemon=True).start()
         if self._keys:
             threading.Thread(target=self._destroy_keys, args=(self._keys,), name="client-keys", daemon=True).start()
         if self._syncer:

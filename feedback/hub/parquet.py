@@ -3,10 +3,12 @@
 import hashlib
 import json
 import logging
+import re
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,12 +22,16 @@ from feedback.row import FeedbackRow, Source
 
 log = logging.getLogger(__name__)
 
-EXPORT_FILE = "feedback.hub.parquet"
+EXPORT_FILE = "feedback.parquet"
 _GROUP_ROWS = 500
 _GROUP_BYTES = 16_000_000
 """Limits of a row group, which is what is in memory, and what a viewer reads to show one page."""
 
-_READ_ROWS = 100
+_READ_ROWS, _READ_BYTES = 100, 64_000_000
+
+_ID, _HASH = re.compile(r"[\w-]{1,64}", re.ASCII), re.compile(r"[0-9a-f]{64}")
+_LONGEST_WORD, _LONGEST_EXTRA, _MOST_LABELS = 500, 20_000, 1000
+_LARGEST_PICTURE, _MOST_NESTED = 5_000_000, 100
 
 _STRINGS = pa.list_(pa.string())
 _ARROW_TYPES = {
@@ -76,7 +82,7 @@ class Exported:
 
 
 def export(reviewed: Iterable[ReviewedRow], out: Path) -> Exported:
-    """Write rows and what was decided about them to `feedback.hub.parquet` in a folder.
+    """Write rows and what was decided about them to `feedback.parquet` in a folder.
 
     An earlier export is replaced in one step, or not at all.
     One group of rows at a time is in memory, however many there are.
@@ -184,15 +190,12 @@ def without(path: Path, ids: Collection[str]) -> Rewritten | None:
     Raises:
         FeedbackError: it cannot be read.
     """
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise FeedbackError(f"The shard {path.name} cannot be read: {error}. Mend it on the Hub.") from None
-    about = table["row_id" if "row_id" in table.column_names else "id"]
-    kept = table.filter(pa.array([row_id not in ids for row_id in about.to_pylist()], pa.bool_()))
-    if kept.num_rows == table.num_rows:
-        return None
-    return Rewritten(_written(kept.to_pylist(), kept.schema))
+    with reading(path) as file:
+        about = "row_id" if "row_id" in file.schema_arrow.names else "id"
+        if all(record[about] not in ids for record in _in(file, [about])):
+            return None
+        kept = (record for record in _in(file, None) if record[about] not in ids)
+        return Rewritten(_written(kept, file.schema_arrow))
 
 
 def read_rows(path: Path, *, pictures: bool = True) -> Iterator[FeedbackRow]:
@@ -202,27 +205,59 @@ def read_rows(path: Path, *, pictures: bool = True) -> Iterator[FeedbackRow]:
         FeedbackError: it cannot be read, or lacks a column.
     """
     columns = [column for column in ROW_SCHEMA.names if pictures or column != "image"]
-    return (_row(record) for record in _records(path, columns))
+    with reading(path) as file:
+        yield from map(_row, _records(path, file, columns))
 
 
 def read_decisions(path: Path) -> Iterator[Decision]:
     """The decisions of a shard likewise."""
-    for record in _records(path, DECISION_SCHEMA.names):
-        yield Decision(**{**record, "status": Status(record["status"])})
+    with reading(path) as file:
+        yield from map(_decision, _records(path, file, DECISION_SCHEMA.names))
 
 
-def _records(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+@contextmanager
+def reading(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a shard.
+
+    Raises:
+        FeedbackError: it cannot be read, now or while the block reads it, or holds values that make no sense.
+    """
     try:
         with pq.ParquetFile(path) as file:
-            if missing := set(columns) - set(file.schema_arrow.names):
-                raise FeedbackError(f"The shard {path.name} lacks {', '.join(sorted(missing))}: it is not feedback.")
-            for batch in file.iter_batches(_READ_ROWS, columns=columns):
-                yield from batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:
+            yield file
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError) as error:
         raise FeedbackError(f"The shard {path.name} cannot be read: {error}. Mend it on the Hub.") from None
 
 
+def batches(file: pq.ParquetFile, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """A file's columns, all of them if None, so few rows at a time that they take little memory.
+
+    Each value of a column may be as large as all that is stored of them together: equal ones are stored once.
+    """
+    declared = file.metadata
+    groups = (declared.row_group(number) for number in range(declared.num_row_groups))
+    sizes = (group.column(n).total_uncompressed_size for group in groups for n in range(group.num_columns))
+    rows = _READ_BYTES // max(1, *sizes, 1)
+    yield from file.iter_batches(max(1, min(_READ_ROWS, rows)), columns=columns, use_threads=False)
+
+
+def _records(path: Path, file: pq.ParquetFile, columns: list[str]) -> Iterator[dict[str, Any]]:
+    if missing := set(columns) - set(file.schema_arrow.names):
+        raise FeedbackError(f"The shard {path.name} lacks {', '.join(sorted(missing))}: it is not feedback.")
+    return _in(file, columns)
+
+
+def _in(file: pq.ParquetFile, columns: list[str] | None) -> Iterator[dict[str, Any]]:
+    for batch in batches(file, columns):
+        yield from batch.to_pylist()
+
+
 def _row(record: dict[str, Any]) -> FeedbackRow:
+    """A record as a row.
+
+    Raises:
+        ValueError, TypeError: its values make no sense.
+    """
     image = record.get("image") or {}
     values = {
         "image": image.get("bytes") or b"",
@@ -230,7 +265,41 @@ def _row(record: dict[str, Any]) -> FeedbackRow:
         "probabilities": tuple(record["probabilities"]),
         "source": Source(record["source"]),
     }
-    return FeedbackRow(**{**record, **values})
+    row = FeedbackRow(**{**record, **values})
+    _check(row)
+    return row
+
+
+def _check(row: FeedbackRow) -> None:
+    words = (row.request_id, row.predicted_label, row.verdict, row.corrected_label, row.client, row.app_version)
+    named = (*words, row.model_id, row.model_revision, *row.labels)
+    if not (_ID.fullmatch(row.id) and _HASH.fullmatch(row.image_phash) and _HASH.fullmatch(row.image_sha256)):
+        raise ValueError("an id or a hash has another form")
+    if max(map(len, named)) > _LONGEST_WORD or len(row.extra) > _LONGEST_EXTRA or len(row.labels) > _MOST_LABELS:
+        raise ValueError("a text or a list is too long")
+    if len(row.image) > _LARGEST_PICTURE:
+        raise ValueError("a picture is too large")
+    if not row.labels or len(row.labels) != len(row.probabilities) or not all(0 <= p <= 1 for p in row.probabilities):
+        raise ValueError("there must be a probability for each label")
+    if row.extra.count("[") + row.extra.count("{") > _MOST_NESTED:
+        raise ValueError("extra is nested too deep")
+    if not (_is_in_a_zone(row.created_at) and isinstance(json.loads(row.extra), dict)):
+        raise ValueError("created_at has no time zone, or extra is no JSON object")
+
+
+def _decision(record: dict[str, Any]) -> Decision:
+    """Likewise a decision."""
+    made = Decision(**{**record, "status": Status(record["status"])})
+    words = (made.reason, made.by, made.corrected_label or "")
+    if not (_ID.fullmatch(made.id) and _ID.fullmatch(made.row_id)) or max(map(len, words)) > _LONGEST_EXTRA:
+        raise ValueError("an id has another form, or a text is too long")
+    if not _is_in_a_zone(made.at):
+        raise ValueError("at has no time zone")
+    return made
+
+
+def _is_in_a_zone(time: object) -> bool:
+    return isinstance(time, datetime) and time.tzinfo is not None
 
 
 def _written(records: Iterable[dict[str, Any]], schema: pa.Schema) -> BinaryIO | None:

@@ -1,23 +1,29 @@
 """All feedback that there is: the rows and decisions on the Hub, and those that only this journal has."""
 
+import logging
 import os
 import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from catdog.errors import HubError
+from catdog.cli import counted
+from catdog.errors import FeedbackError, HubError
 from catdog.settings import Settings
 from feedback.decision import Decision, ReviewedRow, newest
 from feedback.hub.dataset import FeedbackDataset, Head
+from feedback.hub.shards import MAX_SHARDS, TriedShards
 from feedback.journal.journal import Journal
 from feedback.journal.outbox import DECISIONS_FOLDER, ROWS_FOLDER, may_hold
 from feedback.row import FeedbackRow
 from feedback.stats import AnswerCount, Stats
 from feedback.votes import counting
 
+log = logging.getLogger(__name__)
+
+_MOST_OF_FREE = 0.5
 MIRROR_FOLDER = "hub-shards"
 """In the data folder: the shards of the newest commit, and no others."""
 
@@ -55,8 +61,11 @@ class Collection:
         self._alone = alone
         self._head: Head | None = None
         self._looked_at = 0.0
+        self._problems: dict[Path, str] = {}  # of each copy; empty where there is none
         self.problem: str | None = None
         """Why rows and decisions that only the Hub has may have been missing at the last look; None if none was."""
+        self.left_out: str | None = None
+        """Which files of the data set were left out at the last look, and why; None if none was."""
 
     @property
     def revision(self) -> str | None:
@@ -170,19 +179,43 @@ class Collection:
                 self.problem, self._looked_at = str(error), time.monotonic()
             else:
                 self.problem = None
-                return found
-        return sorted((self._folder / folder).glob("*.parquet"))
+                return self._readable(found)
+        return self._readable(sorted((self._folder / folder).glob("*.parquet")))
 
     def _fetch(self, folder: str) -> list[Path]:
         """The shards at the newest commit; a copy is fetched once, and deleted with its original."""
         assert self._dataset is not None
         head = self._newest()
         paths = head.shards(folder) if head else []
-        found = [self._dataset.download(head, path, self._folder) for path in paths] if head else []
         for path in (self._folder / folder).glob("*.parquet"):
             if f"{folder}/{path.name}" not in paths:
                 path.unlink(missing_ok=True)
-        return found
+                self._problems.pop(path, None)
+        if head is None:
+            return []
+        self._check_room(head, paths)
+        return [self._dataset.download(head, path, self._folder) for path in paths]
+
+    def _check_room(self, head: Head, paths: Sequence[str]) -> None:
+        """See that copies of the shards leave room on this disk, where corrections must be kept."""
+        missing = sum(head.sizes.get(path, 0) for path in paths if not (self._folder / path).exists())
+        if len(paths) > MAX_SHARDS or missing > _MOST_OF_FREE * shutil.disk_usage(_existing(self._folder)).free:
+            raise FeedbackError(
+                f"The feedback data set has {counted(len(paths), 'file')}, of which {missing / 1e6:,.0f} MB are not "
+                "here yet. That is more than fits on this disk. Delete on the Hub what is not feedback."
+            )
+
+    def _readable(self, copies: list[Path]) -> list[Path]:
+        """The shards that may be read; the others are left out where that need not be an error."""
+        self._problems |= dict.fromkeys(copies, "") | TriedShards(self._folder).problems(copies)
+        why = sorted({problem for problem in self._problems.values() if problem})
+        left_out = f"{counted(len(why), 'file')} of the feedback data set can't be used. {why[0]}" if why else None
+        if left_out and not self._alone:
+            raise FeedbackError(left_out)
+        if left_out and left_out != self.left_out:
+            log.warning("%s", left_out)
+        self.left_out = left_out
+        return [path for path in copies if not self._problems[path]]
 
     def _newest(self) -> Head | None:
         assert self._dataset is not None
@@ -192,6 +225,11 @@ class Collection:
 
     def _is_old(self) -> bool:
         return time.monotonic() - self._looked_at >= self._max_age_s
+
+
+def _existing(folder: Path) -> Path:
+    """A folder, or the one above it that is there."""
+    return next(each for each in (folder, *folder.parents) if each.exists())
 
 
 def _is_writable(folder: Path) -> bool:

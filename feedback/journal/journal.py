@@ -15,7 +15,9 @@ from typing import Any, Self, TypeVar
 from catdog.errors import CatdogError, DiskFullError, FeedbackError, SettingsError
 from feedback.decision import Decision
 from feedback.journal.database import (
+    CHECKED_AT_START_BYTES,
     connect,
+    damage,
     empty_database,
     empty_log,
     is_full,
@@ -46,6 +48,7 @@ log = logging.getLogger(__name__)
 JOURNAL_FILE = "journal.sqlite3"
 _BATCH, _BATCH_ALONE = 100, 2000
 _CANNOT_SAVE = "Corrections can't be saved: {}."
+_IS_DAMAGED = "the journal is damaged"
 _ANOTHER_FAILED = "Your correction was NOT saved: another one failed. Send it again."
 _WAITING = "batch IS NULL OR batch IN (SELECT number FROM batches WHERE committed_at IS NULL)"
 
@@ -110,6 +113,8 @@ class Journal:
         self._queueing = threading.Lock()
         self._to_scrub = False
         self._closed = False
+        self._checking: sqlite3.Connection | None = None
+        self._damaged_inode = 0  # of a file that must not be written to any more
         self._watching = threading.Lock()
         self._watcher: sqlite3.Connection | None = None  # never writes: it is told what others did
         self._watched = self._inode
@@ -351,8 +356,43 @@ class Journal:
             self._to_scrub = True
             self._scrub(db)
 
+    def check_rest(self) -> None:
+        """Check a file that was too large to be checked when it was opened; that may take minutes.
+
+        If it is damaged, nothing is saved from then on, as it might be lost, and `problem` says so. It can still be
+        read as far as that goes.
+        """
+        try:
+            if not self._path.exists() or self._path.stat().st_size <= CHECKED_AT_START_BYTES:
+                return
+            inode = self._path.stat().st_ino
+            with closing(self._reader()) as self._checking:
+                found = "" if self._closed else damage(self._checking)
+        except (sqlite3.Error, OSError) as error:
+            if self._closed or getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_CORRUPT:
+                return
+            found = str(error)
+        finally:
+            self._checking = None
+        if found:
+            self._stop_writing(inode, found)
+
+    def _stop_writing(self, inode: int, found: str) -> None:
+        with self._lock:
+            self._damaged_inode = inode
+            self._drop_writer()
+            self.problem = _CANNOT_SAVE.format(_IS_DAMAGED)
+        log.error(
+            "%s is damaged (%s). No more feedback is kept until it is moved aside, with its -wal and -shm files, and "
+            "the app is started again; `sqlite3 OLD .recover` saves what can be read.",
+            self._path,
+            found,
+        )
+
     def close(self) -> None:
         """Close the journal; rows are on the disk already."""
+        if checking := self._checking:
+            checking.interrupt()
         with self._lock:
             self._closed = True
             self._drop_writer()
@@ -413,6 +453,8 @@ class Journal:
 
         After a failure it is thrown away: what it believes to have written may never reach the disk.
         """
+        if self._damaged_inode and self._path.exists() and self._path.stat().st_ino == self._damaged_inode:
+            raise FeedbackError(message.format(_IS_DAMAGED))
         try:
             yield self._connection()
             self.problem = None

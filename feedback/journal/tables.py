@@ -16,6 +16,7 @@ from feedback.decision import Decision, Status, later_than
 from feedback.row import FeedbackRow, Source, text
 
 _HOUR_S = 3600.0
+_decode = json.JSONDecoder().raw_decode  # what was written here has no blanks around it
 _COLUMNS = tuple(column.name for column in fields(FeedbackRow) if column.name != "image")
 _INSERT = (
     f"INSERT INTO rows ({', '.join(_COLUMNS)}, receipt_hash, idempotency_hash) "  # noqa: S608 - names of our own
@@ -116,13 +117,12 @@ def delete_row(db: sqlite3.Connection, seq: int) -> None:
 
 def row_from(record: Sequence[Any]) -> FeedbackRow:
     """The row in a record of `SELECT_ROWS`."""
-    *values, jpeg = record
-    kept = dict(zip(_COLUMNS, values, strict=True))
+    kept = dict(zip(_COLUMNS, record, strict=False))
     kept["created_at"] = datetime.fromisoformat(kept["created_at"])
     kept["labels"] = _labels(kept["labels"])
-    kept["probabilities"] = tuple(json.loads(kept["probabilities"]))
+    kept["probabilities"] = tuple(_decode(kept["probabilities"])[0])
     kept["source"] = Source(kept["source"])
-    return FeedbackRow(image=jpeg, **kept)
+    return FeedbackRow(image=record[-1], **kept)
 
 
 @lru_cache(maxsize=64)  # thousands of rows have the same ones

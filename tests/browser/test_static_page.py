@@ -239,6 +239,67 @@ def test_several_photos_become_a_list_and_one_that_is_pressed_is_shown_large(pag
     expect(page.locator("#several li")).to_have_count(0)
 
 
+def test_the_list_of_photos_is_filtered_by_answer_and_turned_round(page: Page) -> None:
+    colours = {"red.jpg": "red", "grey.jpg": (150, 120, 100), "blue.jpg": "blue"}
+    photos = [
+        {"name": name, "mimeType": "image/jpeg", "buffer": encoded(picture(colour))} for name, colour in colours.items()
+    ]
+    page.set_input_files("#file", photos)
+    expect(page.get_by_role("button", name="All (3)")).to_be_visible()
+    expect(page.locator("#several li .file").last).to_have_text("grey.jpg")
+    page.get_by_role("button", name="Blue (1)").click()
+    expect(page.locator("#several li:visible .file")).to_have_text(["blue.jpg"])
+    page.get_by_role("button", name="All (3)").click()
+    page.get_by_label("Order").select_option("1")
+    expect(page.locator("#several li .file").first).to_have_text("grey.jpg")
+
+
+def test_the_answer_is_saved_as_a_picture(page: Page) -> None:
+    choose(page, picture("red"))
+    expect_verdict(page, "Red")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as picture").click()
+    with Image.open(download.value.path()) as saved:
+        assert saved.width == 800
+        assert saved.convert("RGB").getpixel((400, 100)) == pytest.approx((254, 0, 0), abs=4)
+
+
+def test_a_pasted_address_is_fetched(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "blue.jpg").write_bytes(encoded(picture("blue")))
+    with serve(tmp_path, Access_Control_Allow_Origin="*") as elsewhere:
+        page.evaluate("(text) => navigator.clipboard.writeText(text)", f"{elsewhere}/blue.jpg")
+        page.locator("#answer").click()
+        page.keyboard.press("ControlOrMeta+v")
+        expect_verdict(page, "Blue")
+
+
+def test_back_closes_the_camera_and_not_the_page(page: Page, address: str) -> None:
+    page.get_by_role("button", name="Camera").click()
+    expect_verdict(page, "Blue")
+    page.go_back()
+    expect(page.locator("#answer .waiting")).to_be_visible()
+    expect(page.locator("video")).to_be_hidden()
+    assert page.url.startswith(address)
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_the_language_that_is_chosen_is_remembered(browser: Browser, address: str, private: bool) -> None:
+    with browser.new_context(locale="en") as visitor:
+        visitor.set_default_timeout(LOADED_MS)
+        if private:
+            visitor.add_init_script(
+                "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('', 'SecurityError'); } })"
+            )
+        page = visitor.new_page()
+        open_page(page, address)
+        page.get_by_label("Language").select_option("ja")
+        expect(page.locator("html")).to_have_attribute("lang", "ja")
+        page.reload()
+        expect(page.locator("html")).to_have_attribute("lang", "ja")
+        expect(page.get_by_label("言語")).to_have_value("ja")
+        expect(page.locator("#right")).to_have_text("正解")
+
+
 def test_an_example_is_answered_and_the_model_tells_about_itself(page: Page) -> None:
     page.get_by_role("button", name="A cup").click()
     expect_verdict(page, "Red")
@@ -261,6 +322,26 @@ def test_it_fits_the_screen(page: Page, size: tuple[int, int]) -> None:
         box = button.bounding_box()
         assert box is not None
         assert box["height"] >= 32
+
+
+def test_on_a_phone_the_photo_its_answer_and_the_buttons_are_in_view(browser: Browser, address: str) -> None:
+    with browser.new_context(viewport={"width": 390, "height": 664}) as visitor:
+        visitor.set_default_timeout(LOADED_MS)
+        page = visitor.new_page()
+        open_page(page, address)
+        for example in page.locator("#examples img").all():
+            box = example.bounding_box()
+            assert box
+            assert box["width"] <= 80
+        choose(page, picture("red", (300, 200)))
+        expect_verdict(page, "Red")
+        for part in ("#answer .verdict", "#why", "#right", "#wrong"):
+            expect(page.locator(part)).to_be_in_viewport(ratio=1)
+        expect(page.locator("#preview")).to_be_in_viewport(ratio=0.4)
+        page.click("#why")
+        expect(page.locator("#heat-map")).to_be_visible()
+        photo, heat = (page.locator(part).bounding_box() for part in ("#preview", "#heat-map"))
+        assert photo == pytest.approx(heat, abs=0.5)
 
 
 def test_after_one_visit_it_works_without_a_connection(browser: Browser, toy_page: Path) -> None:

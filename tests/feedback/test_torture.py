@@ -20,6 +20,8 @@ def test_nothing_acknowledged_is_lost_or_repeated_whatever_fails() -> None:
         "100",
         "--app",
         "0",
+        "--power-cuts",
+        "0",
         "--seed",
         "3",
     ]

@@ -41,7 +41,7 @@ def faded_rows(
 def write_feedback(folder: Path, rows: Sequence[FeedbackRow], *, status: str = "accepted") -> Path:
     """An export of rows that were all decided alike."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_parquet([record(row, status) for row in rows], folder / "feedback.hub.parquet", EXPORT_SCHEMA)
+    write_parquet([record(row, status) for row in rows], folder / "feedback.parquet", EXPORT_SCHEMA)
     return folder
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
@@ -59,6 +59,7 @@ class AdminPages:
         errors: ErrorResponses,
         client_of: Callable[[Request], str],
         missing: Callable[[], str | None] = lambda: None,
+        problems: Callable[[], Iterable[str | None]] = tuple,
         sessions: Sessions | None = None,
     ) -> None:
         """Put the parts together.
@@ -70,6 +71,7 @@ class AdminPages:
             errors: Words the errors for scripts.
             client_of: A request's client, by which logins are limited.
             missing: Why rows may have been missing when the queue was read last; None if none was.
+            problems: What else a maintainer should know.
             sessions: Who is logged in.
         """
         self._review = review
@@ -78,6 +80,7 @@ class AdminPages:
         self._errors = errors
         self._client_of = client_of
         self._missing = missing
+        self._problems = problems
         self._sessions = sessions or Sessions()
         self._limiter = RateLimiter({_LOGINS: LOGINS_PER_CLIENT})
 
@@ -177,7 +180,8 @@ class AdminPages:
         self, request: Request, session: Session, query: Query, problem: str = "", status: int = HTTPStatus.OK
     ) -> Response:
         entries = self._review.queue(at_once=True)
-        notice = _MISSING.format(reason) if (reason := self._missing()) else ""
+        missing = _MISSING.format(reason) if (reason := self._missing()) else ""
+        notice = " ".join(filter(None, (*self._problems(), missing)))
         page = self._view.queue(entries, query, session=session, base=_base(request), problem=problem, notice=notice)
         return HTMLResponse(page, status, headers=HEADERS)
 

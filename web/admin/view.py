@@ -125,7 +125,8 @@ class AdminView:
             problem: What is to be told first.
             notice: What is to be told as long as it is so.
         """
-        shown = [entry for entry in entries if query.filter.matches(entry)]
+        wanted = query.filter
+        shown = [entry for entry in entries if wanted.matches(entry)]
         pages = max(1, -(-len(shown) // PAGE_ROWS))
         page = min(query.page, pages)
         return self.templates.get_template("admin.html").render(
@@ -220,12 +221,13 @@ def _decided(entry: Entry) -> str:
 
 def _choices(entries: Iterable[Entry]) -> dict[str, list[str]]:
     """What each filter can be set to."""
-    entries = tuple(entries)
+    found = {(entry.row.predicted_label, entry.reviewed.label, entry.row.source) for entry in entries}
+    sources = {source for _, _, source in found}
     return {
         "status": [*Status, ANY],
-        "predicted": sorted({entry.row.predicted_label for entry in entries}),
-        "label": sorted({entry.reviewed.label for entry in entries}),
-        "source": [source for source in Source if any(entry.row.source is source for entry in entries)],
+        "predicted": sorted({predicted for predicted, _, _ in found}),
+        "label": sorted({label for _, label, _ in found}),
+        "source": [source for source in Source if source in sources],
     }
 
 

@@ -129,12 +129,17 @@ class GradioAllowlist:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _pass_event(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass an event on if every file that it names was uploaded: Gradio would fetch or open any other."""
+        """Pass an event on if every file that it names was uploaded: Gradio would fetch or open any other.
+
+        A file that is an address is passed on as a mere text, which our own fetcher gets.
+        """
         body = await Request(scope, receive).body()
         try:
             event = json.loads(body)
         except (ValueError, RecursionError):
             event = None
+        if _replace_addresses(event):
+            body = json.dumps(event).encode()
         session = event.get("session_hash") if isinstance(event, dict) else None
         if problem := self._problem(scope["path"], event, session):
             await self._errors.response(scope, "invalid_request", problem)(scope, receive, send)
@@ -192,6 +197,26 @@ def _count(event: Any) -> int | None:
 def _longest_query(path: str) -> int:
     """How many bytes a query may have: less where Gradio remembers what it says."""
     return _LONGEST_UPLOAD_ID if path.startswith(UPLOAD) else _LONGEST_QUERY
+
+
+def _replace_addresses(event: Any) -> bool:
+    """Put its address in place of each value that is a file on the web; returns whether there is any."""
+    values = event.get("data", event) if isinstance(event, dict) else None
+    if isinstance(values, dict):
+        places: list[Any] = list(values)
+    elif isinstance(values, list):
+        places = list(range(len(values)))
+    else:
+        return False
+    found = [place for place in places if _is_address(values[place])]
+    for place in found:
+        values[place] = values[place]["path"]
+    return bool(found)
+
+
+def _is_address(value: Any) -> bool:
+    path = value.get("path") if isinstance(value, dict) else None
+    return isinstance(path, str) and path.startswith(("http://", "https://"))
 
 
 def _paths(value: Any) -> Iterator[str]:

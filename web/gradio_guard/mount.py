@@ -11,6 +11,7 @@ from web.errors import ErrorResponses
 from web.gradio_guard.allowlist import GradioAllowlist
 from web.gradio_guard.assets import AssetCache
 from web.gradio_guard.memory import UploadShares, bound_memory
+from web.gradio_guard.streams import StreamLimit
 from web.i18n import Texts
 from web.page.events import PageParts
 from web.page.head import PageHead
@@ -76,4 +77,4 @@ def mount_page(
         shares=UploadShares(parts.uploads.most_bytes // 2),
         client_of=parts.client_of,
     )
-    mount.app = AssetCache(allowlist)
+    mount.app = AssetCache(StreamLimit(allowlist, errors=errors, client_of=parts.client_of))

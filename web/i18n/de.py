@@ -13,7 +13,7 @@ GERMAN = Texts(
     final_and=" und ",
     title_form="{}?",
     label_names=(("cat", "Katze"), ("dog", "Hund")),
-    tagline="Zeig ihm ein Foto. Es sagt, was es sieht, und lernt dazu, wenn du es korrigierst.",
+    tagline="Zeig ein Foto: Die App sagt, was sie sieht, und lernt dazu, wenn du sie korrigierst.",
     noscript="Diese Seite braucht JavaScript. Programme können stattdessen die REST-API nutzen.",
     language_switch="Sprache",
     photo="Foto",
@@ -22,7 +22,7 @@ GERMAN = Texts(
     camera="Kamera",
     paste="Einfügen",
     url="Bildadresse",
-    url_placeholder="Oder die Webadresse eines Bildes",
+    url_placeholder="Oder die Adresse eines Bildes einfügen",
     examples="Kein Foto zur Hand? Nimm eines von diesen:",
     example_names=(("cat", "Eine Katze"), ("dog", "Ein Hund"), ("cup", "Eine Tasse"), ("lion", "Ein Löwe")),
     waiting="Hier erscheint die Antwort.",
@@ -33,7 +33,7 @@ GERMAN = Texts(
     wrong="Falsch",
     why="Warum?",
     why_explained="Hellere Stellen sprechen mehr für „{label}“. Den dunklen Rand sieht das Modell nicht.",
-    why_alt="Wärmebild über dem Foto",
+    why_alt="Heatmap über dem Foto",
     choose="Was ist wirklich zu sehen?",
     choose_unsure="Was ist zu sehen?",
     both="Beides, oder nicht zu erkennen",
@@ -51,6 +51,10 @@ GERMAN = Texts(
     will_be_sent=(
         "Der Server ist nicht erreichbar. Deine Antwort bleibt in diesem Browser und wird gesendet, sobald es geht."
     ),
+    will_be_sent_from_here=(
+        "Der Server ist nicht erreichbar. Deine Antwort wird gesendet, sobald es geht. "
+        "Lass die Seite bis dahin offen: Dieser Browser speichert nichts für sie."
+    ),
     unexpected="Etwas ist schiefgegangen. Versuche es gleich noch einmal.",
     unreachable="Der Server ist nicht erreichbar. Prüfe die Verbindung und versuche es noch einmal.",
     try_again="Noch einmal versuchen",
@@ -62,11 +66,9 @@ GERMAN = Texts(
         "{kept}."
     ),
     consent_list="Dieser Browser merkt sich deine Antworten unter „{mine}“, damit du sie rückgängig machen kannst.",
-    consent_audit="Hast du dem zufälligen Behalten zugestimmt, behalten wir sie vielleicht auch dafür.",
+    consent_audit="Wenn du der zufälligen Auswahl zugestimmt hast, behalten wir sie vielleicht auch dafür.",
     kept_here="auf diesem Server, bis du es rückgängig machst",
-    kept_on_hub=(
-        "im Datensatz der Betreiber, bis du es rückgängig machst, und noch {days} weitere Tage auf diesem Server"
-    ),
+    kept_on_hub=("im Datensatz der Betreiber, bis du es rückgängig machst, und {days} weitere Tage auf diesem Server"),
     problem_texts=(
         (
             "unreadable_image",
@@ -85,15 +87,15 @@ GERMAN = Texts(
         ("url_failed", "Von dieser Adresse kam kein Bild. Sieh nach, ob dein Browser es anzeigt."),
         ("unknown_request", "Dieses Foto ist nicht mehr da. Wähle es noch einmal aus."),
         ("rate_limited", "Das waren zu viele Anfragen. Versuche es in einer Minute noch einmal."),
-        ("busy", "Gerade fragen sehr viele Leute. Versuche es gleich noch einmal."),
+        ("busy", "Gerade ist sehr viel los. Versuche es gleich noch einmal."),
         ("no_model", "Noch ist kein Modell bereit. Versuche es in einer Minute noch einmal."),
         ("feedback_failed", "Deine Antwort konnte nicht gespeichert werden. Sende sie noch einmal."),
     ),
     audit=(
-        "Ab und zu darf eines meiner Fotos zufällig behalten werden: eine kleine Kopie ohne Metadaten, die sich ein "
-        "Mensch ansieht, um herauszufinden, wie oft die Antworten stimmen."
+        "Ab und zu darf eines meiner Fotos zufällig ausgewählt und behalten werden: eine kleine Kopie ohne Metadaten, "
+        "die sich ein Mensch ansieht, um herauszufinden, wie oft die Antworten stimmen."
     ),
-    audited="Dieses Foto wurde zufällig behalten, wie du erlaubt hast.",
+    audited="Dieses Foto wurde zufällig ausgewählt und behalten, wie du es erlaubt hast.",
     api="REST-API",
     model="Modell: {model_id} ({revision})",
     neither_of_two="Weder {0} noch {1}",
@@ -115,7 +117,7 @@ GERMAN = Texts(
     about_others="Auch alles andere kann eines dieser Labels bekommen.",
     about_turned_away="Die meisten anderen Bilder, aber nicht alle, erkennt es als „{neither}“.",
     about_revision="Version",
-    about_plot="Wenn es 80 % sagt, liegt es dann in 80 % der Fälle richtig? Kalibrierung auf den Testfotos:",
+    about_plot="Wenn es 80 % sagt, hat es dann in 80 % der Fälle recht? Kalibrierung auf den Testfotos:",
     about_plot_alt="Kalibrierung: wie oft das Modell recht hat, je nachdem, wie sicher es sich ist",
     camera_close="Kamera schließen",
     camera_switch="Kamera wechseln",
@@ -128,7 +130,7 @@ GERMAN = Texts(
     camera_refused="Der Browser hat die Kamera nicht erlaubt. Erlaube sie für diese Seite in seinen Einstellungen.",
     camera_missing="Keine Kamera gefunden. Schließe eine an oder wähle ein Foto aus.",
     camera_in_use="Ein anderes Programm benutzt die Kamera. Schließe es und versuche es noch einmal.",
-    camera_slow="Gerade nutzen das sehr viele: Die Live-Antworten kommen langsamer.",
+    camera_slow="Gerade ist sehr viel los: Die Live-Antworten kommen langsamer.",
     paste_nothing="In der Zwischenablage ist kein Bild. Kopiere zuerst eines und füge es dann ein.",
     paste_by_keys=(
         "Dieser Browser lässt Seiten die Zwischenablage nur über https lesen. Drücke stattdessen Strg+V (⌘V am Mac)."
@@ -143,6 +145,7 @@ GERMAN = Texts(
     several_all="Alle",
     several_sure_first="Sicherste zuerst",
     several_unsure_first="Unsicherste zuerst",
+    close="Schließen",
     several_order="Reihenfolge",
     mine_title="Meine Antworten",
     mine_note="Nur in diesem Browser gespeichert. „Rückgängig“ löscht Antwort und Foto auch auf dem Server.",
@@ -151,6 +154,6 @@ GERMAN = Texts(
     mine_clear="Liste leeren",
     mine_saved="gespeichert",
     mine_received="wird gespeichert",
-    mine_waiting="wartet auf das Senden",
+    mine_waiting="noch nicht gesendet",
     mine_failed="konnte nicht gespeichert werden",
 )

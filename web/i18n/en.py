@@ -49,6 +49,10 @@ ENGLISH = Texts(
     taken_back="Undone: your answer and our copy of the photo have been deleted.",
     take_back="Undo",
     will_be_sent="The server can't be reached. Your answer is kept in this browser and sent as soon as it can be.",
+    will_be_sent_from_here=(
+        "The server can't be reached. Your answer is sent as soon as it can be. "
+        "Keep this page open until then: this browser does not let it store anything."
+    ),
     unexpected="Something went wrong. Try again in a moment.",
     unreachable="The server can't be reached. Check your connection and try again.",
     try_again="Try again",
@@ -115,6 +119,7 @@ ENGLISH = Texts(
     several_all="All",
     several_sure_first="Surest first",
     several_unsure_first="Least sure first",
+    close="Close",
     several_order="Order",
     mine_title="My answers",
     mine_note="Kept in this browser only. Undo deletes an answer and its photo from the server, too.",

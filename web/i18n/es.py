@@ -49,6 +49,10 @@ SPANISH = Texts(
     taken_back="Deshecho: tu respuesta y nuestra copia de la foto se han borrado.",
     take_back="Deshacer",
     will_be_sent="El servidor no responde. Tu respuesta queda en este navegador y se enviará en cuanto se pueda.",
+    will_be_sent_from_here=(
+        "No se puede contactar con el servidor. Tu respuesta se enviará en cuanto se pueda. "
+        "Deja esta página abierta hasta entonces: este navegador no guarda nada para ella."
+    ),
     unexpected="Algo salió mal. Inténtalo de nuevo en un momento.",
     unreachable="No se puede contactar con el servidor. Comprueba tu conexión e inténtalo de nuevo.",
     try_again="Intentar de nuevo",
@@ -133,6 +137,7 @@ SPANISH = Texts(
     several_all="Todas",
     several_sure_first="Las más seguras primero",
     several_unsure_first="Las menos seguras primero",
+    close="Cerrar",
     several_order="Orden",
     mine_title="Mis respuestas",
     mine_note="Solo en este navegador. «Deshacer» borra la respuesta y la foto también del servidor.",

@@ -1,8 +1,20 @@
 """French."""
 
-from web.i18n.texts import Texts
+from web.i18n.texts import Texts, typeset
 
-FRENCH = Texts(
+_THIN, _FULL = "\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}"
+_SPACES = {
+    " ?": f"{_THIN}?",
+    " !": f"{_THIN}!",
+    " ;": f"{_THIN};",
+    " :": f"{_FULL}:",
+    "« ": f"«{_FULL}",
+    " »": f"{_FULL}»",
+    " %": f"{_THIN}%",
+}
+"""No line breaks before these marks."""
+
+_FRENCH = Texts(
     language="fr",
     own_name="Français",
     decimal_point=",",
@@ -39,9 +51,9 @@ FRENCH = Texts(
     both="Les deux, ou impossible à dire",
     several="Plusieurs, ou impossible à dire",
     save_picture="Enregistrer comme image",
-    thanks_right="Merci ! C'est bon à savoir.",
+    thanks_right="Merci ! Bon à savoir : la réponse était exacte.",
     thanks_wrong="Merci ! Noté : « {label} ». Après vérification, le prochain modèle pourra en tenir compte.",
-    thanks_unsure="Merci ! C'est noté. Rien n'est appris des photos que même une personne ne sait pas classer.",
+    thanks_unsure="Merci ! C'est noté. Le modèle n'apprend rien des photos que même un humain ne sait pas classer.",
     thanks_again="Vous nous l'avez déjà dit, et c'est enregistré. Merci !",
     being_saved="Envoyé, enregistrement en cours.",
     saved="Enregistré. Merci !",
@@ -51,14 +63,18 @@ FRENCH = Texts(
     will_be_sent=(
         "Le serveur est injoignable. Votre réponse reste dans ce navigateur et sera envoyée dès que possible."
     ),
+    will_be_sent_from_here=(
+        "Le serveur est injoignable. Votre réponse sera envoyée dès que possible. "
+        "Gardez cette page ouverte d'ici là : ce navigateur n'enregistre rien pour elle."
+    ),
     unexpected="Une erreur s'est produite. Réessayez dans un instant.",
     unreachable="Le serveur est injoignable. Vérifiez votre connexion, puis réessayez.",
     try_again="Réessayer",
     not_a_picture="Ce n'est pas une image. Choisissez un fichier JPEG, PNG, WebP, AVIF, GIF ou HEIC.",
     consent=(
         "Nous ne conservons pas votre photo. Une petite copie reste en mémoire pendant {memory} "
-        "minutes au plus, pour que vous puissiez corriger la réponse. Si vous confirmez ou corrigez la réponse, nous "
-        "gardons cette copie sans métadonnées, avec votre réponse, pour entraîner le prochain modèle : {kept}."
+        "minutes au maximum, pour que vous puissiez corriger la réponse. Si vous confirmez ou corrigez la réponse, "
+        "nous gardons cette copie sans métadonnées, avec votre réponse, pour entraîner le prochain modèle : {kept}."
     ),
     consent_list="Ce navigateur se souvient de vos réponses, sous « {mine} », pour que vous puissiez les annuler.",
     consent_audit="Si vous cochez la case des photos au hasard, elle peut aussi être gardée à cette fin.",
@@ -87,7 +103,7 @@ FRENCH = Texts(
     ),
     audit=(
         "De temps en temps, l'une de mes photos peut être gardée au hasard : une petite copie sans métadonnées, "
-        "qu'une personne regarde pour savoir si les réponses sont souvent exactes."
+        "qu'une personne regarde pour mesurer combien de réponses sont exactes."
     ),
     audited="Cette photo a été gardée au hasard, avec votre accord.",
     api="API REST",
@@ -139,6 +155,7 @@ FRENCH = Texts(
     several_all="Toutes",
     several_sure_first="Les plus sûres d'abord",
     several_unsure_first="Les moins sûres d'abord",
+    close="Fermer",
     several_order="Ordre",
     mine_title="Mes réponses",
     mine_note="Dans ce navigateur seulement. « Annuler » supprime aussi la réponse et la photo du serveur.",
@@ -150,3 +167,4 @@ FRENCH = Texts(
     mine_waiting="en attente d'envoi",
     mine_failed="n'a pas pu être enregistré",
 )
+FRENCH = typeset(_FRENCH, _SPACES)

@@ -1,8 +1,8 @@
 """Japanese."""
 
-from web.i18n.texts import Texts
+from web.i18n.texts import Texts, typeset
 
-JAPANESE = Texts(
+_JAPANESE = Texts(
     language="ja",
     own_name="日本語",
     decimal_point=".",
@@ -49,6 +49,10 @@ JAPANESE = Texts(
     taken_back="取り消しました。答えとサーバーの写真のコピーは削除されました。",
     take_back="取り消す",
     will_be_sent="サーバーに接続できません。答えはこのブラウザーに保存され、接続でき次第送信されます。",
+    will_be_sent_from_here=(
+        "サーバーに接続できません。答えは接続でき次第送信されます。"
+        "このブラウザーには保存できないため、それまでこのページを開いたままにしてください。"
+    ),
     unexpected="問題が発生しました。しばらくしてからもう一度お試しください。",
     unreachable="サーバーに接続できません。接続を確認して、もう一度お試しください。",
     try_again="もう一度試す",
@@ -135,6 +139,7 @@ JAPANESE = Texts(
     several_all="すべて",
     several_sure_first="確信度の高い順",
     several_unsure_first="確信度の低い順",
+    close="閉じる",
     several_order="並び順",
     mine_title="自分の答え",
     mine_note="このブラウザーだけに保存されています。取り消すと、サーバーの答えと写真も削除されます。",
@@ -146,3 +151,4 @@ JAPANESE = Texts(
     mine_waiting="送信待ち",
     mine_failed="保存できませんでした",
 )
+JAPANESE = typeset(_JAPANESE, {"?": "\N{FULLWIDTH QUESTION MARK}"})

@@ -12,7 +12,7 @@ PORTUGUESE = Texts(
     final_or=" ou ",
     final_and=" e ",
     title_form="{}?",
-    label_names=(("cat", "gato"), ("dog", "cão")),
+    label_names=(("cat", "gato"), ("dog", "cachorro")),
     tagline="Mostre uma foto. O aplicativo diz o que vê e aprende quando você o corrige.",
     noscript="Esta página precisa de JavaScript. Programas podem usar a API REST.",
     language_switch="Idioma",
@@ -24,7 +24,7 @@ PORTUGUESE = Texts(
     url="Endereço de uma imagem",
     url_placeholder="Ou cole o endereço de uma imagem",
     examples="Sem foto à mão? Experimente uma destas:",
-    example_names=(("cat", "Um gato"), ("dog", "Um cão"), ("cup", "Uma xícara"), ("lion", "Um leão")),
+    example_names=(("cat", "Um gato"), ("dog", "Um cachorro"), ("cup", "Uma xícara"), ("lion", "Um leão")),
     waiting="A resposta aparece aqui.",
     sending="Enviando sua foto…",
     looking="Olhando sua foto…",
@@ -49,6 +49,10 @@ PORTUGUESE = Texts(
     taken_back="Desfeito: sua resposta e nossa cópia da foto foram apagadas.",
     take_back="Desfazer",
     will_be_sent="O servidor está inacessível. Sua resposta fica neste navegador e será enviada assim que possível.",
+    will_be_sent_from_here=(
+        "O servidor está inacessível. Sua resposta será enviada assim que possível. "
+        "Mantenha esta página aberta até lá: este navegador não guarda nada para ela."
+    ),
     unexpected="Algo deu errado. Tente de novo em instantes.",
     unreachable="O servidor está inacessível. Verifique sua conexão e tente de novo.",
     try_again="Tentar de novo",
@@ -58,7 +62,7 @@ PORTUGUESE = Texts(
         "que você possa corrigir a resposta. Se você confirmar ou corrigir a resposta, guardamos essa cópia sem "
         "metadados, junto com sua resposta, para treinar o próximo modelo: {kept}."
     ),
-    consent_list="Este navegador lembra o que você respondeu, em “{mine}”, para que possa desfazer depois.",
+    consent_list="Este navegador guarda o que você respondeu, em “{mine}”, para que você possa desfazer depois.",
     consent_audit="Se você marcar a opção das fotos ao acaso, podemos guardá-la também para isso.",
     kept_here="neste servidor, até você desfazer",
     kept_on_hub="no conjunto de dados dos responsáveis, até você desfazer, e por mais {days} dias neste servidor",
@@ -73,14 +77,14 @@ PORTUGUESE = Texts(
         ("url_not_image", "Não há imagem neste endereço. Abra a própria imagem e copie o endereço dela."),
         ("url_failed", "Nenhuma imagem veio deste endereço. Verifique se o seu navegador a mostra."),
         ("unknown_request", "Esta foto não está mais aqui. Escolha-a de novo."),
-        ("rate_limited", "Pedidos demais. Tente de novo em um minuto."),
+        ("rate_limited", "Solicitações demais. Tente de novo em um minuto."),
         ("busy", "Muita gente está perguntando agora. Tente de novo em instantes."),
         ("no_model", "Ainda não há modelo pronto. Tente de novo em um minuto."),
         ("feedback_failed", "Não foi possível salvar sua resposta. Envie-a de novo."),
     ),
     audit=(
         "De vez em quando, uma das minhas fotos pode ser guardada ao acaso: uma cópia pequena sem metadados, que uma "
-        "pessoa olha para saber com que frequência as respostas estão certas."
+        "pessoa analisa para saber com que frequência as respostas estão certas."
     ),
     audited="Esta foto foi guardada ao acaso, como você aceitou.",
     api="API REST",
@@ -130,6 +134,7 @@ PORTUGUESE = Texts(
     several_all="Todas",
     several_sure_first="Mais certas primeiro",
     several_unsure_first="Menos certas primeiro",
+    close="Fechar",
     several_order="Ordem",
     mine_title="Minhas respostas",
     mine_note="Só neste navegador. “Desfazer” apaga a resposta e a foto também do servidor.",

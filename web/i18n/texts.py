@@ -1,7 +1,8 @@
 """What a language brings: every sentence of the page. Labels come from the model and are put in."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from catdog.errors import CatdogError
 from catdog.model.metadata import NEITHER, UNSURE, Verdict
@@ -69,6 +70,7 @@ class Texts:
     taken_back: str
     take_back: str
     will_be_sent: str
+    will_be_sent_from_here: str
     unexpected: str
     unreachable: str
     try_again: str
@@ -123,6 +125,7 @@ class Texts:
     several_all: str
     several_sure_first: str
     several_unsure_first: str
+    close: str
     several_order: str
     mine_title: str
     mine_note: str
@@ -195,6 +198,19 @@ class Texts:
 
     def _localized(self, percentage: str) -> str:
         return percentage.replace(".", self.decimal_point).replace("%", self.percent_sign)
+
+
+def typeset(texts: Texts, marks: Mapping[str, str]) -> Texts:
+    """The same sentences with marks as the language's typesetters want them, such as spaces that break no line."""
+
+    def put(text: str) -> str:
+        for plain, mark in marks.items():
+            text = text.replace(plain, mark)
+        return text
+
+    changed: dict[str, Any] = {name: put(text) for name, text in asdict(texts).items() if isinstance(text, str)}
+    changed["problem_texts"] = tuple((code, put(text)) for code, text in texts.problem_texts)
+    return replace(texts, **changed)
 
 
 def format_percent(probability: float) -> str:

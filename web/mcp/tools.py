@@ -38,7 +38,7 @@ class McpTools:
         self._parts = parts
         self._service = parts.service
 
-    async def classify(self, image: str) -> str:
+    async def classify(self, image: str, request: gr.Request) -> str:  # noqa: D417 - Gradio fills in the request
         """Say what a photo shows, with the probability of each label the model knows, as JSON.
 
         `verdict` is the answer: a label, `neither` (nothing the model knows) or `unsure`. Keep `request_id` for
@@ -48,7 +48,7 @@ class McpTools:
             image: Public address of a picture, with https://; or one up to 180 kB as data:image/jpeg;base64,...
         """
         try:
-            answer = await self._answer(image)
+            answer = await self._answer(image, self._parts.client_of(request))
         except CatdogError as error:
             self._parts.metrics.failed(error.code)
             raise gr.Error(str(error), print_exception=False) from None
@@ -67,10 +67,10 @@ class McpTools:
         """
         return json.dumps(await correct_by_id(self._parts, request_id, label, request))
 
-    async def _answer(self, image: str) -> Answer:
+    async def _answer(self, image: str, client: str) -> Answer:
         if not image.startswith(_DATA):
-            return await self._service.classify_url(image)
-        return await self._service.classify(partial(decoded, image), Source.API)
+            return await self._service.classify_url(image, client=client)
+        return await self._service.classify(partial(decoded, image), Source.API, client=client)
 
 
 def add_mcp_tools(app: FastAPI, parts: PageParts, errors: ErrorResponses) -> list[Route]:

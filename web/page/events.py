@@ -13,11 +13,11 @@ from feedback.row import Source
 from web.api.schemas import FeedbackAnswer, PredictionAnswer
 from web.metrics.metrics import Metrics
 from web.middleware.rate_limit import RateLimiter
-from web.page.examples import Examples
+from web.page.examples import EXAMPLE_PATH, Examples
 from web.page.html import Retention
 from web.page.uploads import Uploads
 from web.route_table import Cost
-from web.service.service import Service
+from web.service.service import Answer, Service
 
 _NOT_UPLOADED = "Only uploaded files can be classified. Upload it first."
 
@@ -46,14 +46,29 @@ class ProgramEvents:
 
     async def classify(self, image: gr.FileData, request: gr.Request) -> dict[str, Any]:
         """Classify one picture: label, confidence, probability of each label, and a request_id for wrong_label."""
-        file = image if isinstance(image, Mapping) else {}  # Gradio's annotation is not what it passes
-        read = partial(self._parts.uploads.read, file, refusal=_NOT_UPLOADED)
         try:
-            answer = await self._parts.service.classify(read, Source.API, client=self._parts.client_of(request))
+            answer = await self._classified(image, request)
         except CatdogError as error:
             self._parts.metrics.failed(error.code)
             raise gr.Error(str(error), print_exception=False) from None
         return PredictionAnswer.of(answer).model_dump()
+
+    async def _classified(self, image: Any, request: gr.Request) -> Answer:
+        """Classify an uploaded file, which Gradio passes as a mapping, or the picture at an address."""
+        parts, client = self._parts, self._parts.client_of(request)
+        if not isinstance(image, str):
+            file = image if isinstance(image, Mapping) else {}
+            read = partial(parts.uploads.read, file, refusal=_NOT_UPLOADED)
+            return await parts.service.classify(read, Source.API, client=client)
+        if example := self._example(image, request):
+            return await parts.service.classify(lambda: example, Source.API, client=client)
+        return await parts.service.classify_url(image, client=client)
+
+    def _example(self, address: str, request: gr.Request) -> bytes | None:
+        """The page's own example at an address, which need not be fetched; "Use via API" names one."""
+        base, _, name = address.rpartition(EXAMPLE_PATH)
+        is_own = request.request is not None and base == str(request.request.base_url).rstrip("/")
+        return self._parts.examples.picture(name) if is_own else None
 
     async def wrong_label(self, request_id: str, label: str, request: gr.Request) -> dict[str, Any]:
         """Say what a picture shows that `classify` was asked about: a label of the model, `neither` or `unsure`."""

@@ -12,6 +12,7 @@ _SIDE = 640
 _THUMBNAIL_SIDE = 144  # shown at half of it: sharp on phones
 OURS = ("cat", "dog", "cup")
 """Those that are part of this repository."""
+EXAMPLE_PATH = "/page/example/"
 _OF_LABELS = ("cat", "dog")
 _LION = Path("media_assets", "images", "lion.jpg")
 

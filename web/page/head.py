@@ -10,6 +10,7 @@ from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from web.i18n import Texts, choose_language
+from web.page.examples import EXAMPLE_PATH
 from web.page.html import first_html
 from web.page.routes import SCRIPTS
 
@@ -56,13 +57,14 @@ class PageHead:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; the page and its configuration are held back until they are complete."""
         path = scope["path"] if scope["type"] == "http" and scope["method"] == "GET" else None
-        if path not in ("/", "/config"):
+        if path not in ("/", "/config", "/gradio_api/info"):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         texts = choose_language(headers.get("Accept-Language", ""), cookie_parser(headers.get("Cookie", "")))
-        words = self._words(texts)
+        words = dict(self._words(texts))
         base = f"{scope['scheme']}://{headers.get('Host', 'localhost')}{scope.get('root_path', '')}".rstrip("/")
+        words["example"] = f"{base}{EXAMPLE_PATH}{words.get('first_example', '')}"
         plain = [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]
 
         def finish(body: str) -> str:

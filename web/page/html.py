@@ -86,6 +86,8 @@ def page_words(model: Model, retention: Retention, examples: Sequence[str], text
     """The parts of the page that are words alone, in one language; `web.page.layout` says where each goes."""
     return {
         "title": texts.title(model.labels),
+        "first_label": model.labels[0],
+        "first_example": next(iter(examples), ""),
         "header": f"<h1>{escape(texts.title(model.labels))}</h1><p>{escape(texts.tagline)}</p>",
         "frame": _frame(texts),
         "ways": _ways(texts),

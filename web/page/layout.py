@@ -4,7 +4,11 @@ Where a component shows words, its value here is only their name, `%%name%%`: `w
 visitor, in one language for the whole page. Gradio never decodes a picture.
 """
 
+import copy
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from gradio.events import api
@@ -19,6 +23,11 @@ _EVENTS_AT_ONCE = 16
 _QUEUE_POLL_S, _PROGRESS_POLL_S = 0.02, 0.5
 """Gradio polls its queue a thousand times a second, and interrupts other threads to do so; and a hundred times for
 reports of progress, which no event of ours makes."""
+_EXAMPLE = {"path": "%%example%%", "url": "%%example%%", "meta": {"_type": "gradio.FileData"}}
+_CALLS: Mapping[str, tuple[Any, ...]] = {
+    "classify": (_EXAMPLE,),
+    "wrong_label": ("the request_id of /classify", "%%first_label%%"),
+}
 _FONT = ("ui-rounded", "SF Pro Rounded", "Segoe UI", "system-ui", "sans-serif")
 _MONO = ("ui-monospace", "monospace")
 
@@ -44,10 +53,18 @@ def build_page(parts: PageParts) -> gr.Blocks:
         gr.HTML("%%foot%%", elem_id="foot")
         api(events.classify, api_name="classify")
         api(events.wrong_label, api_name="wrong_label")
+    _show_calls(blocks)
     blocks.queue(api_open=False, max_size=_QUEUED_EVENTS, default_concurrency_limit=_EVENTS_AT_ONCE)
     queue = blocks._queue  # noqa: SLF001 - Gradio has no option for it
     queue.sleep_when_free, queue.progress_update_sleep_when_free = _QUEUE_POLL_S, _PROGRESS_POLL_S
     return blocks
+
+
+def _show_calls(blocks: gr.Blocks) -> None:
+    """Put values into the calls that "Use via API" shows, with which they work as they stand."""
+    for function in blocks.fns.values():
+        for component, value in zip(function.inputs, _CALLS[str(function.api_name)], strict=True):
+            component.example_payload = partial(copy.deepcopy, value)  # type: ignore[method-assign, union-attr]
 
 
 def create_theme() -> gr.themes.Base:

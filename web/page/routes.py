@@ -15,7 +15,7 @@ from catdog.model.model import Prediction
 from feedback.row import Source
 from web.api.body import spooled_body
 from web.i18n import Texts, choose_language
-from web.page.examples import Examples
+from web.page.examples import EXAMPLE_PATH, Examples
 from web.page.html import CALIBRATION_PLOT, answer_html, ask_html
 from web.route_table import Body, Cost, Routes
 from web.service.heatmap import as_data_url
@@ -59,7 +59,7 @@ class PageApi:
         routes.add("POST", "/page/why", self._why, cost=Cost.PREDICTION, body=Body.SMALL)
         routes.add("GET", "/page/texts.json", self._texts)
         routes.add("GET", "/page/calibration.png", self._calibration)
-        routes.add("GET", "/page/example/{name}", _example(self._examples.picture))
+        routes.add("GET", f"{EXAMPLE_PATH}{{name}}", _example(self._examples.picture))
         routes.add("GET", "/page/thumbnail/{name}", _example(self._examples.thumbnail))
         routes.add("GET", "/manifest.json", self._manifest)
         routes.add("GET", "/favicon.ico", _file("favicon.ico", "image/x-icon"))
@@ -103,9 +103,11 @@ class PageApi:
         return JSONResponse({"layer": as_data_url(explanation.layer), "alt": texts.why_alt, "caption": caption})
 
     def _texts(self, request: Request) -> JSONResponse:
-        """What the scripts show, in the visitor's language."""
+        """What the scripts show, in the visitor's language; `answers` is what a person may have said."""
+        texts, labels = _texts_of(request), self._service.live.model.labels
+        answers = {answer: texts.choice(answer, labels) for answer in possible_verdicts(labels)}
         vary = {"Vary": "Accept-Language, Cookie"}
-        return JSONResponse(_texts_of(request).for_scripts, headers={**_REVALIDATED, **vary})
+        return JSONResponse({**texts.for_scripts, "answers": answers}, headers={**_REVALIDATED, **vary})
 
     def _manifest(self, request: Request) -> JSONResponse:
         """What makes the page installable."""

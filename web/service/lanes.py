@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, TypeVar
+from typing import IO, Generic, TypeVar
 
 from PIL import Image
 
@@ -54,6 +54,13 @@ class Decoded:
     image: Image.Image
     as_sent: bytes
     """Its file; empty if that is large or slow to decode."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Done(Generic[Result]):
+    """What came of the work."""
+
+    result: Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +110,10 @@ class PictureLanes:
             BusyError: too much is waiting.
         """
         asked_at = time.perf_counter()
-        try:
-            return await self._quick.run(client, partial(self._do_quickly, read, side, work, asked_at))
-        except _SlowToDecodeError:
-            return await self._slow.run(client, partial(self._do_apart, read, side, work, asked_at))
+        done = await self._quick.run(client, partial(self._do_quickly, read, side, work, asked_at))
+        if done is not None:
+            return done.result
+        return await self._slow.run(client, partial(self._do_apart, read, side, work, asked_at))
 
     @contextmanager
     def decoded(self, read: Reader, *, side: int) -> Iterator[Decoded]:
@@ -123,11 +130,21 @@ class PictureLanes:
         """How busy each lane is."""
         return {"pictures": self._quick.load(), "slow_pictures": self._slow.load()}
 
-    def _do_quickly(self, read: Reader, side: int, work: Callable[[Decoded], Result], asked_at: float) -> Result:
+    def _do_quickly(
+        self, read: Reader, side: int, work: Callable[[Decoded], Result], asked_at: float
+    ) -> "_Done[Result] | None":
+        """Decode and work; None if the picture belongs into the other lane.
+
+        An error that went on to the event loop would hold the frames that it passed, and with them the picture's file,
+        for as long as it is handled: all that wait in the other lane would be in memory.
+        """
         began_at = time.perf_counter()
-        with self.decoded(read, side=side) as decoded:
-            self._took("wait", began_at - asked_at)
-            return work(decoded)
+        try:
+            with self.decoded(read, side=side) as decoded:
+                self._took("wait", began_at - asked_at)
+                return _Done(work(decoded))
+        except _SlowToDecodeError:
+            return None
 
     def _do_apart(self, read: Reader, side: int, work: Callable[[Decoded], Result], asked_at: float) -> Result:
         began_at = time.perf_counter()

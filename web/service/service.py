@@ -176,6 +176,11 @@ class Service:
             model_id=model.model_id, revision=model.revision, origin=loaded.origin, drift=self.drift
         )
 
+    def prepare(self) -> None:
+        """Begin to count what is there, so that nobody waits for it who asks later; called in the event loop."""
+        for each in (self._pending, self._stats):
+            each.warm_up()
+
     @property
     def audits(self) -> bool:
         """Whether a random sample of the pictures is kept, if their senders consent."""

@@ -90,3 +90,11 @@ def test_tens_of_thousands_of_similar_pictures_are_grouped() -> None:
     assert np.bincount(groups).max() > 39_000
     assert (groups <= np.arange(len(groups))).all()
     assert (groups[groups] == groups).all()
+
+
+def test_of_tens_of_thousands_that_are_nearly_black_hardly_any_near_pair_is_missed() -> None:
+    noise = np.packbits(np.random.default_rng(1).random((12_000, 256)) < 0.03, axis=1).view(np.uint64)
+    groups = group_near_duplicates(noise)
+    parts = noise[:1_000]
+    missed = sum(groups[first] != groups[second] for first, second in near_pairs(parts, noise))
+    assert missed == 0

@@ -31,11 +31,15 @@ def _heif_for_writing() -> None:
     pillow_heif.register_heif_opener()
 
 
-def middle(data: bytes) -> tuple[int, ...]:
-    image = decode_image(data)
-    found = image.getpixel((image.width // 2, image.height // 2))
+def pixel(image: Image.Image, place: tuple[int, int]) -> tuple[int, ...]:
+    found = image.getpixel(place)
     assert isinstance(found, tuple)
     return found
+
+
+def middle(data: bytes) -> tuple[int, ...]:
+    image = decode_image(data)
+    return pixel(image, (image.width // 2, image.height // 2))
 
 
 def near(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
@@ -192,3 +196,13 @@ def test_a_damaged_picture_is_explained_by_the_process_that_decodes_it() -> None
         with pytest.raises(UnreadableImageError, match=r"can't be read|damaged"):
             pool.decode(open_image(data[: len(data) // 2]))
         assert pool.decode(open_image(data)).size == (320, 320)
+
+
+@pytest.mark.parametrize("format_", ["GIF", "WEBP", "PNG"])
+def test_an_animation_whose_first_frame_is_small_lies_on_white(format_: str) -> None:
+    first = Image.new("RGBA", (64, 64))
+    first.paste((255, 0, 0, 255), (20, 20, 44, 44))
+    data = encoded(first, format_, save_all=True, append_images=[Image.new("RGBA", (64, 64), "blue")])
+    image = decode_image(data)
+    assert near(pixel(image, (3, 3)), (255, 255, 255))
+    assert near(pixel(image, (32, 32)), (255, 0, 0))

@@ -14,6 +14,7 @@ from catdog.errors import ServiceError
 from catdog.settings import load_settings
 from deploy.__main__ import main
 from deploy.space.deploy import Deployment, deploy_space
+from deploy.space.files import render_readme
 from deploy.space.spacefile import load_spacefile
 from devhub.server import Running
 from tests.conftest import ROOT
@@ -236,3 +237,11 @@ def test_a_dry_run_without_a_token_shows_what_it_can(
     assert "send app.py" in shown
     assert "set the variable CATDOG_MODEL" in shown
     assert "not compared with the Space" in shown
+
+
+def test_a_template_or_front_matter_in_the_spacefile_stays_text(tmp_path: Path) -> None:
+    code = "{model.__class__}{{ 7 * 7191 }}\n---\nsdk: docker\n---\n"
+    readme = render_readme(load_spacefile(spacefile(tmp_path, title=code)), "me")
+    assert "50337" not in readme
+    card = SpaceCard(readme)
+    assert (card.data.title, card.data.sdk) == (code, "gradio")

@@ -3,9 +3,11 @@
 import io
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +27,7 @@ from feedback.hub.dataset import FeedbackDataset
 from feedback.hub.delivery import create_syncer
 from feedback.hub.sync import LOCK_FILE, Syncer
 from feedback.journal.journal import JOURNAL_FILE, Journal
+from feedback.journal.outbox import Outbox
 from feedback.row import FeedbackRow
 from tests.feedback.conftest import REPO
 from tests.feedback.hub_rows import hub_hashes, hub_records
@@ -445,3 +448,35 @@ def test_what_was_taken_back_on_purpose_stays_deleted(journal: Journal, syncer: 
     syncer.sync()
     assert hub_hashes(api, REPO) == []
     assert syncer.state().problem is None
+
+
+def test_a_server_that_answers_everything_with_a_page_has_nothing(journal: Journal, data_dir: Path) -> None:
+    class Portal(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<!doctype html><title>Log in to the network</title>")
+
+        do_POST = do_PUT = do_HEAD = do_DELETE = do_GET  # noqa: N815 - the names of HTTP
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    row = some_row()
+    journal.append(row)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Portal) as portal:
+        thread = threading.Thread(target=portal.serve_forever, daemon=True)
+        thread.start()
+        client = HubClient(f"http://127.0.0.1:{portal.server_port}", "hf_abcdefgh")
+        syncer = Syncer(
+            Outbox(journal), FeedbackDataset(client, REPO), data_dir=data_dir, every_s=3600.0,
+            retain=timedelta(0), commits_per_hour=100,
+        )  # fmt: skip
+        with pytest.raises(HubError):
+            syncer.sync()
+        portal.shutdown()
+        thread.join()
+    assert journal.pending().rows == 1
+    assert journal.picture(row.id) == row.image

@@ -1,6 +1,7 @@
 """The journal keeps what it acknowledged, once, and forgets what it is told to forget."""
 
 import os
+import random
 import shutil
 import sqlite3
 import subprocess
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from catdog.errors import FeedbackError, KeyReusedError, SettingsError
+from catdog.errors import CatdogError, FeedbackError, KeyReusedError, SettingsError
 from feedback.journal import database
 from feedback.journal import journal as journals
 from feedback.journal.journal import JOURNAL_FILE, Journal, Pending
@@ -482,3 +483,77 @@ def test_a_journal_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(SettingsError, match="newer version"):
         Journal.open(tmp_path)
+
+
+def filled(folder: Path, rows: int = 60) -> Path:
+    with Journal.open(folder) as journal:
+        for _ in range(rows):
+            journal.append(some_row())
+    return folder / JOURNAL_FILE
+
+
+def is_sound(path: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as db:
+            return [text for (text,) in db.execute("PRAGMA integrity_check")] == ["ok"]
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
+        return False
+
+
+def with_flipped_bytes(path: Path, folder: Path, seed: int) -> Path:
+    """A copy of a journal, of which the disk returns other bytes than were written."""
+    rng, data = random.Random(seed), bytearray(path.read_bytes())
+    for _ in range(8):
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    folder.mkdir()
+    copy = folder / JOURNAL_FILE
+    copy.write_bytes(data)
+    return copy
+
+
+def test_no_file_that_sqlite_calls_corrupt_is_opened(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    copies = [with_flipped_bytes(path, tmp_path / str(seed), seed) for seed in range(40)]
+    corrupt = [copy for copy in copies if not is_sound(copy)]
+    assert len(corrupt) > 5
+    for copy in corrupt:
+        with pytest.raises(CatdogError):
+            Journal.open(copy.parent)
+
+
+def test_a_large_file_is_checked_later_and_not_written_to_any_more_if_it_is_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("database", "journal"):
+        monkeypatch.setattr(f"feedback.journal.{module}.CHECKED_AT_START_BYTES", 0)
+    path, opened = filled(tmp_path), 0
+    for seed in range(40):
+        copy = with_flipped_bytes(path, tmp_path / str(seed), seed)
+        if is_sound(copy):
+            continue
+        try:
+            journal = Journal.open(copy.parent)
+        except CatdogError:
+            continue
+        with journal:
+            opened += 1
+            journal.check_rest()
+            assert journal.problem == "Corrections can't be saved: the journal is damaged."
+            with pytest.raises(FeedbackError, match="NOT saved: the journal is damaged"):
+                journal.append(some_row())
+            for each in copy.parent.glob(f"{JOURNAL_FILE}*"):
+                each.rename(each.with_name(f"old-{each.name}"))
+            row = some_row()
+            assert journal.append(row).id == row.id
+            assert journal.problem is None
+    assert opened
+
+
+def test_a_large_file_that_is_sound_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("database", "journal"):
+        monkeypatch.setattr(f"feedback.journal.{module}.CHECKED_AT_START_BYTES", 0)
+    filled(tmp_path, rows=3)
+    with Journal.open(tmp_path) as journal:
+        journal.check_rest()
+        assert journal.problem is None
+        assert journal.append(some_row()).created

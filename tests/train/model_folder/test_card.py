@@ -67,3 +67,12 @@ def test_the_card_of_the_embedded_model_says_which_of_its_networks_learned_from_
         in card
     )
     assert "as they are, in training" not in card
+
+
+def test_a_template_among_the_metadata_stays_text(trained: Path) -> None:
+    code = "{{ 7 * 7191 }}{% for x in metadata %}x{% endfor %}"
+    metadata = load_metadata(trained).model_copy(update={"labels": (code, "jade", "plum"), "architecture": code})
+    text = render_card(metadata, repo_id="someone/tints")
+    assert code in text
+    assert "50337" not in text  # 7 * 7191
+    assert code in ModelCard(text).data.tags

@@ -1,5 +1,7 @@
 """The holes of a mounted Gradio app stay closed, and what programs need stays open."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +77,10 @@ def test_calls_that_skip_the_queue_or_write_files_are_closed(client: httpx.Clien
         {"path": "/etc/passwd"},
         {"path": f"{ROOT}/pyproject.toml", "meta": {"_type": "gradio.FileData"}},
         {"path": "pyproject.toml", "meta": {"_type": "gradio.FileData"}},
-        {"path": "http://127.0.0.1:1/a.jpg", "meta": {"_type": "gradio.FileData"}},
-        {"path": "https://example.com/a.jpg", "meta": {"_type": "gradio.FileData"}},
+        {"path": "file:///etc/passwd", "meta": {"_type": "gradio.FileData"}},
+        {"path": "HTTPS://example.com/a.jpg", "meta": {"_type": "gradio.FileData"}},
+        {"file": {"path": "https://example.com/a.jpg", "meta": {"_type": "gradio.FileData"}}},
+        [{"path": "https://example.com/a.jpg", "meta": {"_type": "gradio.FileData"}}],
         {"path": "data:image/png;base64,AAAA", "meta": {"_type": "gradio.FileData"}},
         {"path": "\0", "meta": {"_type": "gradio.FileData"}},
         [{"deep": [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}]}],
@@ -247,6 +251,25 @@ def test_a_program_can_classify_and_correct(program: Client, red_file: Path, ser
     assert saved["status"] == "saved"
     (row,) = server.rows()[before:]
     assert (row.id, row.corrected_label, row.source) == (saved["id"], "blue", "api")
+
+
+def test_a_program_can_name_the_address_of_a_picture_which_our_own_fetcher_gets(program: Client, web_site: str) -> None:
+    answer = program.predict(image=handle_file(f"{web_site}/red.jpg"), api_name="/classify")
+    assert answer["label"] == "red"
+    for path, words in (("/page.html", "web page, not a picture"), ("/missing.jpg", r"error \(404\)")):
+        with pytest.raises(AppError, match=words):
+            program.predict(image=handle_file(f"{web_site}{path}"), api_name="/classify")
+
+
+def test_the_call_that_the_page_shows_works_as_it_stands(client: httpx.Client, tmp_path: Path) -> None:
+    (shown,) = [
+        function["code_snippets"]["python"]
+        for name, function in client.get("/gradio_api/info").json()["named_endpoints"].items()
+        if name == "/classify"
+    ]
+    done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "'verdict': " in done.stdout
 
 
 def test_a_program_gets_the_sentence_of_an_error(program: Client, tmp_path: Path) -> None:

@@ -53,8 +53,8 @@ def test_the_static_page_has_every_sentence_in_every_language(texts: Texts) -> N
             "sûr à 87,7\N{NARROW NO-BREAK SPACE}%",
         ),
         ("es", "¿Gato o perro?", "Ni gato ni perro", "87,7\N{NO-BREAK SPACE}% de seguridad"),
-        ("pt", "Gato ou cão?", "Nem gato nem cão", "87,7% de certeza"),
-        ("ja", "猫、それとも犬?", "猫でも犬でもない", "確信度 87.7%"),
+        ("pt", "Gato ou cachorro?", "Nem gato nem cachorro", "87,7% de certeza"),
+        ("ja", "猫、それとも犬\N{FULLWIDTH QUESTION MARK}", "猫でも犬でもない", "確信度 87.7%"),
     ],
 )
 def test_each_language_writes_as_its_readers_do(language: str, title: str, neither: str, sureness: str) -> None:

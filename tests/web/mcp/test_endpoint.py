@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
+from catdog.errors import UrlRefusedError
 from tests.conftest import ROOT, missing_tool
 from tests.toy import encoded, picture
 from tests.web.conftest import DEADLINE_S, Server, environment, running
@@ -207,6 +209,29 @@ def test_a_message_is_small_and_a_client_has_its_share_of_corrections(server: Se
     said = [post(server, wrong, {"X-Forwarded-For": f"9.9.9.{n}"}).text for n in range(CORRECTIONS + 1)]
     assert "has expired" in said[0]
     assert "Too many requests" in said[-1]
+
+
+def test_each_agent_takes_its_turn_under_its_own_address() -> None:
+    from web.mcp.tools import McpTools  # noqa: PLC0415 - Gradio takes seconds
+
+    clients = []
+
+    class Recorder:
+        async def classify_url(self, url: str, *, client: str = "") -> None:
+            clients.append((url, client))
+            raise UrlRefusedError("no")
+
+        async def classify(self, read: object, source: object, *, client: str = "") -> None:
+            clients.append((str(source), client))
+            raise UrlRefusedError("no")
+
+    parts: Any = SimpleNamespace(
+        service=Recorder(), metrics=SimpleNamespace(failed=lambda _: None), client_of=lambda request: request
+    )
+    for image in ("https://example.com/a.jpg", "data:image/jpeg;base64,AAAA"):
+        with pytest.raises(Exception, match="no"):
+            asyncio.run(McpTools(parts).classify(image, "192.0.2.7"))  # type: ignore[arg-type]
+    assert clients == [("https://example.com/a.jpg", "192.0.2.7"), ("api", "192.0.2.7")]
 
 
 def test_nothing_of_all_that_is_in_the_log(server: Server) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from catdog.errors import UnreadableImageError
 from catdog.images.decode import ImageLimits
 from tests.toy import encoded, picture
+from tests.web.conftest import DEADLINE_S
 from web.service.lanes import Decoded, PictureLanes, whole
 
 SMALL = encoded(picture("red"), "PNG")
@@ -83,3 +85,29 @@ def test_a_panorama_comes_out_small() -> None:
     Image.new("L", (60_000, 600)).save(out, "GIF")
     size = asyncio.run(lanes().run("visitor", out.getvalue, 512, lambda decoded: decoded.image.size))
     assert size[0] * size[1] <= 4_000_000
+
+
+def test_pictures_that_wait_in_the_slow_lane_are_not_in_memory() -> None:
+    release, alive, reads = threading.Event(), [0], [0]
+
+    class Data(bytes):
+        def __del__(self) -> None:
+            alive[0] -= 1
+
+    def read() -> bytes:
+        alive[0] += 1
+        reads[0] += 1
+        return Data(SLOW)
+
+    async def story() -> int:
+        pictures = lanes()
+        blocked = [asyncio.create_task(pictures.run("attacker", read, 64, lambda _: release.wait())) for _ in range(20)]
+        end = time.monotonic() + DEADLINE_S
+        while time.monotonic() < end and (reads[0] < 21 or alive[0] > 4):  # noqa: ASYNC110 - other threads do it
+            await asyncio.sleep(0.01)
+        waiting = alive[0]
+        release.set()
+        await asyncio.gather(*blocked)
+        return waiting
+
+    assert asyncio.run(story()) <= 4

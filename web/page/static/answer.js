@@ -12,8 +12,8 @@ function consents() {
 }
 
 /** Send a photo to be classified; where this browser cannot show it, a preview comes back. */
-export function post(photo, source, { preview = false, onProgress } = {}) {
-  const query = new URLSearchParams({ source, consent: consents(), preview });
+export function post(photo, source, { preview = false, consent = consents(), onProgress } = {}) {
+  const query = new URLSearchParams({ source, consent, preview });
   return ask(`./page/photo?${query}`, { body: photo, type: photo.type || "application/octet-stream", onProgress });
 }
 
@@ -117,7 +117,7 @@ function thank(text, kind = "thanks") {
   document.getElementById("thanks")?.replaceChildren(text ? card(text, kind) : "");
   const take = document.getElementById("take-back");
   if (take) take.hidden = !current || !find(current.id);
-  follow();
+  if (text) follow();
 }
 
 /** A new answer is brought into view, down to the buttons under it; and so are the choices, and the thanks for one. */
@@ -154,47 +154,61 @@ export async function send(label) {
     if (told.status !== "waiting") tell("");
   } catch (problem) {
     const reason = await sentence(problem);
-    if (photo === current) thank(reason, "problem");
+    if (photo !== current) return;
+    thank(reason, "problem");
+    choose(null); // so that it can be chosen again
   }
 }
 
-function thanks({ status, created }, label, text, words) {
-  if (status === "waiting") return words.will_be_sent;
+function thanks({ status, created, stored }, label, text, words) {
+  if (status === "waiting") return stored ? words.will_be_sent : words.will_be_sent_from_here;
   if (status === "received") return words.being_saved;
   if (!created) return words.thanks_again;
   if (label === "unsure") return words.thanks_unsure;
   return label === current.said.verdict ? words.thanks_right : words.thanks_wrong.replace("{label}", text);
 }
 
-/** When something that was said is saved, or has failed, the photo's own line says so too. */
-let lastStatus = "";
-onChange(async () => {
-  const status = current ? (find(current.id)?.status ?? "") : "";
-  const before = lastStatus;
-  lastStatus = status;
-  if (before === status || !["waiting", "received"].includes(before)) return;
+function choose(label) {
+  for (const each of document.querySelectorAll("#choices input")) each.checked = each.value === label;
+}
+
+/** When something that was said is saved, has failed, is taken back or forgotten, the photo's own line says so too. */
+onChange(async (undone) => {
+  const [photo, focused] = [current, document.activeElement];
+  if (!photo) return;
+  const before = photo.status ?? "";
+  const status = find(photo.id)?.status ?? "";
+  photo.status = status;
+  if (before === status || !before) return;
   const words = await texts();
+  if (photo !== current) return;
+  if (!status) return forgotten(undone === photo.id ? words.taken_back : "", focused);
+  if (!["waiting", "received"].includes(before)) return;
   if (status === "saved") thank(words.saved);
   if (status === "received") thank(words.being_saved);
   if (status === "failed") thank(words.not_saved, "problem");
 });
 
-export async function takeBack() {
-  const photo = current;
-  if (!photo) return;
-  const words = await texts();
-  try {
-    await undo(photo.id);
-  } catch (problem) {
-    return thank(await sentence(problem), "problem");
-  }
-  photo.receipt = null;
-  for (const each of document.querySelectorAll("#choices input")) each.checked = false;
-  thank(words.taken_back);
+function forgotten(text, focused) {
+  current.receipt = null;
+  choose(null);
+  thank(text);
+  if (focused?.id !== "take-back") return;
   (document.getElementById("wrong") ?? document.querySelector("#choices input"))?.focus({ preventScroll: true });
 }
 
-/** Why: lay the heat map over the photo, or take it away. Where the server has forgotten the photo, send it again. */
+export async function takeBack() {
+  const photo = current;
+  if (!photo) return;
+  try {
+    await undo(photo.id);
+  } catch (problem) {
+    const reason = await sentence(problem);
+    if (photo === current) thank(reason, "problem");
+  }
+}
+
+/** Why: lay the heat map over the photo, or take it away. */
 export async function explain() {
   const [photo, heat, why] = [current, document.getElementById("heat"), document.getElementById("why")];
   if (!photo || !heat) return;
@@ -214,13 +228,14 @@ export async function explain() {
   }
 }
 
-async function explanation(photo) {
+/** Where the server finds its reasons for an answer. Where it has forgotten the photo, it gets it again. */
+export async function explanation(photo) {
   try {
     return await askEach("./page/why", { json: { request_id: photo.request } });
   } catch (problem) {
     if (!(problem instanceof Failure) || problem.code !== "unknown_request") throw problem;
   }
-  const again = await post(photo.picture, photo.source);
+  const again = await post(photo.picture, photo.source, { consent: false });
   photo.request = again.request_id;
   return askEach("./page/why", { json: { request_id: photo.request } });
 }

@@ -15,6 +15,11 @@ let camera = null;
 
 window.addEventListener("popstate", () => camera?.close());
 
+/** The camera makes room for a photo that comes another way. */
+export function closeCamera() {
+  camera?.close();
+}
+
 export async function openCamera() {
   const words = await texts();
   if (!window.isSecureContext || !navigator.mediaDevices) return tell(words.camera_insecure);
@@ -65,8 +70,10 @@ class Camera {
     const video = { facingMode: this.facing, width: { ideal: 1280 } };
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ video });
+      if (camera !== this) return this.stop(); // closed while the browser asked for permission
     } catch (problem) {
       if (!(problem instanceof DOMException)) throw problem;
+      if (camera !== this) return;
       this.close();
       tell(this.words[PROBLEMS[problem.name] ?? "camera_missing"]);
       return;
@@ -99,7 +106,7 @@ class Camera {
       this.gapMs = Math.min(LONGEST_GAP_MS, this.gapMs * 2);
       const busy = problem instanceof Failure && ["rate_limited", "busy"].includes(problem.code);
       this.answer.textContent = busy ? this.words.camera_slow : await sentence(problem);
-      this.bar.style.width = "0";
+      this.drawBar(null);
     }
   }
 
@@ -108,7 +115,13 @@ class Camera {
     this.frames = (this.frames ?? 0) + 1;
     this.panel.dataset.frames = this.frames;
     this.answer.replaceChildren(element("b", {}, headline), ` ${percent}`);
-    this.bar.style.width = verdict === label ? `${100 * confidence}%` : "0"; // a bar is for the label that is named
+    this.drawBar(verdict === label ? confidence : null);
+  }
+
+  /** A bar is for the label that is named. */
+  drawBar(confidence) {
+    this.bar.closest(".live")?.classList.toggle("unnamed", confidence === null);
+    this.bar.style.width = `${100 * (confidence ?? 0)}%`;
   }
 
   toggleLive() {
@@ -142,6 +155,6 @@ class Camera {
     this.panel.remove();
     camera = null;
     if (history.state?.camera) history.back();
-    document.querySelector("[data-way=camera]")?.focus();
+    document.querySelector("[data-way=camera]")?.focus({ preventScroll: true });
   }
 }

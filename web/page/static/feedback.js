@@ -25,48 +25,66 @@ const STATUS_MS = 2_000;
 
 const listeners = new Set();
 
-/** Call back whenever the list has changed, here or in another tab. */
+/** Call back whenever the list has changed, here or in another tab; with the id of an answer that was just taken back here. */
 export function onChange(listener) {
   listeners.add(listener);
 }
-window.addEventListener("storage", ({ key }) => key === STORE && changed());
+window.addEventListener("storage", ({ key }) => (key === STORE || key === null) && changed());
 
-function changed() {
-  for (const listener of listeners) listener();
+function changed(undone) {
+  for (const listener of listeners) listener(undone);
 }
+
+/** The list, where this browser keeps nothing for the page: in some private windows, and where its store is full. */
+let inMemory = null;
 
 /** @returns {Said[]} newest first */
 export function answers() {
+  if (inMemory) return inMemory;
   try {
     const found = JSON.parse(localStorage.getItem(STORE) ?? "[]");
-    return Array.isArray(found) ? found : [];
+    return found.filter((each) => typeof each?.id === "string" && Array.isArray(each.receipts));
   } catch {
     return [];
   }
 }
 
-/** Write the list; where the browser has no room, the oldest that is not waiting goes. Returns whether it is kept. */
-function write(list) {
-  let rest = list.filter((each, index) => index < MOST || each.status === "waiting");
-  for (;;) {
+/** Write the list: to the browser's store, else for as long as this page is open. */
+function write(list, undone) {
+  const kept = list.filter((each, index) => index < MOST || each.status === "waiting");
+  inMemory = store(kept) ? null : kept;
+  changed(undone);
+}
+
+/** Where there is no room, the oldest that is not waiting goes, but never the newest. Returns whether it is stored. */
+function store(list) {
+  for (let rest = list; ; ) {
     try {
       localStorage.setItem(STORE, JSON.stringify(rest));
-      changed();
       return true;
     } catch {
       const oldest = rest.findLastIndex((each) => each.status !== "waiting");
-      if (oldest < 0) return false;
+      if (oldest < 1) return false;
       rest = rest.toSpliced(oldest, 1);
     }
   }
 }
 
 function update(id, changes) {
-  return write(answers().map((each) => (each.id === id ? { ...each, ...changes } : each)));
+  write(answers().map((each) => (each.id === id ? { ...each, ...changes } : each)));
 }
 
-function forget(id) {
-  write(answers().filter((each) => each.id !== id));
+/** Put an answer first, in place of what was said of the same photo. */
+function put(said) {
+  write([said, ...answers().filter(({ id }) => id !== said.id)]);
+}
+
+/** One request after another: what was said last must arrive last, and be taken back only once it has arrived. */
+let line = Promise.resolve();
+function inTurn(work) {
+  const done = line.then(work);
+  line = done.catch(() => undefined);
+  return done;
 }
 
 /** Empty the list; what waits is given up. */
@@ -83,10 +101,14 @@ export function find(id) {
  * @param {{ id: string, request: string, picture: Blob, source: string, receipt?: string | null }} photo
  * @param {string} label
  * @param {string} text the label in words
- * @returns {Promise<{ status: string, created: boolean }>}
- * @throws {Failure} it can be neither sent nor kept
+ * @returns {Promise<{ status: string, created: boolean, stored: boolean }>} `stored`: the browser has it, should this page be closed
+ * @throws {Failure} the server refuses it
  */
-export async function say(photo, label, text) {
+export function say(photo, label, text) {
+  return inTurn(() => sayNow(photo, label, text));
+}
+
+async function sayNow(photo, label, text) {
   const before = find(photo.id);
   const said = {
     id: photo.id,
@@ -104,21 +126,24 @@ export async function say(photo, label, text) {
   } catch (problem) {
     if (!(problem instanceof Failure) || problem.code !== "unreachable") throw problem;
     const picture = photo.picture.size <= COPY_SIDE_BYTES ? (await asDataUrl(photo.picture)).split(",")[1] : undefined;
-    if (!write([{ ...said, picture }, ...answers().filter(({ id }) => id !== said.id)])) throw problem;
+    put({ ...said, picture });
     retryLater();
-    return { status: "waiting", created: true };
+    return { status: "waiting", created: true, stored: inMemory === null };
   }
 }
 
 /** Send what was said; where the server has forgotten the prediction, with the picture. */
 async function send(said, picture) {
   const told = await deliver(said, picture);
-  const receipts = told.receipt ? [...said.receipts, told.receipt] : said.receipts;
-  const { picture: _, ...kept } = said;
-  const entry = { ...kept, request: told.request_id, row: told.id, status: told.status, receipts };
-  write([entry, ...answers().filter(({ id }) => id !== said.id)]);
+  const now = find(said.id); // another tab may have sent it too, and has the receipt then
+  const receipts = [...new Set([...(now?.receipts ?? []), ...said.receipts, ...(told.receipt ? [told.receipt] : [])])];
+  if (now && now.turn > said.turn) update(said.id, { receipts }); // something else was said there meanwhile
+  else {
+    const { picture: _, ...kept } = said;
+    put({ ...kept, request: told.request_id, row: told.id, status: told.status, receipts });
+  }
   if (told.status === "received") lookLater();
-  return { status: told.status, created: told.receipt !== null };
+  return { status: told.status, created: told.receipt !== null, stored: inMemory === null };
 }
 
 async function deliver({ id, request, label, source, turn }, picture) {
@@ -136,7 +161,11 @@ async function deliver({ id, request, label, source, turn }, picture) {
 }
 
 /** Take back all that was said of a photo. */
-export async function undo(id) {
+export function undo(id) {
+  return inTurn(() => undoNow(id));
+}
+
+async function undoNow(id) {
   const said = find(id);
   if (!said) return;
   for (const receipt of said.receipts) {
@@ -146,13 +175,13 @@ export async function undo(id) {
       if (!(problem instanceof Failure) || problem.code !== "unknown_request") throw problem; // else it is gone already
     }
   }
-  forget(id);
+  write(answers().filter((each) => each.id !== id), id);
 }
 
 /** Remember a photo that was kept at random, with its sender's consent, so that this can be undone. */
 export async function rememberAudit(photo, text) {
   const entry = { id: photo.id, request: photo.request, label: "", text, status: "saved", receipts: [photo.receipt] };
-  write([{ ...entry, thumb: await thumbnail(photo.picture), turn: 0 }, ...answers()]);
+  put({ ...entry, thumb: await thumbnail(photo.picture), turn: 0 });
 }
 
 let sending = false;
@@ -162,18 +191,27 @@ export async function sendWaiting() {
   if (sending) return;
   sending = true;
   try {
-    for (const said of answers().filter(({ status }) => status === "waiting").reverse()) {
+    for (const { id } of answers().filter(isWaiting).reverse()) {
       try {
-        await send(said, said.picture ? fromBase64(said.picture) : null);
+        await inTurn(() => sendAgain(id));
       } catch (problem) {
         if (!(problem instanceof Failure)) throw problem;
         if (problem.passes) return retryLater();
-        update(said.id, { status: "failed", picture: undefined });
+        update(id, { status: "failed", picture: undefined });
       }
     }
   } finally {
     sending = false;
   }
+}
+
+async function sendAgain(id) {
+  const said = find(id); // as it is now
+  if (said && isWaiting(said)) await send(said, said.picture ? fromBase64(said.picture) : null);
+}
+
+function isWaiting({ status }) {
+  return status === "waiting";
 }
 
 let retry;

@@ -1,14 +1,17 @@
 // Several photos at once: a list with what the model says of each, in an order of one's choice, correctable, and as CSV.
-import { clear } from "./answer.js";
-import { say, undo } from "./feedback.js";
-import { bringIntoView, element, fit, place } from "./photo.js";
-import { ask, Failure, sentence, texts } from "./server.js";
+import { clear, explanation, post } from "./answer.js";
+import { find, onChange, say, undo } from "./feedback.js";
+import { bringIntoView, decodes, element, fit, fromBase64, place } from "./photo.js";
+import { Failure, sentence, texts } from "./server.js";
 
 const MOST = 50;
 const AT_ONCE = 2; // the server has as many cores as it has; more would wait there
 const TRIES = 5;
 
 let round = 0;
+let gallery = null;
+
+onChange((undone) => gallery?.recheck(undone));
 
 // The list is brought into view, and again when what is above it has become shorter.
 const above = new ResizeObserver(() => bringIntoView(document.querySelector("#several section"), "start"));
@@ -18,27 +21,31 @@ export async function classifyAll(files) {
   const words = await texts();
   const mine = ++round;
   const photos = files.slice(0, MOST).map((file) => ({ file, name: file.name }));
-  const gallery = new Gallery(photos, words, files.length > MOST ? words.several_too_many.replace("{n}", MOST) : "");
+  const list = new Gallery(photos, words, files.length > MOST ? words.several_too_many.replace("{n}", MOST) : "");
+  gallery = list;
   const waiting = [...photos];
   const work = async () => {
     for (let photo = waiting.shift(); photo && mine === round; photo = waiting.shift()) {
       Object.assign(photo, await classify(photo));
-      if (mine === round) gallery.add(photo);
+      if (mine === round) list.add(photo);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
-  if (mine === round) gallery.finish();
+  if (mine === round) list.finish();
 }
 
 async function classify({ file }) {
   const picture = await fit(file);
+  const preview = picture === file && !(await decodes(file));
   for (let attempt = 1; ; attempt++) {
     try {
-      const said = await ask("./page/photo", { body: picture, type: picture.type || "application/octet-stream" });
-      return { ...said, said, picture, id: said.request_id, request: said.request_id, source: "upload", problem: undefined };
+      const said = await post(picture, "upload", { preview, consent: false });
+      const shown = said.preview ? fromBase64(said.preview) : picture;
+      const { request_id: id } = said;
+      return { ...said, said, picture: shown, id, request: id, source: "upload", problem: undefined };
     } catch (problem) {
       const waits = problem instanceof Failure && ["rate_limited", "busy", "no_model"].includes(problem.code);
-      if (!waits || attempt === TRIES) return { picture, problem: await sentence(problem) };
+      if (!waits || attempt === TRIES) return { picture, problem: await sentence(problem), passes: problem.passes };
       await new Promise((done) => setTimeout(done, 1000 * (problem.waitS || 1)));
     }
   }
@@ -132,9 +139,29 @@ class Gallery {
       enlarge.remove(); // what browsers do not show, such as HEIC
     });
     const name = element("span", { class: "file" }, photo.name);
-    if (photo.problem) return element("li", { class: "problem" }, enlarge, element("p", {}, photo.problem), name);
+    if (photo.problem) return element("li", { class: "problem" }, enlarge, element("p", {}, photo.problem), name, this.againOf(photo));
     const headline = element("p", {}, element("b", {}, photo.headline), ` ${photo.percent}`);
     return element("li", { "data-verdict": photo.verdict }, enlarge, headline, name, this.choicesOf(photo));
+  }
+
+  /** What failed for now can be tried again. */
+  againOf(photo) {
+    if (!photo.passes) return "";
+    const again = element("button", { type: "button", class: "button", onclick: () => this.again(photo, again) }, this.words.try_again);
+    return element("div", { class: "correct" }, again);
+  }
+
+  async again(photo, button) {
+    const [before, hadFocus] = [photo.card, document.activeElement === button];
+    button.disabled = true;
+    Object.assign(photo, await classify(photo));
+    URL.revokeObjectURL(before.querySelector("img")?.src);
+    photo.card = this.cardOf(photo);
+    before.replaceWith(photo.card);
+    if (hadFocus) photo.card.querySelector("select, .correct button")?.focus({ preventScroll: true });
+    this.arrange();
+    this.drawFilters();
+    this.writeCsv();
   }
 
   /** The photo over the page, with what spoke for the answer. */
@@ -142,7 +169,7 @@ class Gallery {
     const image = element("img", { alt: photo.name, src: URL.createObjectURL(photo.picture) });
     const figure = element("div", { class: "figure" }, image);
     const caption = element("p", {}, photo.problem ?? `${photo.headline} ${photo.percent}`);
-    const close = element("button", { type: "button", class: "button", onclick: () => dialog.close() }, "✕");
+    const close = element("button", { type: "button", class: "button", "aria-label": this.words.close, title: this.words.close, onclick: () => dialog.close() }, "✕");
     const dialog = element("dialog", { id: "enlarged", "aria-label": photo.name }, close, figure, caption);
     dialog.addEventListener("close", () => {
       URL.revokeObjectURL(image.src);
@@ -151,7 +178,7 @@ class Gallery {
     if (!photo.problem && photo.said.ask.includes('id="why"')) {
       const why = async () => {
         try {
-          const map = await ask("./page/why", { json: { request_id: photo.request } });
+          const map = await explanation(photo);
           figure.append(element("img", { src: map.layer, alt: map.alt }));
           caption.textContent = map.caption;
           button.remove();
@@ -173,7 +200,8 @@ class Gallery {
     const select = element("select", { "aria-label": `${this.words.several_correct}: ${photo.name}` }, first, ...options);
     const back = element("button", { type: "button", class: "button", hidden: true }, this.words.take_back);
     select.addEventListener("change", () => select.value && this.told(photo, said, back, () => this.correct(photo, select)));
-    back.addEventListener("click", () => this.told(photo, said, back, () => this.takeBack(photo, select)));
+    back.addEventListener("click", () => this.told(photo, said, back, () => this.takeBack(photo)));
+    photo.parts = { select, said, back };
     return element("div", { class: "correct" }, select, said, back);
   }
 
@@ -185,22 +213,42 @@ class Gallery {
     } catch (problem) {
       said.textContent = await sentence(problem);
       said.classList.add("problem");
+      photo.parts.select.value = photo.corrected ?? ""; // so that it can be chosen again
     }
     back.hidden = photo.corrected === undefined;
     this.writeCsv();
   }
 
   async correct(photo, select) {
-    const { status } = await say(photo, select.value, select.selectedOptions[0].textContent);
-    photo.corrected = select.value;
-    return status === "waiting" ? this.words.will_be_sent : this.words.several_kept;
+    const { value } = select;
+    const { status, stored } = await say(photo, value, select.selectedOptions[0].textContent);
+    Object.assign(photo, { corrected: value, status });
+    if (status !== "waiting") return this.words.several_kept;
+    return stored ? this.words.will_be_sent : this.words.will_be_sent_from_here;
   }
 
-  async takeBack(photo, select) {
+  async takeBack(photo) {
     await undo(photo.id);
-    photo.corrected = undefined;
-    select.value = "";
     return this.words.taken_back;
+  }
+
+  /** What was said is saved, has failed, is taken back or forgotten: in "My answers", in another tab, or later. */
+  recheck(undone) {
+    for (const photo of this.shown.filter(({ corrected }) => corrected !== undefined)) {
+      const { select, said, back } = photo.parts;
+      const before = photo.status;
+      photo.status = find(photo.id)?.status;
+      if (photo.status === before) continue;
+      said.classList.toggle("problem", photo.status === "failed");
+      if (photo.status === "saved") said.textContent = this.words.several_kept;
+      if (photo.status === "failed") said.textContent = this.words.not_saved;
+      if (photo.status) continue;
+      photo.corrected = undefined;
+      select.value = "";
+      back.hidden = true;
+      said.textContent = undone === photo.id ? this.words.taken_back : "";
+    }
+    this.writeCsv();
   }
 
   writeCsv() {
@@ -218,6 +266,7 @@ class Gallery {
 
   close() {
     round++;
+    gallery = null;
     above.disconnect();
     for (const image of this.list.querySelectorAll("img")) URL.revokeObjectURL(image.src);
     this.section.remove();

@@ -27,7 +27,8 @@ function draw(words) {
 
 function itemOf(said, words, problem) {
   const image = said.thumb ? element("img", { src: said.thumb, alt: "", width: 48, height: 48 }) : "";
-  const text = said.label ? words.mine_said.replace("{label}", said.text) : said.text;
+  const label = words.answers[said.label] ?? said.text; // in the page's language now, whichever it was said in
+  const text = said.label ? words.mine_said.replace("{label}", label) : words.audited;
   const status = element("small", {}, words[`mine_${said.status}`] ?? "");
   const take = async () => {
     try {

@@ -1,6 +1,6 @@
 // The page: where photos come in, and what each button does. Gradio lays it out some time after this script runs.
 import { agree, answer, answerUrl, clear, explain, openChoices, savePicture, send, takeBack } from "./answer.js";
-import { openCamera } from "./camera.js";
+import { closeCamera, openCamera } from "./camera.js";
 import { answerEarly } from "./early.js";
 import { classifyAll } from "./gallery.js";
 import { showMine } from "./mine.js";
@@ -8,6 +8,7 @@ import { tell } from "./photo.js";
 import { sentence, texts } from "./server.js";
 
 const ADDRESS = /^https?:\/\/\S+$/i;
+const ADDRESS_WITHOUT_SCHEME = /^[\w-]+(\.[\w-]+)+(:\d+)?(\/\S*)?$/;
 const PICTURE = /^image\//;
 const PICTURE_NAME = /\.(jpe?g|jfif|jpe|pjpe?g|jif|png|apng|webp|avif|gif|bmp|hei[cf]s?|hif)$/i;
 const ARROW_PAUSE_MS = 700; // arrows pass over choices: the one that they stop at is meant
@@ -19,6 +20,7 @@ async function take(files, source = "upload") {
   await ready;
   tell("");
   if (files.length && !pictures.length) return tell((await texts()).not_a_picture);
+  closeCamera();
   if (pictures.length === 1) answer(pictures[0], source, undefined, sent);
   else if (pictures.length > 1) {
     clear();
@@ -26,16 +28,35 @@ async function take(files, source = "upload") {
   }
 }
 
-// Photos may be dropped anywhere.
+/** Answer the picture at an address: the server fetches it. */
+async function takeAddress(text) {
+  await ready;
+  closeCamera();
+  answerUrl(ADDRESS_WITHOUT_SCHEME.test(text) ? `https://${text}` : text);
+}
+
+/** A picture that is dragged here from a page comes as a file, or only as its address. */
+async function takeDropped(transfer) {
+  const files = [...transfer.files];
+  const address = transfer.getData("text/uri-list").split(/\r?\n/).find((each) => each && !each.startsWith("#"));
+  if (files.length || !address) return take(files);
+  if (!address.startsWith(new URL("./", document.baseURI).href)) return takeAddress(address);
+  const response = await fetch(address); // our own, such as an example
+  const blob = await response.blob();
+  take([new File([blob], "photo", { type: blob.type })]);
+}
+
+// Photos, and addresses of photos, may be dropped anywhere.
 for (const kind of ["dragover", "drop"])
   document.addEventListener(
     kind,
     (event) => {
-      if (!event.dataTransfer?.types.includes("Files")) return;
+      const types = event.dataTransfer?.types ?? [];
+      if (!types.includes("Files") && (!types.includes("text/uri-list") || event.target.closest?.("#url"))) return;
       event.preventDefault();
       event.stopPropagation();
       document.body.classList.toggle("dropping", kind === "dragover");
-      if (kind === "drop") take([...event.dataTransfer.files]);
+      if (kind === "drop") takeDropped(event.dataTransfer);
     },
     true,
   );
@@ -51,8 +72,8 @@ document.addEventListener("paste", (event) => {
     event.preventDefault();
     take(files, "clipboard");
   } else if (ADDRESS.test(text)) {
-    if (!event.target.closest?.("#url")) return ready.then(() => answerUrl(text));
-    setTimeout(() => answerUrl(event.target.value.trim())); // once the field has it
+    if (!event.target.closest?.("#url")) return takeAddress(text);
+    setTimeout(() => takeAddress(event.target.value.trim())); // once the field has it
   }
 });
 
@@ -65,7 +86,7 @@ async function paste() {
       if (type) return take([new File([await item.getType(type)], "clipboard.png", { type })], "clipboard");
       if (!item.types.includes("text/plain")) continue;
       const text = (await (await item.getType("text/plain")).text()).trim();
-      if (ADDRESS.test(text)) return answerUrl(text);
+      if (ADDRESS.test(text)) return takeAddress(text);
     }
   } catch (problem) {
     if (!(problem instanceof DOMException || problem instanceof TypeError)) throw problem;
@@ -76,6 +97,8 @@ async function paste() {
 async function example(name) {
   try {
     const response = await fetch(`./page/example/${name}`);
+    if (!response.ok) throw new TypeError(response.statusText);
+    closeCamera();
     answer(new File([await response.blob()], `${name}.jpg`, { type: "image/jpeg" }));
   } catch {
     tell((await texts()).unreachable, () => example(name), (await texts()).try_again);
@@ -105,10 +128,10 @@ let pause;
 document.addEventListener("keydown", (event) => {
   byArrow = event.key.startsWith("Arrow");
   const { target } = event;
-  if (event.key === "Enter" && target.closest?.("#url")) {
+  if (event.key === "Enter" && !event.isComposing && target.closest?.("#url")) {
     event.preventDefault();
     const address = target.value.trim();
-    if (address) answerUrl(address);
+    if (address) takeAddress(address);
   }
   if (event.key === "Enter" && target.matches?.("#choices input")) {
     clearTimeout(pause);
