@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
-from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
-from sklearn.model_selection import cross_val_score  # type: ignore[import-untyped]
-from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
-from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from train.metrics import Floats
 
@@ -108,7 +108,7 @@ def _barred(image: Image.Image, generator: np.random.Generator) -> Image.Image:
         for step in np.arange(-size, size, gap) + generator.uniform(0, gap):
             middle = np.array(image.size) / 2 + step * across
             ends = [tuple((middle + side * size * along).tolist()) for side in (-1, 1)]
-            draw.line(ends, fill=(level,) * 3, width=wire)  # type: ignore[arg-type]
+            draw.line(ends, fill=(level,) * 3, width=wire)
     return fenced
 
 

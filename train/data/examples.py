@@ -147,14 +147,14 @@ def _read_seen(cache: Path) -> "dict[str, _Seen]":
 
 
 def _keep_seen(cache: Path, found: Sequence[_Example]) -> None:
-    columns = {
-        "digest": [each.digest for each in found],
-        "phash": [each.fingerprint.phash for each in found],
-        "certain": [each.fingerprint.certain for each in found],
-        "aspect": [each.aspect for each in found],
-    }
     out = io.BytesIO()
-    np.savez_compressed(out, **{name: np.array(values) for name, values in columns.items()})
+    np.savez_compressed(
+        out,
+        digest=np.array([each.digest for each in found]),
+        phash=np.array([each.fingerprint.phash for each in found]),
+        certain=np.array([each.fingerprint.certain for each in found]),
+        aspect=np.array([each.aspect for each in found]),
+    )
     try:
         cache.mkdir(parents=True, exist_ok=True)
         write_atomically(cache / _SEEN_FILE, out.getvalue())
