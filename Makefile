@@ -23,12 +23,12 @@ $(PYTHON_STAMP):
 	then "$(PYTHON)" -m venv --clear $(VENV) && $(BIN)/python -m pip install --quiet --upgrade pip; fi
 	@touch $@
 
-# A stamp for each set of requirements: installed again only when its pins change.
-$(VENV)/.app: requirements.txt | $(PYTHON_STAMP)
+# A stamp for each set of requirements: installed again only when its pins change, or the environment is made anew.
+$(VENV)/.app: requirements.txt $(PYTHON_STAMP)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
 	touch $@
 
-$(VENV)/.dev: requirements-dev.txt requirements-train.txt requirements.txt | $(PYTHON_STAMP)
+$(VENV)/.dev: requirements-dev.txt requirements-train.txt requirements.txt $(PYTHON_STAMP)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $(VENV)/.app $@
@@ -79,7 +79,7 @@ promote: $(VENV)/.dev  ## check a run and copy it to model/: make promote RUN=ru
 
 # MLflow's UI wants other versions of packages than the app, so it has an environment of its own; its version is that
 # of the library that keeps the record.
-$(VENV)/mlflow/.done: requirements-train.txt | $(PYTHON_STAMP)
+$(VENV)/mlflow/.done: requirements-train.txt $(PYTHON_STAMP)
 	$(BIN)/python -m venv $(VENV)/mlflow
 	$(VENV)/mlflow/bin/python -m pip install --quiet $$(sed -nE 's/^mlflow-skinny(==[^ ]+).*/mlflow\1/p' requirements-train.txt)
 	touch $@

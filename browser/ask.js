@@ -65,6 +65,12 @@ export class Ask {
     if (answer) this.fillChoices(answer.verdict);
   }
 
+  /** The buttons are in view, and as much as can be of what is above them. */
+  bringIntoView() {
+    const buttons = elements.right.hidden ? elements.choices : elements.right.parentElement;
+    buttons?.scrollIntoView({ block: "nearest" });
+  }
+
   /** @param {string} verdict */
   fillChoices(verdict) {
     const { app, choices } = this.texts;

@@ -41,6 +41,7 @@ export const elements = {
   choices: find("choices", HTMLFieldSetElement),
   thanks: find("thanks", HTMLElement),
   takeBack: find("take-back", HTMLButtonElement),
+  savePicture: find("save-picture", HTMLButtonElement),
   consent: find("consent", HTMLElement),
   kept: find("kept", HTMLElement),
   keptText: find("kept-text", HTMLElement),
@@ -60,7 +61,7 @@ export function nameElements({ app, own }) {
     [elements.tagline, app.tagline], [elements.dropText, own.drop], [elements.choose, own.choose_photo],
     [elements.startCamera, app.camera], [elements.snap, app.camera_snap], [elements.stopCamera, app.camera_close],
     [paste, app.paste], [elements.why, app.why], [elements.question, app.question], [elements.right, app.right],
-    [elements.wrong, app.wrong], [elements.takeBack, app.take_back], [elements.export, own.export],
+    [elements.wrong, app.wrong], [elements.takeBack, app.take_back], [elements.savePicture, app.save_picture], [elements.export, own.export],
     [elements.delete, own.delete],
   ]); // prettier-ignore
   for (const [element, text] of words) element.textContent = text;

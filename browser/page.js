@@ -8,6 +8,7 @@ import { Engine, Problem } from "./engine.js";
 import { drawHeatmap } from "./heat.js";
 import { fetchPicture, readClipboard, takeDrops, takeFiles, takePastes } from "./pictures.js";
 import { Several } from "./several.js";
+import { saveAsPicture } from "./share.js";
 import { chooseLanguage, fill, switchLanguage, wantedLanguages } from "./texts.js";
 
 document.getElementById("not-started")?.remove();
@@ -48,6 +49,7 @@ class Page {
     elements.snap.addEventListener("click", () => this.attempt(() => this.snap()));
     elements.stopCamera.addEventListener("click", () => this.clear());
     elements.why.addEventListener("click", () => this.toggleHeat());
+    elements.savePicture.addEventListener("click", () => this.attempt(() => this.save()));
     elements.url.addEventListener("submit", (event) => {
       event.preventDefault();
       takeAddress(elements.address.value.trim());
@@ -150,6 +152,12 @@ class Page {
     return this.look(picture);
   }
 
+  /** Save the photo and its answer as a picture; a live picture is held first. */
+  async save() {
+    const shown = await (this.camera.isOn ? this.snap() : this.shown);
+    if (shown) await saveAsPicture(elements.preview, shown.answer, this.texts);
+  }
+
   /** Back to the beginning. */
   clear() {
     this.begin();
@@ -201,7 +209,7 @@ class Page {
     elements.why.hidden = isOn || answer.heatmap === null;
     this.heatmap = answer.heatmap;
     elements.heatCaption.textContent = this.texts.why[answer.label];
-    if (!isOn) elements.ask.scrollIntoView({ block: "nearest" }); // the buttons, too, are in view
+    if (!isOn) this.ask.bringIntoView();
   }
 
   async toggleHeat() {

@@ -53,7 +53,7 @@ export class Several {
     this.filter = "";
     this.tools.hidden = true;
     this.list.replaceChildren();
-    section.append(title, count, this.tools, this.list);
+    section.append(title, ...this.note(pictures.length), count, this.tools, this.list);
     elements.several.replaceChildren(section);
     title.focus({ preventScroll: true });
     section.scrollIntoView({ block: "start" });
@@ -65,9 +65,20 @@ export class Several {
       this.arrange();
       count.textContent = fill(app.several_progress, { done: index + 1, all: chosen.length });
     }
-    if (pictures.length > MOST) count.textContent = fill(app.several_too_many, { n: MOST });
     this.drawFilters();
     this.tools.hidden = false;
+  }
+
+  /**
+   * What to say at once where there are too many.
+   * @param {number} count
+   */
+  note(count) {
+    if (count <= MOST) return [];
+    const note = document.createElement("p");
+    Object.assign(note, { className: "problem", role: "alert" });
+    note.textContent = fill(this.texts.app.several_too_many, { n: MOST });
+    return [note];
   }
 
   /** Put the cards in order, and show those that the filter lets through. */

@@ -1,6 +1,8 @@
 """What is installed where, and what may import what."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -91,6 +93,51 @@ def test_no_pin_is_known_to_be_unsafe() -> None:
     locked = pins("requirements.txt") | pins("requirements-train.txt")
     for name, safe in SAFE_VERSIONS.items():
         assert Version(locked[name]) >= Version(safe), name
+
+
+@pytest.fixture
+def old_environment(tmp_path: Path) -> Path:
+    """The Makefile beside an environment that an older Python made, with all that it needs installed."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    bin_ = tmp_path / ".venv" / "bin"
+    bin_.mkdir(parents=True)
+    (bin_ / "python").write_text('#!/bin/sh\ncase "$2" in *print*) echo 3.10;; *) exit 1;; esac\n')
+    (bin_ / "python").chmod(0o755)
+    for name in (
+        "requirements.txt",
+        "requirements-train.txt",
+        "requirements-dev.txt",
+        ".venv/.python-3.10",
+        ".venv/.app",
+        ".venv/.dev",
+    ):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def make(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run make as in a shell of its own, even where make runs the tests."""
+    if shutil.which("make") is None:
+        pytest.skip("no make")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "VENV"}
+    return run("make", *arguments, cwd=folder, env=env)
+
+
+@pytest.mark.parametrize(("target", "packages"), [("run", "requirements.txt"), ("test", "requirements-dev.txt")])
+def test_with_another_python_the_environment_and_its_packages_are_made_anew(
+    old_environment: Path, target: str, packages: str
+) -> None:
+    done = make("-n", f"PYTHON={sys.executable}", target, folder=old_environment)
+    assert done.returncode == 0, done.stderr
+    assert "-m venv --clear" in done.stdout
+    assert re.search(rf"pip install .*-r {packages}", done.stdout)
+
+
+def test_an_old_python_is_refused_in_a_sentence_that_says_what_to_do(old_environment: Path) -> None:
+    done = make(f"PYTHON={old_environment}/.venv/bin/python", "VENV=other", "run", folder=old_environment)
+    assert done.returncode == 2
+    assert "Python 3.11 or newer is needed" in done.stderr
+    assert "make PYTHON=python3.12 run" in done.stderr
 
 
 def test_hashed_files_survive_a_clone_that_converts_line_endings(tmp_path: Path) -> None:

@@ -139,7 +139,16 @@ def check_proxy(service: Service) -> str:
     large = service.send("POST", "/predict", files={"file": ("a", bytes(_LARGE_UPLOAD))})
     is_ours = "json" in large.headers.get("Content-Type", "")
     _require(is_ours, f"an upload of 2 MB never reached the app ({large.status_code} from a proxy). {_BODY_LINE}")
+    _check_hops(service)
     return "proxy: host, scheme, path and 2 MB uploads arrive as they should"
+
+
+def _check_hops(service: Service) -> None:
+    """Whether the proxy names its clients, where there is one: the app itself doesn't say which server it is."""
+    health = service.send("GET", "/health", headers={"Origin": service.origin})
+    if "Server" in health.headers or "Via" in health.headers:
+        missing = [each for each in health.json().get("warnings", ()) if each.startswith("X-Forwarded-For")]
+        _require(not missing, " ".join(missing))
 
 
 def _check_root(service: Service, page: str) -> None:

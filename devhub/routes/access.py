@@ -50,6 +50,20 @@ def asker(request: Request, hub: TheHub) -> Token | None:
 Asker = Annotated[Token | None, Depends(asker)]
 
 
+def known(user: Asker) -> Token:
+    """Whose token the request brings.
+
+    Raises:
+        RefusedError: 401, it brings none.
+    """
+    if user is None:
+        raise RefusedError(401, "Invalid username or password.")
+    return user
+
+
+Known = Annotated[Token, Depends(known)]
+
+
 def writer(user: Asker) -> Token:
     """Somebody who may write."""
     if user is None:
@@ -139,10 +153,8 @@ def front_page() -> PlainTextResponse:
 
 
 @router.get("/api/whoami-v2")
-def whoami(user: Asker) -> dict[str, Any]:
+def whoami(user: Known) -> dict[str, Any]:
     """Who the token belongs to."""
-    if user is None:
-        raise RefusedError(401, "Invalid username or password.")
     token = {"displayName": user.name, "role": user.role}
     return {
         "type": "user",

@@ -30,6 +30,17 @@ def describe_repository(repository: Repository, revision: str, *, blobs: bool = 
     }
 
 
+def describe_storage(repository: Repository) -> dict[str, Any]:
+    """A repository with the bytes of all contents that its commits name."""
+    return {
+        "id": repository.name.repo_id,
+        "type": repository.name.kind.removesuffix("s"),
+        "updatedAt": repository.commit(repository.resolve("main")).date,
+        "visibility": "private" if repository.settings["private"] else "public",
+        "storage": repository.stored_bytes(),
+    }
+
+
 def describe_entry(path: str, entry: Entry) -> dict[str, Any]:
     """A file in a listing."""
     lfs = {"lfs": {"oid": entry.sha256, "size": entry.size, "pointerSize": entry.pointer_size}} if entry.lfs else {}

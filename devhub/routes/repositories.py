@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from devhub.refusal import RefusedError, bad_request
-from devhub.routes.access import REPO_API, Asker, Body, Readable, Revision, TheHub, Writable, Writer, writer
-from devhub.routes.description import describe_repository
+from devhub.routes.access import REPO_API, Asker, Body, Known, Readable, Revision, TheHub, Writable, Writer, writer
+from devhub.routes.description import describe_repository, describe_storage
 from devhub.routes.spaces import address_of_space, fill_space
 from devhub.storage.names import KINDS, RepoName
 from devhub.tokens import Token
@@ -72,6 +72,19 @@ def list_repositories(  # noqa: PLR0913, PLR0917 - one parameter for each of the
         and search.lower() in repository.name.repo_id.lower()
     ]
     return visible[:limit]
+
+
+@router.get("/api/settings/repositories")
+def list_own_repositories(hub: TheHub, user: Known) -> list[dict[str, Any]]:
+    """The asker's repositories of every type, with the space that they take: what `hf repos ls` shows."""
+    own = [
+        describe_storage(repository)
+        for kind in KINDS
+        for repository in hub.store.repositories(kind)
+        if repository.name.namespace == user.name
+    ]
+    total = sum(each["storage"] for each in own) or 1
+    return [{**each, "storagePercent": 100 * each["storage"] / total} for each in own]
 
 
 @router.get(REPO_API)

@@ -31,7 +31,7 @@ def preupload(body: Body, request: Request, hub: TheHub, repository: Writable, r
     pushes = request.headers.get("user-agent", "").startswith("datasets/")
     answer = []
     for item in _objects(body, "files"):
-        path = check_path(item.get("path"))
+        path = check_path(item.get("path"), status=422)  # as the Hub answers here
         lfs = _size(item) > hub.inline_bytes or (pushes and path.endswith(".parquet"))
         mode, oid = "lfs" if lfs else "regular", _known_oid(files.get(path), lfs=lfs)
         answer.append({"path": path, "uploadMode": mode, "shouldIgnore": False, "oid": oid})

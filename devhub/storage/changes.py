@@ -26,7 +26,7 @@ class AddLfs:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """A file, or a folder with everything below."""
+    """A folder with everything below; unless it must be a folder, also a file."""
 
     path: str
     folder: bool
@@ -60,7 +60,8 @@ def apply(files: Mapping[str, Entry], changes: Iterable[Change], sizes: Mapping[
 
 
 def _delete(files: dict[str, Entry], path: str, *, folder: bool) -> None:
-    doomed = [p for p in files if p.startswith(f"{path}/")] if folder else [p for p in [path] if p in files]
+    below = [name for name in files if name.startswith(f"{path}/")]
+    doomed = [path] if path in files and not folder else below
     if not doomed:
         raise no_entry(path)
     for name in doomed:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from devhub.refusal import bad_request, no_repository
+from devhub.refusal import RefusedError, bad_request, no_repository
 
 KINDS = ("models", "datasets", "spaces")
 """The three types of repository, as the API's routes spell them."""
@@ -77,10 +77,14 @@ def check_ref(name: object) -> str:
     return name
 
 
-def check_path(path: object) -> str:
-    """The path of a file or folder in a repository: relative, with forward slashes, safe to write on any client."""
+def check_path(path: object, *, status: int = 400) -> str:
+    """The path of a file or folder in a repository: relative, with forward slashes, safe to write on any client.
+
+    Raises:
+        RefusedError: with this status, it is not.
+    """
     if not isinstance(path, str) or not 0 < len(path) <= _MAX_PATH or _UNSAFE.search(path) or not _clean(path):
-        raise bad_request(f"{str(path)[:200]!r} cannot be a path in a repository.")
+        raise RefusedError(status, f"{str(path)[:200]!r} cannot be a path in a repository.")
     return path
 
 

@@ -139,6 +139,10 @@ class Repository:
                 continue
         return None
 
+    def stored_bytes(self) -> int:
+        """Of all contents that some commit names."""
+        return sum(path.stat().st_size for path in (self.folder / "blobs").iterdir())
+
     def receiver(self) -> Receiver:
         """A temporary file in which an upload grows."""
         return Receiver(self.incoming)

@@ -11,10 +11,14 @@ from pathlib import Path
 from catdog.errors import SettingsError
 from catdog.files import sync_to_disk
 from devhub.refusal import RefusedError, no_repository
+from devhub.storage.files import read_json, write_json
 from devhub.storage.names import KINDS, RepoName
 from devhub.storage.repository import Repository, now
 
 _STALE_S = 24 * 3600.0
+_RENAMES = ".renames.json"
+_MOST_RENAMES = 16
+"""Names that one repository had, one after the other."""
 
 
 class Store:
@@ -61,12 +65,12 @@ class Store:
             return Repository.create(name, folder, self._locks[name], author=author, settings=settings)
 
     def find(self, name: RepoName) -> Repository:
-        """One repository; its name may be written in other cases.
+        """One repository; its name may be written in other cases, or be one that it had before.
 
         Raises:
             RefusedError: 404.
         """
-        known = self._known(name)
+        known = self._known(name) or self._renamed(name)
         if known is None or not (self._folder(known) / "repo.json").is_file():
             raise no_repository()
         return Repository(known, self._folder(known), self._locks[known])
@@ -83,6 +87,7 @@ class Store:
             target.parent.mkdir(exist_ok=True)
             repository.folder.rename(target)
             sync_to_disk(target.parent)
+            write_json(self._renames(new.kind), {**self._read_renames(new.kind), old.repo_id.lower(): new.repo_id})
 
     def repositories(self, kind: str) -> Iterator[Repository]:
         """All repositories of one type, sorted."""
@@ -100,6 +105,26 @@ class Store:
         found = (path.relative_to(self.root / name.kind) for path in (self.root / name.kind).glob("[!.]*/[!.]*"))
         same = next((path for path in found if path.as_posix().lower() == wanted), None)
         return None if same is None else RepoName(name.kind, *same.parts)
+
+    def _renamed(self, name: RepoName) -> RepoName | None:
+        """The repository that had this name before it was renamed, unless another one took it."""
+        renames = self._read_renames(name.kind)
+        for _ in range(_MOST_RENAMES):
+            if (later := renames.get(name.repo_id.lower())) is None:
+                return None
+            name = RepoName(name.kind, *later.split("/"))
+            if known := self._known(name):
+                return known
+        return None
+
+    def _renames(self, kind: str) -> Path:
+        return self.root / kind / _RENAMES
+
+    def _read_renames(self, kind: str) -> dict[str, str]:
+        """New names by old ones in lower case."""
+        path = self._renames(kind)
+        found: dict[str, str] = read_json(path) if path.is_file() else {}
+        return found
 
     def _sweep(self) -> None:
         """Remove half-written files, half-made repositories, and uploads that nobody committed within a day."""

@@ -127,13 +127,19 @@ def run_import(path: Path, journal: Journal) -> int:
     return 0
 
 
+def _encoding(start: bytes) -> str:
+    """The encoding of a file by its first two bytes: its mark, or the zero that UTF-16 puts beside a brace."""
+    if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return "utf-16"
+    return {b"{\0": "utf-16-le", b"\0{": "utf-16-be"}.get(start, "utf-8-sig")
+
+
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The numbered lines that are not empty."""
     try:
         with path.open("rb") as file:
             start = file.read(2)
-        encoding = "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-        with path.open(encoding=encoding, errors="surrogateescape", newline=None) as lines:
+        with path.open(encoding=_encoding(start), errors="surrogateescape", newline=None) as lines:
             for number in itertools.count(1):
                 line = lines.readline(_MAX_LINE + 1)
                 if not line:

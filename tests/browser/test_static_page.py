@@ -254,6 +254,16 @@ def test_the_list_of_photos_is_filtered_by_answer_and_turned_round(page: Page) -
     expect(page.locator("#several li .file").first).to_have_text("grey.jpg")
 
 
+def test_the_answer_is_saved_as_a_picture(page: Page) -> None:
+    choose(page, picture("red"))
+    expect_verdict(page, "Red")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as picture").click()
+    with Image.open(download.value.path()) as saved:
+        assert saved.width == 800
+        assert saved.convert("RGB").getpixel((400, 100)) == pytest.approx((254, 0, 0), abs=4)
+
+
 def test_a_pasted_address_is_fetched(page: Page, tmp_path: Path) -> None:
     (tmp_path / "blue.jpg").write_bytes(encoded(picture("blue")))
     with serve(tmp_path, Access_Control_Allow_Origin="*") as elsewhere:
@@ -327,7 +337,7 @@ def test_on_a_phone_the_photo_its_answer_and_the_buttons_are_in_view(browser: Br
         expect_verdict(page, "Red")
         for part in ("#answer .verdict", "#why", "#right", "#wrong"):
             expect(page.locator(part)).to_be_in_viewport(ratio=1)
-        expect(page.locator("#preview")).to_be_in_viewport(ratio=0.5)
+        expect(page.locator("#preview")).to_be_in_viewport(ratio=0.4)
         page.click("#why")
         expect(page.locator("#heat-map")).to_be_visible()
         photo, heat = (page.locator(part).bounding_box() for part in ("#preview", "#heat-map"))

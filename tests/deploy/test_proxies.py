@@ -1,5 +1,6 @@
 """The app behind a real nginx, with the configuration that deploy/proxies ships and with lines of it missing."""
 
+import os
 import re
 import shutil
 import socket
@@ -21,6 +22,7 @@ from tests.toy import encoded, picture, toy_model
 from tests.web.conftest import Server, running, wait_for
 
 SHIPPED = (ROOT / "deploy/proxies/nginx.conf").read_text()
+CADDY = (ROOT / "deploy/proxies/Caddyfile").read_text()
 BELOW_A_PATH = (ROOT / "deploy/proxies/nginx-subpath.conf").read_text()
 GENERAL = """
 daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
@@ -51,13 +53,36 @@ def nginx(folder: Path, site: str, *servers: Server, port: int = 0) -> Iterator[
     folder.mkdir()
     site = re.sub(r"listen \d+( ssl)?;", rf"listen 127.0.0.1:{port}\1;", site)
     (folder / "nginx.conf").write_text(GENERAL.format(folder=folder, site=site))
-    with (folder / "out").open("wb") as out:
-        command = [program, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf", "-p", str(folder)]
-        process = subprocess.Popen(command, stdout=out, stderr=out)
-    try:
-        wait_for(lambda: process.poll() is not None or accepts(port), "nginx")
-        assert process.poll() is None, (folder / "out").read_text()
+    command = [program, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf", "-p", str(folder)]
+    with listening(folder, command, port):
         yield port
+
+
+@contextmanager
+def caddy(folder: Path, server: Server) -> Iterator[int]:
+    """Caddy with the shipped file, over plain HTTP, on a free port."""
+    program = shutil.which("caddy")
+    if program is None:
+        pytest.skip("Caddy is not installed")
+    folder.mkdir()
+    port = free_port()
+    site = CADDY.replace("catdog.example.com", f"http://127.0.0.1:{port}")
+    site = site.replace("127.0.0.1:7860", server.url.removeprefix("http://"))
+    (folder / "Caddyfile").write_text(f"{{\n admin off\n}}\n{site}")
+    command = [program, "run", "--config", f"{folder}/Caddyfile", "--adapter", "caddyfile"]
+    with listening(folder, command, port, XDG_DATA_HOME=str(folder), XDG_CONFIG_HOME=str(folder)):
+        yield port
+
+
+@contextmanager
+def listening(folder: Path, command: list[str], port: int, **env: str) -> Iterator[None]:
+    """A proxy's process, from when it accepts connections."""
+    with (folder / "out").open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **env})
+    try:
+        wait_for(lambda: process.poll() is not None or accepts(port), command[0])
+        assert process.poll() is None, (folder / "out").read_text()
+        yield
     finally:
         process.terminate()
         process.wait(DEADLINE_S)
@@ -103,6 +128,28 @@ def test_a_host_without_its_port_is_named(server: Server, tmp_path: Path) -> Non
         pytest.raises(ServiceError, match="Host"),
     ):
         check_proxy(service)
+
+
+def test_a_proxy_that_does_not_name_its_clients_is_found(tmp_path: Path) -> None:
+    with (
+        running(tmp_path, toy_model(tmp_path / "toy"), trusted_proxies=1) as server,
+        nginx(tmp_path / "nginx", without("X-Forwarded-For"), server) as port,
+        Service(f"http://127.0.0.1:{port}") as service,
+        Service(server.url) as past_the_proxy,
+    ):
+        with pytest.raises(ServiceError, match=r"proxy_set_header X-Forwarded-For"):
+            check_proxy(service)
+        check_proxy(past_the_proxy)
+
+
+def test_caddys_file_passes_the_smoke_test(tmp_path: Path) -> None:
+    with (
+        running(tmp_path, toy_model(tmp_path / "toy"), trusted_proxies=1) as server,
+        caddy(tmp_path / "caddy", server) as port,
+        Service(f"http://127.0.0.1:{port}") as service,
+    ):
+        done = smoke(service, Expected(fallback=True), deadline_s=DEADLINE_S)
+    assert any(line.startswith("proxy:") for line in done)
 
 
 def with_tls(site: str, folder: Path) -> tuple[str, ssl.SSLContext]:

@@ -33,6 +33,7 @@ from web.api.schemas import (
 )
 from web.metrics.metrics import PROMETHEUS_TEXT, Metrics
 from web.middleware.body_limit import is_form, is_json
+from web.middleware.clients import missing_hops
 from web.route_table import Body, Cost, Routes
 from web.service.lanes import whole
 from web.service.service import Answer, Correction, Service
@@ -52,7 +53,7 @@ _NO_PICTURE = (
 class RestApi:
     """The routes, each a few lines over the service."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts come in from outside
         self,
         service: Service,
         metrics: Metrics,
@@ -60,6 +61,7 @@ class RestApi:
         client_of: Callable[[Request], str],
         warnings: Callable[[bool], list[str]],
         admin_token: AdminToken | None = None,
+        trusted_proxies: int = 0,
     ) -> None:
         """Make the routes.
 
@@ -69,12 +71,14 @@ class RestApi:
             client_of: The address of the client behind a request.
             warnings: What a maintainer should know, for `GET /health`; in words without names for strangers, if false.
             admin_token: Whoever sends it is a maintainer.
+            trusted_proxies: How many should have named their client in a request that comes from a page.
         """
         self._service = service
         self._metrics = metrics
         self._client_of = client_of
         self._warnings = warnings
         self._admin_token = admin_token or AdminToken("")
+        self._trusted_proxies = trusted_proxies
 
     def routes(self) -> Routes:
         """All routes, to be included in an app."""
@@ -170,8 +174,13 @@ class RestApi:
             positive_label=live.model.metadata.positive_label,
             last_reload=self._service.live_since,
             feedback=await self._pending(tells_all=tells_all),
-            warnings=self._warnings(tells_all),
+            warnings=[*self._warnings(tells_all), *self._proxy_warnings(request)],
         )
+
+    def _proxy_warnings(self, request: Request) -> list[str]:
+        """Only for what comes as from a page: monitors ask past the proxy."""
+        found = missing_hops(request.scope, trusted_proxies=self._trusted_proxies)
+        return [found] if found and "Origin" in request.headers else []
 
     async def metrics(self, request: Request) -> Response:
         """Predictions and corrections, of page and API alike."""

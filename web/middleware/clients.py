@@ -33,6 +33,18 @@ def client_address(peer: str, forwarded_for: Sequence[str], *, trusted_proxies: 
     return next((found for hop in trusted if (found := _grouped(hop))), peer)
 
 
+def missing_hops(scope: Scope, *, trusted_proxies: int) -> str | None:
+    """What is wrong if fewer proxies named their client than are trusted; None if nothing is."""
+    named = ",".join(Headers(scope=scope).getlist("X-Forwarded-For")).split(",")
+    found = sum(bool(hop.strip()) for hop in named)
+    if found >= trusted_proxies:
+        return None
+    return (
+        f"X-Forwarded-For names {found} clients, and CATDOG_TRUSTED_PROXIES is {trusted_proxies}: visitors share one "
+        "rate limit. Let the proxy name them (nginx: proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;)."
+    )
+
+
 class ClientQuota:
     """How many of something there may be at a time: of all clients together, and of each."""
 

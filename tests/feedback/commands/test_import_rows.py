@@ -52,6 +52,17 @@ def test_an_exported_correction_becomes_a_row(tmp_path: Path) -> None:
     assert json.loads(row.extra) == {"neither_score": 0.5, "page_version": "0.1.0"}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_what_windows_made_of_the_file_changes_nothing(tmp_path: Path, encoding: str, end: str) -> None:
+    lines = [json.dumps(kept(request_id=f"{number:032x}")) for number in (1, 2)]
+    path = tmp_path / "corrections.jsonl"
+    path.write_bytes(end.join(lines).encode(encoding))
+    assert run(main, ["import", str(path), "--data-dir", str(tmp_path / "data")]) == 0
+    with Journal.open(tmp_path / "data") as journal:
+        assert len(list(journal.rows())) == 2
+
+
 def test_importing_again_adds_nothing_but_another_answer_counts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

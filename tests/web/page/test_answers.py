@@ -138,6 +138,19 @@ def test_a_refused_correction_in_the_list_of_photos_can_be_made_again(page: Page
     assert server.rows()[-1].corrected_label == "green"
 
 
+def test_what_failed_in_the_list_of_photos_can_be_tried_again(page: Page) -> None:
+    page.route("**/page/photo?*", lambda route: route.abort())
+    page.set_input_files("#photo input[type=file]", PHOTOS)
+    expect(page.locator("#several li.problem")).to_have_count(2)
+    expect(page.locator("#several li.problem").first).to_contain_text("can't be reached")
+    page.unroute("**/page/photo?*")
+    page.locator("#several li", has_text="red.jpg").get_by_role("button", name="Try again").click()
+    expect(page.locator("#several li b")).to_have_text(["Red"])
+    expect(page.get_by_role("button", name="Red (1)")).to_be_visible()
+    page.get_by_label("Correct the label: red.jpg").select_option("green")
+    expect(page.locator("#several .said").filter(has_text="Noted")).to_be_visible()
+
+
 def test_what_was_said_last_is_sent_last(page: Page, server: Server) -> None:
     choose(page, encoded(picture("red")))
     expect(verdict(page)).to_have_text("Red")

@@ -3,6 +3,8 @@ import { post } from "./answer.js";
 import { element, fit } from "./photo.js";
 import { sentence, texts } from "./server.js";
 
+const EARLY_BYTES = 30_000; // it shares the network with the rest of the page
+
 /** Show a photo in the first view and send it. Resolves to its answer, for the page to show once it is there. */
 export function answerEarly(file, source) {
   const image = element("img", { alt: "", src: URL.createObjectURL(file) });
@@ -18,7 +20,7 @@ export function answerEarly(file, source) {
 }
 
 async function send(file, source, shown) {
-  const photo = await fit(file);
+  const photo = await fit(file, EARLY_BYTES);
   return post(photo, source, { preview: !(await shown) });
 }
 

@@ -45,7 +45,7 @@ async function classify({ file }) {
       return { ...said, said, picture: shown, id, request: id, source: "upload", problem: undefined };
     } catch (problem) {
       const waits = problem instanceof Failure && ["rate_limited", "busy", "no_model"].includes(problem.code);
-      if (!waits || attempt === TRIES) return { picture, problem: await sentence(problem) };
+      if (!waits || attempt === TRIES) return { picture, problem: await sentence(problem), passes: problem.passes };
       await new Promise((done) => setTimeout(done, 1000 * (problem.waitS || 1)));
     }
   }
@@ -139,9 +139,29 @@ class Gallery {
       enlarge.remove(); // what browsers do not show, such as HEIC
     });
     const name = element("span", { class: "file" }, photo.name);
-    if (photo.problem) return element("li", { class: "problem" }, enlarge, element("p", {}, photo.problem), name);
+    if (photo.problem) return element("li", { class: "problem" }, enlarge, element("p", {}, photo.problem), name, this.againOf(photo));
     const headline = element("p", {}, element("b", {}, photo.headline), ` ${photo.percent}`);
     return element("li", { "data-verdict": photo.verdict }, enlarge, headline, name, this.choicesOf(photo));
+  }
+
+  /** What failed for now can be tried again. */
+  againOf(photo) {
+    if (!photo.passes) return "";
+    const again = element("button", { type: "button", class: "button", onclick: () => this.again(photo, again) }, this.words.try_again);
+    return element("div", { class: "correct" }, again);
+  }
+
+  async again(photo, button) {
+    const [before, hadFocus] = [photo.card, document.activeElement === button];
+    button.disabled = true;
+    Object.assign(photo, await classify(photo));
+    URL.revokeObjectURL(before.querySelector("img")?.src);
+    photo.card = this.cardOf(photo);
+    before.replaceWith(photo.card);
+    if (hadFocus) photo.card.querySelector("select, .correct button")?.focus({ preventScroll: true });
+    this.arrange();
+    this.drawFilters();
+    this.writeCsv();
   }
 
   /** The photo over the page, with what spoke for the answer. */

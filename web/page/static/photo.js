@@ -6,9 +6,9 @@ const SHORTEST_SIDE = 512; // what is kept of a photo that is corrected
 const SMALL_BYTES = 60_000; // little more than a second on slow 3G: such a file travels as it is
 const QUALITY = 0.82;
 
-/** The photo as it is sent: upright and small; as it is where this browser cannot decode it, such as HEIC. */
-export async function fit(file) {
-  if (file.size <= SMALL_BYTES) return file;
+/** The photo as it is sent: upright and of about `most` bytes; as it is where this browser cannot decode it, such as HEIC. */
+export async function fit(file, most = SMALL_BYTES) {
+  if (file.size <= most) return file;
   let bitmap;
   try {
     bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
@@ -18,8 +18,8 @@ export async function fit(file) {
   const canvas = scaled(bitmap, bitmap.width, bitmap.height, LONGEST_SIDE);
   bitmap.close();
   const small = await encoded(canvas, QUALITY);
-  if (!small || small.size <= SMALL_BYTES) return small && small.size < file.size ? small : file;
-  const side = 0.9 * Math.max(canvas.width, canvas.height) * Math.sqrt(SMALL_BYTES / small.size); // details weigh more in a smaller one
+  if (!small || small.size <= most) return small && small.size < file.size ? small : file;
+  const side = 0.9 * Math.max(canvas.width, canvas.height) * Math.sqrt(most / small.size); // details weigh more in a smaller one
   const smaller = await encoded(scaled(canvas, canvas.width, canvas.height, Math.max(SHORTEST_SIDE, side)), QUALITY);
   return smaller.size < file.size ? smaller : file;
 }
