@@ -3,7 +3,7 @@
 import json
 import logging
 import shutil
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,82 +23,18 @@ from train.failures import clear_disk_errors, clear_interruption
 from train.metrics import Labels
 from train.model_folder.write import Origin, write_model_folder
 from train.network.checkpoint import CHECKPOINT_FILE
-from train.network.create import RANDOM, create_network, preprocessing
-from train.network.distill import (
-    NO_LABEL,
-    Distillation,
-    Lessons,
-    Pictures,
-    Teacher,
-    create_student,
-    open_teacher,
-)
-from train.network.finetune import (
-    Schedule,
-    TrainingSet,
-    balanced,
-    create_accelerator,
-    finetune,
-    require_one_batch,
-)
+from train.network.create import create_network, preprocessing
+from train.network.distill import NO_LABEL, Lessons, Pictures, Teacher, create_student, open_teacher
+from train.network.finetune import TrainingSet, balanced, create_accelerator, finetune, require_one_batch
 from train.network.inference import pixel_batches, pooled_features, run
 from train.network.probe import fit_head
-from train.ood.rejection import RuleOptions, make_rule
+from train.ood.rejection import make_rule
+from train.options import FINETUNE, PROBE, RANDOM, Distillation, FitOptions
 from train.tracking.tracking import RunInputs, TrackedRun, Tracker, Untracked
 
-PROBE = "probe"
-FINETUNE = "finetune"
 _FEW_PER_LABEL = 300
 _UNEVEN = 3
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class FitOptions:
-    """What `python -m train fit` was asked to do."""
-
-    data: str
-    init: str
-    out: Path
-    recipe: str = FINETUNE
-    revision: str | None = None
-    architecture: str = "tf_mobilenetv3_small_100"
-    img_size: int = 256
-    crop_pct: float = 0.95
-    positive_label: str | None = None
-    splits: Path | None = None
-    """An earlier model's `splits.csv`, whose split is kept."""
-    overlay: Path | None = None
-    """Corrected labels to train and validate with; the test split stays as it is."""
-    precision: str = "no"
-    resume: bool = False
-    """Go on with an interrupted run, if there is one: the same command can be repeated until it is done."""
-    schedule: Schedule = field(default_factory=Schedule)
-    rule: RuleOptions | None = None
-    """How to learn when to say "neither"; None is never."""
-    distillation: Distillation | None = None
-    """The teacher; None is none."""
-    balanced: bool = False
-    """Every label counts the same in training, however many pictures it has."""
-    license: str | None = None
-    """Of the weights that are made, for the card, as the Hub spells it (`apache-2.0`); None says that nobody said."""
-    patience: int | None = 4
-    """Stop after so many epochs in a row without a new best; None never does."""
-
-    @property
-    def work(self) -> Path:
-        """Where checkpoints are, and where the model folder is made before it gets its name."""
-        return self.out.with_name(f"{self.out.name}.partial")
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of the checkpoint and the metrics per epoch."""
-        return self.work / "checkpoints"
-
-    @property
-    def started(self) -> bool:
-        """Whether an interrupted run can be gone on with."""
-        return (self.checkpoints / CHECKPOINT_FILE).is_file()
 
 
 def fit(options: FitOptions, tracker: Tracker | None = None) -> Path:
@@ -180,7 +116,7 @@ def _train(  # noqa: PLR0913 - each is one thing
     settings: dict[str, Any] = {}
     # Features of random weights say nothing, and their scale would throw the fine-tuning off.
     worthwhile = options.init != RANDOM or options.recipe == PROBE
-    if worthwhile and not options.started:
+    if worthwhile and not _started(options):
         settings["head"] = _fit_head(
             network, data, validation, spec, device=accelerator.device, balanced=options.balanced
         )
@@ -206,7 +142,7 @@ def _train(  # noqa: PLR0913 - each is one thing
             options=_identity(options, data),
             on_epoch=tracked.epoch,
             lessons=lessons,
-            patience=options.patience,
+            patience=options.patience or None,
         )
         if lessons is not None:
             settings["distillation"]["labels_ruled_out"] = len(lessons.distrusted)
@@ -335,8 +271,13 @@ def _inputs(options: FitOptions, data: Divided) -> RunInputs:
     )
 
 
+def _started(options: FitOptions) -> bool:
+    """Whether an interrupted run can be gone on with."""
+    return (options.checkpoints / CHECKPOINT_FILE).is_file()
+
+
 def _how_to_go_on(options: FitOptions) -> str:
-    if options.started:
+    if _started(options):
         return "With --resume the same command goes on after the last complete epoch."
     return "No epoch was complete; the same command starts again."
 
@@ -345,7 +286,7 @@ def _check_folders(options: FitOptions) -> None:
     """Nothing that exists is overwritten."""
     if options.out.exists():
         raise SettingsError(f"{options.out} exists already. Choose another --out, or delete it.")
-    if options.started and not options.resume:
+    if _started(options) and not options.resume:
         raise SettingsError(
             f"{options.work} holds an interrupted run. Add --resume to go on with it, or delete it to start again."
         )

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from catdog.errors import SettingsError
 from catdog.model.metadata import WEIGHTS_FILE, load_metadata, write_metadata
 from catdog.model.model import Model
-from train.fit import FitOptions, fit
+from train.fit import fit
+from train.options import FitOptions
 from train.soup import average, soup
 
 START = "start.safetensors"

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
-from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
-from sklearn.model_selection import cross_val_score  # type: ignore[import-untyped]
-from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
-from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from train.metrics import Floats
 
@@ -107,7 +107,7 @@ def _barred(image: Image.Image, generator: np.random.Generator) -> Image.Image:
         along, across = (np.array([np.cos(a), np.sin(a)]) for a in (angle + turn, angle + turn + np.pi / 2))
         for step in np.arange(-size, size, gap) + generator.uniform(0, gap):
             middle = np.array(image.size) / 2 + step * across
-            ends = [float(value) for side in (-1, 1) for value in middle + side * size * along]
+            ends = [tuple((middle + side * size * along).tolist()) for side in (-1, 1)]
             draw.line(ends, fill=(level,) * 3, width=wire)
     return fenced
 
@@ -202,7 +202,7 @@ def _shares(probabilities: Floats) -> Floats:
 
 def summary(maps: npt.NDArray[np.floating]) -> Floats:
     """How pictures look to a network: means and deviations of its early maps, shape (n, 2 * channels)."""
-    levels = maps.astype(np.float64)
+    levels = maps.astype(np.float32)
     found: Floats = np.concatenate([levels.mean(axis=(-2, -1)), levels.std(axis=(-2, -1))], axis=-1)
     return found
 

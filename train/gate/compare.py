@@ -46,10 +46,12 @@ def compare_on_source(
 
     def look(_row: Row, image: Image.Image) -> tuple[Traits, Sequence[float], Sequence[float]]:
         # In the decoding threads: a network takes one core, and they have all.
-        said = [model.predict_batch([preprocess(image, model.metadata.preprocessing)])[0] for model in models]
-        return measure(image), said[0].probabilities, said[1].probabilities
+        old, new = (
+            model.predict_batch([preprocess(image, model.metadata.preprocessing)])[0]
+            for model in (champion, challenger)
+        )
+        return measure(image), old.probabilities, new.probabilities
 
-    models = champion, challenger
     found = list(map_rows(source, look, rows))
     if reasons := [each for each in found if isinstance(each, str)]:
         raise DataError(f"A picture became unreadable while it was used: {reasons[0]}")

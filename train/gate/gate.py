@@ -138,12 +138,6 @@ def judge(evidence: Evidence, history: History, *, rules: Rules, now: datetime, 
     )  # fmt: skip
 
 
-def _by_kind(test: Outputs, slices: Sequence[Slice]) -> dict[str, float]:
-    """The challenger's accuracy on all test pictures, and on kinds of them."""
-    known = {each.name: each.accuracy for each in slices if each.accuracy is not None and each.judged}
-    return {ALL: float(test.right("challenger").mean()), **known}
-
-
 def _notes(test: Outputs, answers: Answers, rules: Rules) -> list[str]:
     notes = list(_small_test(len(test), rules))
     if len(answers) and not answers.outputs.right("champion").any():
@@ -187,6 +181,12 @@ def _pictures(answers: Answers) -> list[Picture]:
             )
         )  # fmt: skip
     return found
+
+
+def _by_kind(test: Outputs, slices: Sequence[Slice]) -> dict[str, float]:
+    """The challenger's accuracy on all test pictures, and on kinds of them."""
+    known = {each.name: each.accuracy for each in slices if each.accuracy is not None and each.judged}
+    return {ALL: float(test.right("challenger").mean()), **known}
 
 
 def _numbers(prefix: str, outputs: Outputs) -> dict[str, float | int | None]:

@@ -148,7 +148,7 @@ def judge_rejection(rejection: Rejection | None, rules: Rules) -> tuple[Check, .
 
 
 def slice_of(name: str, mask: Mask, test: Outputs, rules: Rules) -> Slice:
-    """How one kind of the test pictures fared."""
+    """How one kind of picture fared."""
     n, gains = int(mask.sum()), test.gains("champion")[mask]
     return Slice(
         name=name,

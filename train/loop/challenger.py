@@ -28,11 +28,11 @@ from train.data.source import Source
 from train.data.splits import Divided, Split
 from train.loop.late import Alike, LateSchedule, Logits, Pictures, predict_late, train_late
 from train.metrics import Labels
-from train.network.augment import Augmentation
 from train.network.backbone import freeze_trunk
 from train.network.create import create_network, fold_temperature
-from train.network.finetune import Schedule, TrainingSet, create_accelerator, finetune
+from train.network.finetune import TrainingSet, create_accelerator, finetune
 from train.network.inference import pixel_batches, run
+from train.options import Augmentation, Schedule
 
 RETRAIN_SCHEDULE = Schedule(
     epochs=4,

@@ -37,8 +37,8 @@ from train.loop.late import Alike, LateSchedule, Logits, Maps, Pictures, late_fe
 from train.loop.rule import Bound, RuleLearner, branch_features, rule_of
 from train.metrics import Floats, Labels
 from train.model_folder.calibration import fit_temperature
-from train.network.finetune import Schedule
 from train.ood.rejection import Rule
+from train.options import Schedule
 
 ANSWER_VIEWS = 12
 REPLAY_VIEWS = 2

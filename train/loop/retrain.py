@@ -39,7 +39,7 @@ from train.loop.late import LateSchedule
 from train.loop.publish import Published, publish
 from train.loop.repository import ModelRepository, known_looks, publish_refusal
 from train.model_folder.write import Origin, finish_model_folder, write_model_folder
-from train.network.finetune import Schedule
+from train.options import Schedule
 
 RECIPE = "retrain"
 _log = logging.getLogger(__name__)

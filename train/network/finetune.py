@@ -9,7 +9,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,44 +28,16 @@ from catdog.model.metadata import Preprocessing
 from catdog.model.model import softmax
 from train import metrics
 from train.metrics import Labels
-from train.network.augment import Augmentation, augment, mix
+from train.network.augment import augment, mix
 from train.network.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from train.network.create import classifier
 from train.network.distill import Lesson, Lessons
 from train.network.inference import standardize
+from train.options import Schedule
 
 _STEP = 16  # pixels
 _log = logging.getLogger(__name__)
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long and how fast."""
-
-    epochs: int = 5
-    batch_size: int = 64
-    """Per device."""
-    accumulate: int = 1
-    """Batches per step of the optimiser."""
-    train_size: int = 192
-    """Side of the training crops. Smaller than the served size: crops enlarge, so objects then look equally large
-    (Touvron et al. 2019, arXiv:1906.06423)."""
-    size_steps: int = 0
-    """The side varies from batch to batch by up to so many times 16 pixels to either side."""
-    rate: float = 2e-4
-    """Peak learning rate of the head. Starting from ImageNet, larger ones forget more than a few epochs win back."""
-    body_factor: float = 0.75
-    """The body's rate relative to the head's."""
-    weight_decay: float = 0.02
-    warmup: float = 0.05
-    """Share of all steps."""
-    average_decay: float = 0.995
-    """Of the moving average of the weights, per step."""
-    smoothing: float = 0.0
-    """Of the labels."""
-    seed: int = 0
-    augmentation: Augmentation = field(default_factory=Augmentation)
 
 
 @dataclass(frozen=True, slots=True)

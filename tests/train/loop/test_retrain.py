@@ -25,12 +25,12 @@ from tests.train.pictures import LABELS, picture, write_folder
 from train.__main__ import main
 from train.data.splits import read_manifest
 from train.evaluation.evaluate import evaluate
-from train.fit import FitOptions, fit
+from train.fit import fit
 from train.gate.history import read_history
 from train.gate.report import read_report
 from train.loop.publish import check_folder
 from train.loop.repository import ModelRepository
-from train.ood.rejection import RuleOptions
+from train.options import FitOptions, RuleOptions
 
 REPO = "me/tints"
 NEW = range(500, 520)

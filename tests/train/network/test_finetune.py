@@ -10,12 +10,12 @@ from torch import nn
 from catdog.errors import DataError, SettingsError
 from catdog.model.metadata import Preprocessing
 from tests.train.pictures import LABELS, picture
-from train.network.augment import Augmentation
 from train.network.checkpoint import CHECKPOINT_FILE, HISTORY_FILE, load_checkpoint
 from train.network.create import create_network
 from train.network.distill import NO_LABEL
-from train.network.finetune import Schedule, TrainingSet, balanced, create_accelerator, finetune
+from train.network.finetune import TrainingSet, balanced, create_accelerator, finetune
 from train.network.inference import run
+from train.options import Augmentation, Schedule
 
 SPEC = Preprocessing(
     input_size=32, mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bilinear", crop_pct=1.0, crop_mode="center"
