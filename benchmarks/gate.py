@@ -1,6 +1,6 @@
 """Does the gate err? Simulated on a model's real predictions: false acceptances, and gains that it misses.
 
-    python -m benchmarks.gate [--model DIR] [--data DIR] [--other DIR] [--rounds N] [--cache FILE]
+    python -m benchmarks.gate [--model DIR] [--data DIR] [--other DIR] [--rounds N] [--years N] [--cache FILE]
 
 The model predicts its test and validation pictures, other pictures, and those again in worse shape (darkened, blurred,
 turned, ...), so that there are mistakes enough. People's answers are drawn from the others. Challengers and twins that
@@ -48,6 +48,7 @@ _RIDGE = 30.0
 _REMOVED = 0.3
 _FEWEST = 5
 _REPLAYED = 2000
+_KINDS_ROUNDS = 100
 _RULES = Rules()
 
 
@@ -316,7 +317,8 @@ def main() -> int:
     parser.add_argument(
         "--other", default=str(SHARED / "wild"), help="other pictures with the same labels (%(default)s)"
     )
-    parser.add_argument("--rounds", type=int, default=1000, help="challengers, and years (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=1000, help="challengers that learned nothing (%(default)s)")
+    parser.add_argument("--years", type=int, default=100, help="years of weekly looks; 1000 take an hour (%(default)s)")
     parser.add_argument("--cache", type=Path, default=Path("runs/gate/predictions.npz"), help="(%(default)s)")
     parser.add_argument("--only", choices=("nothing", "years", "power", "small"), help="one of the four tables")
     arguments = parser.parse_args()
@@ -340,17 +342,17 @@ def simulate(world: World, arguments: argparse.Namespace) -> None:
             print(f"| learned nothing; 100 answers, {name} | {once:.1%} |", flush=True)
     if "years" in wanted:
         for name, share in (("corrections only", 1.0), ("half corrections", 0.5)):
-            year = false_acceptance_in_a_year(kept, pool, twins, share, rounds)
+            year = false_acceptance_in_a_year(kept, pool, twins, share, arguments.years)
             print(f"| learned nothing; {WEEKS} weekly looks, {PER_WEEK} answers a week, {name} | {year:.1%} of years |",
                   flush=True)  # fmt: skip
     if "power" in wanted:
         for answers, looks, by in ((50, 0, 0.5), (100, 0, 0.5), (200, 0, 0.5), (100, 52, 0.5), (100, 0, 1.0)):
-            share = power(kept, pool, twins, min(rounds, 200), answers=answers, looks=looks, by=by)
+            share = power(kept, pool, twins, min(rounds, _KINDS_ROUNDS), answers=answers, looks=looks, by=by)
             after = f", after {looks} refusals" if looks else ", moved twice as far" if by > 0.5 else ""  # noqa: PLR2004
             print(f"| remove 30% of the mistakes of a kind; {answers} answers{after} | {share:.0%} |", flush=True)
     if "small" in wanted:
         for size in (53, 200, 500):
-            share, points = power_of_small_tests(pool, twins, min(rounds, 200), test_size=size)
+            share, points = power_of_small_tests(pool, twins, min(rounds, _KINDS_ROUNDS), test_size=size)
             print(f"| {points:.1f} points better; 228 answers, {size} test pictures | {share:.0%} |", flush=True)
 
 

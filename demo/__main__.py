@@ -10,14 +10,13 @@ from pathlib import Path
 from catdog.cli import run
 from catdog.errors import SettingsError
 from catdog.settings import EMBEDDED_MODEL
+from demo.kinds import KINDS
 from demo.narrator import Narrator
-from demo.pictures import PHOTOS, SHAPES, generated, real_photos
+from demo.pictures import GOOD, PHOTOS, SHAPES, generated, new_to, real_photos
 from demo.processes import ROOT
 from demo.story import Plan, Story
 
-_SHARED = ROOT.parent / "shared"
-_PHOTOS = _SHARED / "data" / "cats_vs_dogs"
-_WEIGHTS = _SHARED / "weights" / "tf_mobilenetv3_small_100.in1k.safetensors"
+_PHOTOS = ROOT.parent / "shared" / "data" / "cats_vs_dogs"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -35,10 +34,12 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     add = parser.add_argument
-    add("--photos", metavar="DATA", help="real photos: a folder or a Hub data set, with two labels or more; "
-        "../shared/data/cats_vs_dogs if it is there")  # fmt: skip
-    add("--init", metavar="WEIGHTS", help="starting weights for --photos: a safetensors file, or timm/NAME on the Hub")
-    add("--generated", action="store_true", help="generated pictures, whatever is there")
+    add("--photos", metavar="DATA", help="what the embedded model was trained with, or with --init any photos of two "
+        "labels or more: a folder or a Hub data set; ../shared/data/cats_vs_dogs if it is there")  # fmt: skip
+    add("--init", metavar="WEIGHTS", help="train a small champion on --photos instead, from these weights: a "
+        "safetensors file, or timm/NAME on the Hub")  # fmt: skip
+    add("--kind", choices=[*KINDS], default="night", help="what people show the embedded model (%(default)s)")
+    add("--generated", action="store_true", help="generated pictures and a small champion, whatever is there")
     add("--no-browser", dest="browser", action="store_false", help="the API alone")
     add("--work", type=Path, metavar="DIR", help="keep everything, logs too, in this empty folder")
     return parser
@@ -46,21 +47,30 @@ def _parser() -> argparse.ArgumentParser:
 
 def _tell(arguments: argparse.Namespace, work: Path) -> int:
     narrator = Narrator()
-    Story(_plan(arguments, work), narrator).run()
+    Story(_plan(arguments, work, narrator), narrator).run()
     return 0
 
 
-def _plan(arguments: argparse.Namespace, work: Path) -> Plan:
-    """Real photos where they are, else pictures that everybody can make."""
-    if bool(arguments.photos) != bool(arguments.init):
-        raise SettingsError("--photos and --init belong together: photos, and weights to start from.")
-    data, init = arguments.photos or _PHOTOS, arguments.init or _WEIGHTS
-    if arguments.generated or not (arguments.photos or (_PHOTOS.is_dir() and _WEIGHTS.is_file())):
+def _plan(arguments: argparse.Namespace, work: Path, narrator: Narrator) -> Plan:
+    """The embedded model where its photos are, else a small champion of pictures that everybody can make."""
+    data = arguments.photos or (str(_PHOTOS) if _PHOTOS.is_dir() else None)
+    if arguments.init and not data:
+        raise SettingsError("--init needs --photos: photos to train a champion with.")
+    if arguments.generated or not data:
+        if not arguments.generated:
+            narrator.tell(
+                "The photos that the embedded model was trained with are not here, so the story is told of a small "
+                "model and generated pictures. With --photos microsoft/cats_vs_dogs it is told of the embedded model."
+            )
         weights = EMBEDDED_MODEL / "model.safetensors"
         fit = ("--init", str(weights), "--recipe", "probe", "--img-size", "64")
         return Plan(generated(SHAPES), fit, (), work, arguments.browser, threads=1)
-    fit = ("--init", str(init), "--recipe", "probe", "--img-size", "80")
-    return Plan(real_photos(str(data), PHOTOS), fit, ("--epochs", "6"), work, arguments.browser)
+    if arguments.init:
+        fit = ("--init", str(arguments.init), "--recipe", "probe", "--img-size", "80")
+        return Plan(real_photos(data, PHOTOS), fit, (), work, arguments.browser)
+    narrator.tell("Photos are prepared.")
+    material = new_to(EMBEDDED_MODEL, data, GOOD, arguments.kind)
+    return Plan(material, (), (), work, arguments.browser, champion=EMBEDDED_MODEL, data=data)
 
 
 if __name__ == "__main__":

@@ -1,267 +1,296 @@
-"""`python -m demo.loop_value`: what feedback earns, by how much of it there is and how much of it is wrong.
+"""`python -m demo.loop_value`: what feedback earns on a good model, by kind of picture, number of answers and mistakes.
 
-A model learns from photos by day alone: a linear head on an ImageNet network, which errs often enough for 400 test
-pictures to tell two models apart. Visitors show it photos at night and answer, some of them wrongly; the
-maintainer accepts everything without a look. After so many corrections the real retraining makes a challenger, and the
-real gate judges it. Both are then measured on photos that nobody sent, at night and by day. Every point is kept when it
-is done, so that an interrupted run can be gone on with.
+Visitors show the embedded model a kind of picture that it is weak at, such as photos at night, and answer as people do:
+seven in ten answers correct a mistake, the others confirm, and some press the wrong label. A maintainer accepts all of
+it without a look. The real retraining makes a challenger, and the real gate judges it. The challenger is then measured
+on pictures of that kind that nobody sent, and on the model's own validation and test pictures. Every point is kept when
+it is done, so that an interrupted run can be gone on with.
 """
 
 import argparse
 import json
 import logging
-import random
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
+from PIL import Image
 
 from catdog.cli import run
-from catdog.errors import GateRefusedError
+from catdog.errors import DataError, GateRefusedError
 from catdog.images.decode import decode_image
+from catdog.images.phash import fingerprint, pack
+from catdog.model.metadata import SPLITS_FILE, load_metadata
 from catdog.model.model import Model, Prediction
 from catdog.model.preprocessing import preprocess
-from catdog.settings import load_settings
-from demo.pictures import Counts, Material, Photo, real_photos, write_folder
+from catdog.settings import EMBEDDED_MODEL, load_settings
+from demo.kinds import KINDS, NAMES, make
 from demo.processes import ROOT
 from feedback.decision import ReviewedRow, accept
 from feedback.hub.parquet import export
 from feedback.row import Source, new_row
-from train.fit import FitOptions, fit
+from train.data.source import open_source
+from train.data.splits import Manifest, read_manifest, seen_splits
 from train.loop.retrain import RetrainOptions, retrain
 
-SHARED = ROOT.parent / "shared"
-SIDE = 80
-COUNTS = Counts(data=2000, stream=700, fresh=500, ordinary=750)
-QUICK = Counts(data=300, stream=200, fresh=60, ordinary=60)
-CORRECTIONS = (60, 160)
-WRONG = (0.0, 0.05, 0.1, 0.2)
-RANDOM = 1.0
-"""Stands for labels drawn at random, whatever the picture shows."""
-CONFIRMED = 3
-"""Of those who agree with the answer, every third says so."""
-BATCH = 64
-
-Pixels = Sequence[npt.NDArray[np.float32]]
+SHARED = ROOT.parent / "shared" / "data"
+CORRECTED = 0.7
+"""Share of answers that correct a mistake, where there are as many mistakes."""
+RANDOM, POISON = "random", "poison"
+"""Ways of answering: labels drawn at random; one answer in ten is the first label, whatever the picture shows."""
+_POISONED = 0.1
+_MOST_SHOWN = 6000
+_BATCH = 64
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """One retraining, or the champion."""
+class Shown:
+    """A picture, what it shows, and what the champion says."""
 
-    wrong: float
-    """The share of answers that are wrong; 1 stands for random ones."""
-    corrections: int
-    """How many of the champion's wrong answers were told to be wrong, had nobody erred."""
-    answers: int
-    """With the confirmations."""
-    night: float
-    """Accuracy at night."""
-    day: float
-    accepted: bool | None
-    """By the gate; None of the champion."""
-    reasons: tuple[str, ...] = ()
-    """Why it was refused."""
+    name: str
+    image: Image.Image
+    label: str
+    said: Prediction
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
-    """Photos that nobody sent, preprocessed once: all models here see them alike."""
+class Point:
+    """One retraining."""
 
-    night: Pixels
-    day: Pixels
-    night_labels: Sequence[str]
-    day_labels: Sequence[str]
+    kind: str
+    way: str
+    """Share of answers that are wrong, or `random` or `poison`."""
+    answers: int
+    corrections: int
+    fresh: int
+    """Pictures of the kind that nobody sent."""
+    wrong_before: int
+    wrong_after: int
+    loss_before: float
+    """Log loss on them."""
+    loss_after: float
+    elsewhere: int
+    """The model's own validation and test pictures."""
+    lost_elsewhere: int
+    accepted: bool | None
+    """By the gate; None if it refused before any training."""
+    reasons: tuple[str, ...]
+    seconds: float
 
-    def accuracies(self, model: Model) -> tuple[float, float]:
-        """At night and by day."""
-        return _accuracy(model, self.night, self.night_labels), _accuracy(model, self.day, self.day_labels)
+    @property
+    def gone(self) -> float:
+        """Share of the kind's mistakes that are gone."""
+        return 1 - self.wrong_after / max(1, self.wrong_before)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Measure all points that are not there yet, and draw them."""
+    """Measure all points that are not there yet, print and draw them."""
     parser = argparse.ArgumentParser(prog="python -m demo.loop_value", description=__doc__)
     add = parser.add_argument
-    add("--photos", default=str(SHARED / "data" / "cats_vs_dogs"), help="a folder or a Hub data set (%(default)s)")
-    add("--init", default=str(SHARED / "weights" / "tf_mobilenetv3_small_100.in1k.safetensors"),
-        help="starting weights (%(default)s)")  # fmt: skip
+    add("--model", type=Path, default=EMBEDDED_MODEL, help="the champion's folder (the embedded model)")
+    add("--data", default=str(SHARED / "cats_vs_dogs"), help="what it was trained with: a folder or a Hub data set")
+    add("--other", default=str(SHARED / "wild"), help="photos from elsewhere, for the kind `asis`")
     add("--work", type=Path, required=True, metavar="DIR", help="where everything is kept")
+    add("--kinds", default="night,turned,drawing,compressed,fence,asis", help="%(default)s")
+    add("--answers", default="100", help="25,50,100,200 (%(default)s)")
+    add("--ways", default="0.05", help="0,0.05,0.2,random,poison (%(default)s)")
+    add("--fresh", type=int, default=400, help="pictures of a kind to measure by (%(default)s)")
     add("--plot", type=Path, metavar="PNG", help="draw the points")
-    add("--quick", action="store_true", help="few pictures: to try the program, not to measure")
     arguments = parser.parse_args(argv)
-    counts = QUICK if arguments.quick else COUNTS
-    champion, *challengers = _measure(arguments.photos, arguments.init, counts, arguments.work)
-    points = [champion, *sorted(challengers, key=lambda point: (point.wrong, point.corrections))]
+    points = list(_measure(arguments))
     print(as_table(points))
     if arguments.plot:
         plot(points, arguments.plot)
     return 0
 
 
-def _measure(photos: str, init: str, counts: Counts, work: Path) -> Iterator[Point]:
-    material = real_photos(photos, counts)
-    champion = work / "champion"
-    if not champion.exists():
-        write_folder(work / "data", material.data)
-        fit(FitOptions(data=str(work / "data"), init=init, out=champion, recipe="probe", img_size=SIDE))
-    model = Model.load(champion)
-    judge = _judge(model, material)
-    told = _stream(model, material.stream)
-    log.info("%d of %d photos of the stream are answered", len(told), len(material.stream))
-    night, day = judge.accuracies(model)
-    yield Point(0.0, 0, 0, night, day, None)
-    for corrections in sorted(CORRECTIONS, reverse=True):  # what tells most comes first
-        for wrong in (*WRONG, RANDOM):
-            kept = work / f"{wrong}-{corrections}.json"
-            if not kept.exists():
-                found = _point(work, judge, first(told, corrections), wrong, corrections)
-                kept.write_text(json.dumps(asdict(found)))
-            yield Point(**json.loads(kept.read_text()))
+def _measure(arguments: argparse.Namespace) -> Iterator[Point]:
+    model, manifest = Model.load(arguments.model), read_manifest(arguments.model / SPLITS_FILE)
+    for kind in arguments.kinds.split(","):
+        stream: list[Shown] = []
+        fresh: list[Shown] = []
+        for count in map(int, arguments.answers.split(",")):
+            for way in arguments.ways.split(","):
+                kept = arguments.work / f"{kind}-{count}-{way}.json"
+                if not kept.exists():
+                    if not fresh:
+                        data = arguments.other if kind == "asis" else arguments.data
+                        wanted = max(map(int, arguments.answers.split(",")))
+                        stream, fresh = _pictures(model, manifest, kind, data, wanted, arguments.fresh)
+                    point = _point(arguments, model, kind, answered(stream, count), fresh, way)
+                    kept.write_text(json.dumps(asdict(point)))
+                yield Point(**json.loads(kept.read_text()))
 
 
-def _judge(model: Model, material: Material) -> Judge:
-    def pixels(photos: Sequence[Photo]) -> Pixels:
-        return [preprocess(decode_image(photo.data), model.metadata.preprocessing) for photo in photos]
-
-    return Judge(
-        pixels(material.fresh),
-        pixels(material.ordinary),
-        [photo.label for photo in material.fresh],
-        [photo.label for photo in material.ordinary],
-    )
-
-
-def _accuracy(model: Model, pixels: Pixels, labels: Sequence[str]) -> float:
-    said = [
-        prediction.label
-        for start in range(0, len(pixels), BATCH)
-        for prediction in model.predict_batch(pixels[start : start + BATCH])
-    ]
-    return sum(a == b for a, b in zip(said, labels, strict=True)) / len(labels)
-
-
-Told = tuple[Photo, Prediction]
-
-
-def _stream(model: Model, photos: Sequence[Photo]) -> list[Told]:
-    """The photos that somebody says something about: all that the model errs on, and some of the others."""
-    told, agreed = [], 0
-    for photo in photos:
-        prediction = model.predict(decode_image(photo.data))
-        agreed += prediction.label == photo.label
-        if prediction.label != photo.label or agreed % CONFIRMED == 0:
-            told.append((photo, prediction))
-    return told
-
-
-def first(told: Sequence[Told], corrections: int) -> list[Told]:
-    """The answers up to a number of corrections; all of them if there are fewer."""
-    found, count = [], 0
-    for photo, prediction in told:
-        found.append((photo, prediction))
-        count += prediction.label != photo.label
-        if count == corrections:
+def _pictures(  # noqa: PLR0913, PLR0917 - each is one thing
+    model: Model, manifest: Manifest, kind: str, data: str, answers: int, fresh: int
+) -> tuple[list[Shown], list[Shown]]:
+    """What visitors show, mistakes and right answers enough; and pictures that nobody sends, new to the model."""
+    source, stream, kept = open_source(data), list[Shown](), list[Shown]()
+    wrong = right = 0
+    for batch in source.batches(np.random.default_rng(0).permutation(len(source))[:_MOST_SHOWN].tolist()):
+        images = [(row, decode_image(row.data)) for row in batch if row.data is not None and row.label is not None]
+        hashes = [fingerprint(image) for _, image in images]
+        splits = seen_splits(
+            pack([each.phash for each in hashes]), manifest, pack([each.certain for each in hashes])
+        ).tolist()
+        for (row, image), split in zip(images, splits, strict=True):
+            unseen = split in {"test", "validation"} or (not split and len(kept) <= len(stream))
+            enough = wrong >= CORRECTED * answers and right >= (1 - CORRECTED) * answers
+            if (unseen and len(kept) >= fresh) or (not unseen and enough):
+                continue
+            picture = make(kind, image, str(row.index))
+            label = source.labels[row.label or 0]
+            shown = Shown(f"{kind}-{row.index}", picture, label, model.predict(picture))
+            (kept if unseen else stream).append(shown)
+            if not unseen:
+                wrong += shown.said.label != label
+                right += shown.said.label == label
+        if enough and len(kept) >= fresh:
             break
-    return found
+    log.info("%s: wrong about %d of %d that people show", kind, wrong, len(stream))
+    return stream, kept
 
 
-def _point(work: Path, judge: Judge, told: Sequence[Told], wrong: float, corrections: int) -> Point:
+def answered(stream: Sequence[Shown], count: int) -> list[Shown]:
+    """Who answers: seven in ten correct a mistake, if there are as many, and the others confirm."""
+    wrong = [each for each in stream if each.said.label != each.label][: round(CORRECTED * count)]
+    right = [each for each in stream if each.said.label == each.label][: count - len(wrong)]
+    if not right and not wrong:
+        raise DataError("The data have no pictures to show. Name others with --data.")
+    return [*wrong, *right]
+
+
+def said(shown: Sequence[Shown], labels: Sequence[str], way: str) -> list[str]:
+    """What people answer, in one way or another."""
+    generator = np.random.default_rng(len(shown))
+    draws, others = generator.random(len(shown)), generator.integers(0, len(labels), len(shown))
+    if way == RANDOM:
+        return [labels[other] for other in others]
+    if way == POISON:
+        return [labels[0] if draw < _POISONED else each.label for each, draw in zip(shown, draws, strict=True)]
+    errs = [draw < float(way) for draw in draws]
+    return [
+        next(label for label in (*labels[other:], *labels) if label != each.label) if err else each.label
+        for each, err, other in zip(shown, errs, others, strict=True)
+    ]
+
+
+def _point(  # noqa: PLR0913, PLR0917 - each is one thing
+    arguments: argparse.Namespace, model: Model, kind: str, told: Sequence[Shown], fresh: Sequence[Shown], way: str
+) -> Point:
     """Retrain, and measure the challenger whatever the gate says."""
-    run_folder, feedback = work / f"challenger-{wrong}-{corrections}", work / f"feedback-{wrong}-{corrections}"
-    rows = [_reviewed(photo, prediction, wrong) for photo, prediction in told]
-    export(rows, feedback)
-    options = RetrainOptions(
-        data=str(work / "data"), feedback=str(feedback), base=str(work / "champion"), out=run_folder
-    )  # fmt: skip
-    point = Point(wrong, corrections, len(rows), 0.0, 0.0, accepted=False)
+    name = f"{kind}-{len(told)}-{way}"
+    out, feedback = arguments.work / f"challenger-{name}", arguments.work / f"feedback-{name}"
+    export([_reviewed(*each) for each in zip(told, said(told, model.labels, way), strict=True)], feedback)
+    options = RetrainOptions(arguments.data, str(feedback), str(arguments.model), out)
+    started, accepted, reasons = time.monotonic(), None, tuple[str, ...]()
     try:
         report = retrain(options, load_settings()).report
+        accepted, reasons = report.accepted, tuple(report.reasons)
     except GateRefusedError as error:
-        return replace(point, night=float("nan"), day=float("nan"), reasons=(str(error),))
-    night, day = judge.accuracies(Model.load(run_folder))
-    return replace(point, night=night, day=day, accepted=report.accepted, reasons=tuple(report.reasons))
+        reasons = (str(error),)
+    after = Model.load(out) if accepted is not None else model
+    wrong_before, loss_before = _judged(model, fresh)
+    wrong_after, loss_after = _judged(after, fresh)
+    own, new = (
+        load_metadata(each).metrics for each in (arguments.model, out if accepted is not None else arguments.model)
+    )
+    return Point(
+        kind=kind, way=way, answers=len(told), corrections=sum(each.said.label != each.label for each in told),
+        fresh=len(fresh), wrong_before=wrong_before, wrong_after=wrong_after, loss_before=loss_before,
+        loss_after=loss_after, elsewhere=_all(own)[0], lost_elsewhere=_all(own)[1] - _all(new)[1],
+        accepted=accepted, reasons=reasons, seconds=time.monotonic() - started,
+    )  # fmt: skip
 
 
-def _reviewed(photo: Photo, prediction: Prediction, wrong: float) -> ReviewedRow:
-    """What somebody says, accepted. Who errs does so at every number of corrections, and at every larger share."""
+def _all(metrics: dict[str, dict[str, float]]) -> tuple[int, int]:
+    """How many validation and test pictures there are, and how many are right."""
+    both = [metrics[split] for split in ("validation", "test")]
+    return int(sum(each["n"] for each in both)), round(sum(each["n"] * each["accuracy"] for each in both))
+
+
+def _judged(model: Model, fresh: Sequence[Shown]) -> tuple[int, float]:
+    """How many a model has wrong, and its log loss."""
+    pixels = [preprocess(each.image, model.metadata.preprocessing) for each in fresh]
+    found = [
+        prediction
+        for start in range(0, len(pixels), _BATCH)
+        for prediction in model.predict_batch(pixels[start : start + _BATCH])
+    ]
+    given = [each.probabilities[each.labels.index(shown.label)] for each, shown in zip(found, fresh, strict=True)]
+    wrong = sum(each.label != shown.label for each, shown in zip(found, fresh, strict=True))
+    return wrong, float(-np.log(np.maximum(given, 1e-12)).mean())
+
+
+def _reviewed(shown: Shown, label: str) -> ReviewedRow:
     row = new_row(
-        prediction=prediction,
-        picture=decode_image(photo.data),
-        corrected_label=said(photo, prediction.labels, wrong),
-        request_id=photo.name,
+        prediction=shown.said,
+        picture=shown.image,
+        corrected_label=label,
+        request_id=shown.name,
         source=Source.UPLOAD,
-        client=photo.name,
+        client=shown.name,
     )
     return ReviewedRow(row, accept(row, by="maintainer"))
 
 
-def said(photo: Photo, labels: Sequence[str], wrong: float) -> str:
-    chance = random.Random(photo.name)
-    if wrong == RANDOM:
-        return chance.choice(labels)
-    errs = chance.random() < wrong
-    return chance.choice([label for label in labels if label != photo.label]) if errs else photo.label
-
-
 def as_table(points: Sequence[Point]) -> str:
-    """Markdown; differences are in points, challenger minus champion."""
-    champion = points[0]
+    """Markdown."""
     lines = [
-        "| wrong answers | corrections | answers | at night | by day | gate |",
-        "|---|---|---|---|---|---|",
-        f"| no feedback | 0 | 0 | {champion.night:.1%} | {champion.day:.1%} | |",
+        "| kind | answers (corrections) | wrong clicks | its mistakes | gone | log loss | elsewhere | gate |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for each in points[1:]:
-        shares = [
-            f"{now:.1%} ({100 * (now - before):+.2f})"
-            for now, before in ((each.night, champion.night), (each.day, champion.day))
-        ]
-        cells = (_name(each.wrong), str(each.corrections), str(each.answers), *shares, _verdict(each))
+    for each in points:
+        cells = (
+            each.kind,
+            f"{each.answers} ({each.corrections})",
+            way_in_words(each.way),
+            f"{each.wrong_before} -> {each.wrong_after} of {each.fresh:,}",
+            f"{each.gone:.0%}",
+            f"{each.loss_before:.3f} -> {each.loss_after:.3f}",
+            f"{-each.lost_elsewhere:+d} of {each.elsewhere:,}",
+            "accepted" if each.accepted else f"refused: {'; '.join(each.reasons)}",
+        )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _verdict(point: Point) -> str:
-    return "accepted" if point.accepted else f"refused: {'; '.join(point.reasons)}"
-
-
-def _name(wrong: float) -> str:
-    return "random labels" if wrong == RANDOM else f"{wrong:.0%}"
+def way_in_words(way: str) -> str:
+    """For the table and the plot."""
+    return {RANDOM: "random labels", POISON: "one in ten says the first label"}.get(way) or f"{float(way):.0%}"
 
 
 def plot(points: Sequence[Point], path: Path) -> None:
-    """Accuracy at night and by day against corrections; a hollow marker is a challenger that the gate refused."""
+    """Share of a kind's mistakes that are gone; a hollow marker is a challenger that the gate refused."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to import
 
-    figure = Figure(figsize=(9.0, 3.8), layout="constrained")
-    panels: tuple[tuple[str, Callable[[Point], float]], ...] = (
-        ("photos at night, the kind that was corrected", lambda point: point.night),
-        ("photos by day", lambda point: point.day),
-    )
-    for axes, (title, value) in zip(figure.subplots(1, 2), panels, strict=True):
-        axes.axhline(100 * value(points[0]), color="black", linestyle="dotted", label="no feedback")
-        for colour, wrong in zip(_COLOURS, (*WRONG, RANDOM), strict=True):
-            chosen = [point for point in points[1:] if point.wrong == wrong]
-            x, y = [each.corrections for each in chosen], [100 * value(each) for each in chosen]
-            label = "random labels" if wrong == RANDOM else f"{wrong:.0%} wrong answers"
-            axes.plot([0, *x], [100 * value(points[0]), *y], color=colour, label=label)
-            for each, at, height in zip(chosen, x, y, strict=True):
-                axes.plot(at, height, "o", color=colour, markerfacecolor=colour if each.accepted else "white")
-        axes.set_title(title, fontsize=10)
-        axes.set_xlabel("corrections")
-        axes.set_ylabel("accuracy, %")
-        axes.grid(alpha=0.3)
-    figure.axes[0].legend(fontsize=8)
+    figure = Figure(figsize=(8.0, 4.0), layout="constrained")
+    axes = figure.subplots()
+    kinds = list(dict.fromkeys(each.kind for each in points))
+    value: Callable[[Point], float] = lambda each: 100 * each.gone  # noqa: E731
+    for colour, kind in zip(_COLOURS, kinds, strict=False):
+        chosen = sorted((each for each in points if each.kind == kind), key=lambda each: each.answers)
+        axes.plot([], [], "o-", color=colour, label=NAMES.get(kind, kind))
+        for way in dict.fromkeys(each.way for each in chosen):
+            line = [each for each in chosen if each.way == way]
+            axes.plot([each.answers for each in line], list(map(value, line)), color=colour, alpha=0.6)
+            for each in line:
+                axes.plot(each.answers, value(each), "o", color=colour, mfc=colour if each.accepted else "white")
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.set(xlabel="answers", ylabel="mistakes gone, %")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-_COLOURS = ("#0072B2", "#009E73", "#E69F00", "#D55E00", "#767676")
+_COLOURS = ("#0072B2", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#767676")
 """Okabe and Ito's: colour-blind people tell them apart."""
-
+assert set(KINDS) == set(NAMES)
 
 if __name__ == "__main__":
     sys.exit(run(main))

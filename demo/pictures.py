@@ -10,6 +10,9 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from catdog.errors import DataError, ImageError
 from catdog.images.decode import decode_image
+from catdog.images.phash import fingerprint, pack
+from catdog.model.metadata import SPLITS_FILE
+from demo.kinds import NAMES, make
 
 _JPEG_QUALITY = 90
 _NIGHT_BRIGHTNESS = 0.2
@@ -56,8 +59,13 @@ class Material:
     stream: tuple[Photo, ...]
     fresh: tuple[Photo, ...]
     ordinary: tuple[Photo, ...]
+    """Nobody sends them."""
+    lied: tuple[Photo, ...]
+    """Of the old kind: somebody gives them wrong labels."""
 
 
+GOOD = Counts(data=0, stream=250, fresh=100, ordinary=100)
+"""For a model that is there already, and seldom wrong."""
 PHOTOS = Counts(data=2000, stream=150, fresh=75, ordinary=50)
 SHAPES = Counts(data=40, stream=30, fresh=15, ordinary=40)
 """Generated pictures teach faster."""
@@ -88,6 +96,59 @@ def real_photos(data: str, counts: Counts, *, seed: int = 0) -> Material:
         if all(len(pool) == counts.total for pool in pools.values()):
             return _divide(pools, counts, at_night, "photos at night: black-and-white, a fifth as bright")
     raise DataError(f"{data} has fewer than {counts.total} pictures of a label. Name a larger data set with --photos.")
+
+
+def new_to(model: Path, data: str, counts: Counts, kind: str, *, seed: int = 0) -> Material:
+    """Photos of a model's own data, as pictures of a kind: training pictures are sent, and unseen ones measure.
+
+    Args:
+        model: A model folder.
+        data: What it was trained with: a folder or a Hub data set.
+        counts: How many of each label.
+        kind: One of `KINDS`.
+        seed: Which photos.
+
+    Raises:
+        DataError: there are too few.
+        SettingsError, HubError: see `open_source`.
+    """
+    from train.data.source import open_source  # noqa: PLC0415 - datasets is slow to import
+    from train.data.splits import read_manifest, seen_splits  # noqa: PLC0415
+
+    source, manifest = open_source(data), read_manifest(model / SPLITS_FILE)
+    sent, unseen = counts.stream + counts.ordinary, counts.fresh + counts.ordinary
+    pools: dict[tuple[str, bool], list[Photo]] = {(label, new): [] for label in source.labels for new in (True, False)}
+    for batch in source.batches(np.random.default_rng(seed).permutation(len(source)).tolist()):
+        rows = [row for row in batch if row.data and row.label is not None]
+        prints = [fingerprint(decode_image(row.data or b"")) for row in rows]
+        splits = seen_splits(pack([each.phash for each in prints]), manifest, pack([each.certain for each in prints]))
+        for row, split in zip(rows, splits.tolist(), strict=True):
+            pool = pools[source.labels[row.label or 0], split in {"test", "validation"}]
+            pool.append(Photo(f"{row.index}.jpg", row.data or b"", source.labels[row.label or 0]))
+        if all(len(pool) >= (unseen if new else sent) for (_, new), pool in pools.items()):
+            break
+    else:
+        raise DataError(f"{data} has too few pictures of what {model} was made with. Name that with --photos.")
+
+    def deal(start: int, count: int, *, new: bool, change: bool) -> tuple[Photo, ...]:
+        chosen = [pools[label, new][start + i] for i in range(count) for label in source.labels]
+        return tuple(of_kind(kind, photo) if change else photo for photo in chosen)
+
+    return Material(
+        kind=NAMES[kind],
+        labels=source.labels,
+        data=(),
+        stream=deal(0, counts.stream, new=False, change=True),
+        fresh=deal(0, counts.fresh, new=True, change=True),
+        ordinary=deal(counts.fresh, counts.ordinary, new=True, change=False),
+        lied=deal(counts.stream, counts.ordinary, new=False, change=False),
+    )
+
+
+def of_kind(kind: str, photo: Photo) -> Photo:
+    """The photo as a picture of a kind."""
+    name = f"{kind}-{photo.name}"
+    return Photo(name, _encoded(make(kind, decode_image(photo.data), photo.name)), photo.label)
 
 
 def generated(counts: Counts) -> Material:
@@ -122,14 +183,10 @@ def _divide(pools: dict[str, list[Photo]], counts: Counts, make_new: Callable[[P
             yield from (change(next(each)) for each in dealt.values())
 
     try:
-        return Material(
-            kind=kind,
-            labels=tuple(pools),
-            data=tuple(deal(counts.data)),
-            stream=tuple(deal(counts.stream, make_new)),
-            fresh=tuple(deal(counts.fresh, make_new)),
-            ordinary=tuple(deal(counts.ordinary)),
-        )
+        data = tuple(deal(counts.data))
+        stream, fresh = tuple(deal(counts.stream, make_new)), tuple(deal(counts.fresh, make_new))
+        ordinary = tuple(deal(counts.ordinary))
+        return Material(kind, tuple(pools), data, stream, fresh, ordinary, lied=ordinary)
     except ImageError as error:
         raise DataError(f"A picture of the data set cannot be read: {error} Name another with --photos.") from None
 

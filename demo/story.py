@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from catdog.errors import CatdogError
+from catdog.errors import CatdogError, SettingsError
 from demo.narrator import Narrator
 from demo.people import Program, Visitor
 from demo.pictures import Material, Photo, write_folder
@@ -36,12 +36,16 @@ class Plan:
 
     material: Material
     fit: tuple[str, ...]
-    """Further arguments of `train fit`."""
+    """Further arguments of `train fit`; none if there is a champion."""
     retrain: tuple[str, ...]
     """Further arguments of `train retrain`."""
     work: Path
     """An empty folder for everything."""
     browser: bool
+    champion: Path | None = None
+    """A finished model folder; None trains a small one."""
+    data: str = ""
+    """What the champion was trained with."""
     threads: int | None = None
     """Of training; None leaves the choice to it."""
 
@@ -65,7 +69,7 @@ class Story:
     def __init__(self, plan: Plan, narrator: Narrator) -> None:
         self._plan = plan
         self._tell = narrator
-        self._data = plan.work / "data"
+        self._data = plan.data or str(plan.work / "data")
         (plan.work / "logs").mkdir(parents=True)
 
     def run(self) -> None:
@@ -81,7 +85,7 @@ class Story:
             app = self._start_app(shell, stack)
             program = Program(app.url)
             stack.callback(program.close)
-            visitor = stack.enter_context(Visitor.opened(app.url)) if self._plan.browser else None
+            visitor = self._visit(app, stack)
             before = self._correct(program, visitor)
             self._sync(program, shell, before.rows)
             self._review(shell, before.rows, "first")
@@ -93,15 +97,32 @@ class Story:
             self._tell.step("Everything is stopped")
         self._tell.end()
 
+    def _visit(self, app: Server, stack: ExitStack) -> Visitor | None:
+        """Somebody with a browser; None where there is none."""
+        if not self._plan.browser:
+            return None
+        try:
+            return stack.enter_context(Visitor.opened(app.url))
+        except SettingsError as error:
+            self._tell.tell(f"{error} The story goes on by the API alone.")
+            return None
+
     def _train_champion(self) -> Path:
         material, out = self._plan.material, self._plan.work / "champion"
+        if self._plan.champion is not None:
+            self._tell.step(f"The champion is the embedded model; it is weak at {material.kind}")
+            self._tell_score(self._plan.champion)
+            return self._plan.champion
         self._tell.step(f"A small champion that has never seen {material.kind}")
         self._tell.tell(f"{len(material.data)} pictures, labels {', '.join(material.labels)}; none is of that kind.")
-        write_folder(self._data, material.data)
+        write_folder(Path(self._data), material.data)
         self._shell({}).run("train", "fit", "--data", self._data, "--out", out, *self._plan.fit)
-        test = json.loads((out / "metadata.json").read_text())["metrics"]["test"]
-        self._tell.tell(f"accuracy on its {test['n']} test pictures: {test['accuracy']:.1%}")
+        self._tell_score(out)
         return out
+
+    def _tell_score(self, model: Path) -> None:
+        test = json.loads((model / "metadata.json").read_text())["metrics"]["test"]
+        self._tell.tell(f"accuracy on its {test['n']} test pictures: {test['accuracy']:.1%}")
 
     def _start_hub(self, stack: ExitStack) -> Shell:
         self._tell.step("A hub on this machine, for the real client")
@@ -249,14 +270,13 @@ class Story:
         verdicts = {photo: visitor.classify(photo) for photo in photos}
         for photo, verdict in verdicts.items():
             self._tell.tell(f"page: {photo.name} shows {photo.label}, now it says {verdict!r}")
-        is_right = any(verdict == photo.label.capitalize() for photo, verdict in verdicts.items())
-        self._tell.claim("and the page that was open all the time shows that", held=is_right)
+        self._tell.claim("the page that was open all the time still answers", held=all(verdicts.values()))
 
     def _lie(self, program: Program, shell: Shell) -> None:
         self._tell.step("Second round: somebody gives ordinary pictures wrong labels, and the maintainer is careless")
         labels = self._plan.material.labels
         following = dict(zip(labels, (*labels[1:], labels[0]), strict=True))
-        photos = self._plan.material.ordinary
+        photos = self._plan.material.lied
         for photo in photos:
             program.say(program.classify(photo)["request_id"], following[photo.label])
         self._tell.tell(f"{len(photos)} pictures, each called by another label than its own")

@@ -93,7 +93,7 @@ def measure(modules: Iterable[Module], readme: str) -> list[Measure]:
         Measure("modules with SQL outside feedback/journal", len(sql), 0, detail=", ".join(sql)),
         Measure("modules that handle the Hub client's errors", len(hub), 1, detail=", ".join(hub)),
         Measure("words in README.md", len(readme.split()), 1_500),
-        Measure("lines of product code, blank ones left out", sum(module.code_lines for module in modules), 35_000),
+        Measure("lines of product code, blank ones left out", sum(module.code_lines for module in modules), 37_000),
     ]
 
 

@@ -26,14 +26,14 @@ from train.data.source import open_source
 from train.data.splits import Divided, divide, read_manifest, seen_splits
 from train.evaluation.comparison import as_markdown, compare, contender
 from train.evaluation.evaluate import predict_rows
-from train.fit import PROBE, FitOptions, fit
+from train.fit import fit
 from train.metrics import Floats, score
 from train.model_folder.amend import amend_model_folder
-from train.network.augment import Augmentation
 from train.network.create import create_network, preprocessing
 from train.network.features import Frozen
-from train.network.finetune import Schedule, TrainingSet, create_accelerator, finetune
+from train.network.finetune import TrainingSet, create_accelerator, finetune
 from train.network.probe import Features, Linear, fit_linear
+from train.options import PROBE, Augmentation, FitOptions, Schedule
 
 COMPARISON = "comparison"
 """Its name in the metadata's metrics."""

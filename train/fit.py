@@ -3,7 +3,7 @@
 import json
 import logging
 import shutil
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,69 +20,21 @@ from train.data.overlay import read_overlay
 from train.data.source import open_outliers, open_source
 from train.data.splits import Divided, divide, read_manifest
 from train.failures import clear_disk_errors, clear_interruption
+from train.metrics import Labels
 from train.model_folder.write import Origin, write_model_folder
 from train.network.checkpoint import CHECKPOINT_FILE
-from train.network.create import RANDOM, create_network, preprocessing
-from train.network.distill import (
-    NO_LABEL,
-    Distillation,
-    Lessons,
-    Pictures,
-    Teacher,
-    create_student,
-    open_teacher,
-)
-from train.network.finetune import Schedule, TrainingSet, create_accelerator, finetune, require_one_batch
+from train.network.create import create_network, preprocessing
+from train.network.distill import NO_LABEL, Lessons, Pictures, Teacher, create_student, open_teacher
+from train.network.finetune import TrainingSet, balanced, create_accelerator, finetune, require_one_batch
 from train.network.inference import pixel_batches, pooled_features, run
 from train.network.probe import fit_head
-from train.ood.rejection import RuleOptions, make_rule
+from train.ood.rejection import make_rule
+from train.options import FINETUNE, PROBE, RANDOM, Distillation, FitOptions
 from train.tracking.tracking import RunInputs, TrackedRun, Tracker, Untracked
 
-PROBE = "probe"
-FINETUNE = "finetune"
+_FEW_PER_LABEL = 300
+_UNEVEN = 3
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class FitOptions:
-    """What `python -m train fit` was asked to do."""
-
-    data: str
-    init: str
-    out: Path
-    recipe: str = FINETUNE
-    revision: str | None = None
-    architecture: str = "tf_mobilenetv3_small_100"
-    img_size: int = 256
-    crop_pct: float = 0.95
-    positive_label: str | None = None
-    splits: Path | None = None
-    """An earlier model's `splits.csv`, whose split is kept."""
-    overlay: Path | None = None
-    """Corrected labels to train and validate with; the test split stays as it is."""
-    precision: str = "no"
-    resume: bool = False
-    """Go on with an interrupted run, if there is one: the same command can be repeated until it is done."""
-    schedule: Schedule = field(default_factory=Schedule)
-    rule: RuleOptions | None = None
-    """How to learn when to say "neither"; None is never."""
-    distillation: Distillation | None = None
-    """The teacher; None is none."""
-
-    @property
-    def work(self) -> Path:
-        """Where checkpoints are, and where the model folder is made before it gets its name."""
-        return self.out.with_name(f"{self.out.name}.partial")
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of the checkpoint and the metrics per epoch."""
-        return self.work / "checkpoints"
-
-    @property
-    def started(self) -> bool:
-        """Whether an interrupted run can be gone on with."""
-        return (self.checkpoints / CHECKPOINT_FILE).is_file()
 
 
 def fit(options: FitOptions, tracker: Tracker | None = None) -> Path:
@@ -125,6 +77,7 @@ def _fit(options: FitOptions, tracker: Tracker) -> None:
     overlay = read_overlay(options.overlay) if options.overlay else None
     data = divide(examples, seed=options.schedule.seed, manifest=manifest, overlay=overlay)
     _log.info("split: %s", ", ".join(f"{count} {split}" for split, count in data.counts.items()))
+    _advise(options, data)
     if options.recipe == FINETUNE:
         require_one_batch(len(data.members("train")), options.schedule, accelerator)
     with clear_disk_errors(options.out):
@@ -133,7 +86,7 @@ def _fit(options: FitOptions, tracker: Tracker) -> None:
             settings = _train(options, network, data, spec, accelerator=accelerator, tracked=tracked)
             if accelerator.is_main_process:
                 seed = options.schedule.seed
-                origin = Origin(options.init, positive_label, options.recipe, seed, settings)
+                origin = Origin(options.init, positive_label, options.recipe, seed, settings, license=options.license)
                 _write(options, network, data, spec, origin)
                 tracked.finish(options.out)
     accelerator.wait_for_everyone()
@@ -163,8 +116,10 @@ def _train(  # noqa: PLR0913 - each is one thing
     settings: dict[str, Any] = {}
     # Features of random weights say nothing, and their scale would throw the fine-tuning off.
     worthwhile = options.init != RANDOM or options.recipe == PROBE
-    if worthwhile and not options.started:
-        settings["head"] = _fit_head(network, data, validation, spec, device=accelerator.device)
+    if worthwhile and not _started(options):
+        settings["head"] = _fit_head(
+            network, data, validation, spec, device=accelerator.device, balanced=options.balanced
+        )
     if options.recipe == FINETUNE:
         settings["schedule"] = asdict(options.schedule)
         student, lessons = network, None
@@ -178,7 +133,7 @@ def _train(  # noqa: PLR0913 - each is one thing
             student, lessons = _with_teacher(options, options.distillation, network, data, pictures)
         settings["history"] = finetune(
             student,
-            TrainingSet(pictures.squares, pictures.aspects, pictures.labels, pictures.members),
+            TrainingSet(pictures.squares, pictures.aspects, pictures.labels, _members(pictures, options)),
             lambda candidate: (run(candidate, validation, spec, device=accelerator.device), data.labels("validation")),
             spec,
             options.schedule,
@@ -187,11 +142,35 @@ def _train(  # noqa: PLR0913 - each is one thing
             options=_identity(options, data),
             on_epoch=tracked.epoch,
             lessons=lessons,
+            patience=options.patience or None,
         )
         if lessons is not None:
             settings["distillation"]["labels_ruled_out"] = len(lessons.distrusted)
             lessons.close()
     return settings
+
+
+def _members(pictures: Pictures, options: FitOptions) -> Labels:
+    """Which pictures an epoch shows; balanced, pictures of rare labels are repeated."""
+    if not options.balanced:
+        return pictures.members
+    return balanced(pictures.members, pictures.labels[pictures.members])
+
+
+def _advise(options: FitOptions, data: Divided) -> None:
+    """Say which recipe suits so many pictures, and where one label is much rarer than another."""
+    counts = np.bincount(data.labels("train"), minlength=len(data.examples.source.labels))
+    if options.recipe == FINETUNE and counts.mean() < _FEW_PER_LABEL:
+        _log.info(
+            "%s training pictures a label are few for fine-tuning: `--recipe probe` is often as good, in a fraction of "
+            "the time. What is better on validation is kept.", f"{counts.mean():.0f}",
+        )  # fmt: skip
+    if not options.balanced and counts.max() > _UNEVEN * counts.min():
+        names = [data.examples.source.labels[int(each)] for each in (counts.argmax(), counts.argmin())]
+        _log.info(
+            "%s has %d training pictures, %s has %d: the rare label will be missed more often. `--balanced` counts "
+            "every label the same.", names[0], counts.max(), names[1], counts.min(),
+        )  # fmt: skip
 
 
 def _with_teacher(
@@ -234,8 +213,14 @@ def _described(how: Distillation) -> dict[str, Any]:
     return {**asdict(how), "teacher": name, "sha256": digest, "unlabelled": unlabelled}
 
 
-def _fit_head(
-    network: nn.Module, data: Divided, validation: list[torch.Tensor], spec: Preprocessing, *, device: torch.device
+def _fit_head(  # noqa: PLR0913 - each is one thing
+    network: nn.Module,
+    data: Divided,
+    validation: list[torch.Tensor],
+    spec: Preprocessing,
+    *,
+    device: torch.device,
+    balanced: bool,
 ) -> dict[str, float]:
     features = pooled_features(network)
     training = pixel_batches(data.examples.source, data.rows("train"), spec)
@@ -243,6 +228,7 @@ def _fit_head(
         network,
         (run(features, training, spec, device=device), data.labels("train")),
         (run(features, validation, spec, device=device), data.labels("validation")),
+        balanced=balanced,
     )
 
 
@@ -257,6 +243,7 @@ def _identity(options: FitOptions, data: Divided) -> str:
             data.examples.digest,
             data.clean and data.clean.sha256,
             *([] if options.distillation is None else [asdict(options.distillation)]),
+            *(["balanced"] if options.balanced else []),
         ]
     )
 
@@ -275,6 +262,7 @@ def _inputs(options: FitOptions, data: Divided) -> RunInputs:
             "schedule": asdict(options.schedule),
             "splits": data.counts,
             "overlay": data.clean and data.clean.about,
+            "balanced": options.balanced,
         },
         data=source.title,
         data_revision=source.revision,
@@ -283,8 +271,13 @@ def _inputs(options: FitOptions, data: Divided) -> RunInputs:
     )
 
 
+def _started(options: FitOptions) -> bool:
+    """Whether an interrupted run can be gone on with."""
+    return (options.checkpoints / CHECKPOINT_FILE).is_file()
+
+
 def _how_to_go_on(options: FitOptions) -> str:
-    if options.started:
+    if _started(options):
         return "With --resume the same command goes on after the last complete epoch."
     return "No epoch was complete; the same command starts again."
 
@@ -293,7 +286,7 @@ def _check_folders(options: FitOptions) -> None:
     """Nothing that exists is overwritten."""
     if options.out.exists():
         raise SettingsError(f"{options.out} exists already. Choose another --out, or delete it.")
-    if options.started and not options.resume:
+    if _started(options) and not options.resume:
         raise SettingsError(
             f"{options.work} holds an interrupted run. Add --resume to go on with it, or delete it to start again."
         )

@@ -87,6 +87,7 @@ def soup(
     origin = Origin(
         init=str(first.training["init"]["name"]),
         init_sha256=first.training["init"]["sha256"],
+        license=_license(described),
         positive_label=first.positive_label,
         recipe=RECIPE,
         seed=first.seed or 0,
@@ -102,6 +103,12 @@ def soup(
         write_model_folder(work, network, divided, first.preprocessing, origin)
         work.rename(out)
     return out
+
+
+def _license(members: Sequence[Metadata]) -> str | None:
+    """What all members agree on."""
+    said = {each.training.get("license") for each in members}
+    return said.pop() if len(said) == 1 else None
 
 
 def average(networks: Sequence[nn.Module], shares: Sequence[float] | None = None) -> nn.Module:

@@ -23,6 +23,7 @@ from feedback.keys import ClientKeys
 from feedback.review.review import Review
 from web import gradio_guard
 from web.admin.dashboard import Dashboard
+from web.admin.kinds import KindsPage
 from web.admin.routes import AdminPages
 from web.admin.sessions import AdminToken, Sessions
 from web.admin.view import AdminView
@@ -221,7 +222,15 @@ def _maintainer(  # noqa: PLR0913 - the parts come in from outside
         sessions=sessions,
     )
     dashboard = Dashboard(service, metrics, journal, sessions=sessions, templates=view.templates)
-    return [pages.routes(), dashboard.routes()]
+    kinds = KindsPage(
+        load=partial(collection.reviewed, pictures=False),
+        picture=collection.picture,
+        version=collection.version,
+        model=lambda: service.live.model,
+        sessions=sessions,
+        templates=view.templates,
+    )
+    return [pages.routes(), dashboard.routes(), kinds.routes()]
 
 
 def create_service(  # noqa: PLR0913 - the parts come in from outside

@@ -9,6 +9,7 @@ missed. `make hostile HOSTILE="bombs crowd"` runs the kinds whose names hold one
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -180,6 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of the floods")
     parser.add_argument("--each", action="store_true", help="only every picture of the floods alone, for its memory")
     arguments = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # the app must not be left behind
     kinds = chosen(arguments.kinds)
     if arguments.list or not kinds:
         print("\n".join(ALL_KINDS))

@@ -34,7 +34,8 @@ from catdog.model.metadata import Preprocessing
 from train.data.examples import Examples, read_examples
 from train.data.source import Source, open_source, source_of
 from train.network.create import create_network, preprocessing, timm
-from train.network.finetune import Schedule, TrainingSet, create_accelerator, finetune
+from train.network.finetune import TrainingSet, create_accelerator, finetune
+from train.options import Schedule
 
 _OURS, _TIMM = "ours", "timm"
 _READY: list[Callable[[], float]] = []

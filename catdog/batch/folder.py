@@ -6,7 +6,7 @@ One reading for everything that takes a folder: `predict`, training and `deploy 
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from catdog.cli import counted, printable
@@ -57,6 +57,8 @@ class LabelledFile:
     """None for a picture beside the sub-folders."""
     within: str = ""
     """The folder below its label's in which it lies, where there is one."""
+    split: str = ""
+    """`train`, `validation` or `test` where the folders say so and all are read."""
 
 
 def path_text(path: str | Path) -> str:
@@ -119,7 +121,7 @@ def pictures_below(folder: str | Path, left_out: LeftOut) -> Iterator[Path]:
             left_out.add(path, why_left_out(path))
 
 
-def labelled_files(folder: Path, left_out: LeftOut, *, split: str = "train") -> list[LabelledFile]:
+def labelled_files(folder: Path, left_out: LeftOut, *, split: str | None = "train") -> list[LabelledFile]:
     """The pictures of a folder that has a sub-folder per label, sorted by label and path.
 
     A label's pictures are those in its folder and anywhere below. Where every sub-folder is named like a split
@@ -129,12 +131,19 @@ def labelled_files(folder: Path, left_out: LeftOut, *, split: str = "train") -> 
         folder: Where they are.
         left_out: Counts what isn't read.
         split: Which one to read, where there are splits: `train`, `validation` or `test`; else the first that is there.
+            None reads all, and says which each picture is in.
     """
     found = _by_first_folder(folder, left_out)
     names = {each.label for each in found if each.label is not None}
     deep = all(each.within for each in found if each.label is not None)
     if not names or not deep or not all(_split_of(name) for name in names):
         return found
+    if split is None:
+        return [
+            replace(each, split=_split_of(name))
+            for name in sorted(names)
+            for each in _by_first_folder(folder / name, LeftOut())
+        ]
     chosen = min(names, key=lambda name: (_split_of(name) != split, list(_SPLITS).index(_split_of(name)), name))
     for each in found:
         if each.label not in {chosen, None}:

@@ -15,12 +15,14 @@ from catdog.errors import DataError, ImageError, SettingsError
 from catdog.files import write_atomically
 from catdog.model.model import Model
 
-PLAN_FILE = "plan.json"
+PLAN_FILE = "_plan.json"
+"""The underscore lets `pandas.read_parquet` and others that read the whole folder pass it over."""
+_OLD_PLAN_FILE = "plan.json"
 _SCHEMA_VERSION = 1
 
 
 class ResultsFolder:
-    """`plan.json` says what is asked and of which model; `part-00000.parquet` has the answers to the first part."""
+    """`_plan.json` says what is asked and of which model; `part-00000.parquet` has the answers to the first part."""
 
     def __init__(self, folder: Path, parts: Sequence[Part]) -> None:
         self._folder = folder
@@ -37,6 +39,8 @@ class ResultsFolder:
         path = folder / PLAN_FILE
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            if not path.exists() and (folder / _OLD_PLAN_FILE).is_file() and any(folder.glob("part-*.parquet")):
+                (folder / _OLD_PLAN_FILE).rename(path)
             if not path.exists() and any(folder.glob("*.parquet")):
                 raise SettingsError(f"{folder} holds Parquet files that are not of this command. Choose another --out.")
             if not path.exists():

@@ -213,7 +213,7 @@ def page_texts(texts: Texts, labels: Sequence[str]) -> dict[str, Any]:
     sentences = {name: value for name, value in values.items() if isinstance(value, str)}
     return {
         "app": {"title": texts.title(labels), **sentences},
-        "names": {label: texts.name(label).capitalize() for label in labels},
+        "names": {label: texts.shown(label) for label in labels},
         "verdicts": {answer: texts.verdict(answer, labels) for answer in answers},
         "choices": {answer: texts.choice(answer, labels) for answer in answers},
         "sureness": {kind: _sureness(texts, kind, labels) for kind in ("label", NEITHER, UNSURE)},

@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
+import numpy as np
+import numpy.typing as npt
+
 from catdog.images.phash import group_near_duplicates, pack
 from catdog.model.metadata import NEITHER
 from feedback.decision import ReviewedRow, Status
@@ -97,16 +100,17 @@ def build_queue(reviewed: Iterable[ReviewedRow]) -> list[Entry]:
         reviewed: Of each request the newest row, with what was decided about it. Pictures are not looked at.
     """
     rows = [replace(each, row=replace(each.row, image=b"")) if each.row.image else each for each in reviewed]
-    groups = _groups([each.row for each in rows])
+    rows.sort(key=lambda each: each.row.id)
+    firsts = _firsts(tuple(each.row.image_phash for each in rows))
+    groups = {each.row.id: rows[first].row.id for each, first in zip(rows, firsts.tolist(), strict=True)}
     counts = _count(rows, groups)
     novelty = _novelty([each.row for each in rows])
-    entries = [_entry(each, groups[each.row.id], counts[groups[each.row.id]], novelty) for each in rows]
-    scored = [(entry.signals.score, entry) for entry in entries]
-    first: defaultdict[str, float] = defaultdict(float)
-    for score, entry in scored:
-        first[entry.group] = max(first[entry.group], score)
-    scored.sort(key=lambda each: (-first[each[1].group], each[1].group, -each[0], each[1].row.id))
-    return [entry for _, entry in scored]
+    entries = [_entry(each, group, counts[group], novelty) for each, group in zip(rows, groups.values(), strict=True)]
+    scores = np.array([entry.signals.score for entry in entries])
+    best = np.zeros(len(entries))
+    np.maximum.at(best, firsts, scores)
+    order = np.lexsort((-scores, firsts, -best[firsts]))  # the last key counts first; ties stay in the order of ids
+    return [entries[position] for position in order.tolist()]
 
 
 def _entry(reviewed: ReviewedRow, group: str, said: Counter[str], novelty: Mapping[str, float]) -> Entry:
@@ -126,16 +130,10 @@ def _entry(reviewed: ReviewedRow, group: str, said: Counter[str], novelty: Mappi
     )
 
 
-def _groups(rows: Sequence[FeedbackRow]) -> Mapping[str, str]:
-    """For each row id the smallest id among the rows with near-identical pictures."""
-    in_order = sorted((row.id, row.image_phash) for row in rows)
-    return _group(tuple(row_id for row_id, _ in in_order), tuple(image_phash for _, image_phash in in_order))
-
-
 @lru_cache(maxsize=2)  # takes a second for 100,000; rows change seldom
-def _group(ids: tuple[str, ...], hashes: tuple[str, ...]) -> Mapping[str, str]:
-    firsts = group_near_duplicates(pack(hashes)).tolist()
-    return {row_id: ids[first] for row_id, first in zip(ids, firsts, strict=True)}
+def _firsts(hashes: tuple[str, ...]) -> npt.NDArray[np.int64]:
+    """For each row the position of the first one with a near-identical picture."""
+    return group_near_duplicates(pack(hashes))
 
 
 def _count(rows: Iterable[ReviewedRow], groups: Mapping[str, str]) -> defaultdict[str, Counter[str]]:

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.train.pictures import write_folder
-from train.fit import FitOptions, fit
-from train.network.finetune import Schedule
+from train.fit import fit
+from train.options import FitOptions, Schedule
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,11 +13,11 @@ import torch
 
 from catdog.model.metadata import Preprocessing
 from tests.train.pictures import LABELS, picture
-from train.network.augment import Augmentation
 from train.network.checkpoint import load_checkpoint
 from train.network.create import create_network
-from train.network.finetune import Schedule, TrainingSet, create_accelerator, finetune
+from train.network.finetune import TrainingSet, create_accelerator, finetune
 from train.network.inference import run
+from train.options import Augmentation, Schedule
 
 GLOBAL_BATCH = 16
 SPEC = Preprocessing(

@@ -19,8 +19,9 @@ from catdog.model.model import Model, softmax
 from catdog.model.preprocessing import preprocess
 from tests.conftest import ROOT
 from tests.train.pictures import LABELS, picture, write_folder
-from train.fit import FitOptions, fit
+from train.fit import fit
 from train.network.create import timm
+from train.options import FitOptions
 
 
 def test_a_run_becomes_a_complete_model_folder(trained: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from catdog.errors import SettingsError
 from catdog.settings import load_settings
+from train.options import positive, share
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,46 +18,22 @@ if TYPE_CHECKING:
     from train.tracking.mlflow import MlflowTracker
 
 
-def positive(text: str) -> int:
-    """A whole number from 1 on."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return value
-
-
-def above_zero(text: str) -> float:
-    """A finite number above 0."""
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
-def share(text: str) -> float:
-    """A number above 0 and at most 1."""
-    value = above_zero(text)
-    if value > 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at most 1")
-    return value
-
-
-def names(text: str) -> tuple[str, ...]:
-    """Names between commas."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
 def named_folder(text: str) -> tuple[str, Path]:
     """NAME=DIR, or DIR, whose own name it takes."""
     name, _, folder = text.rpartition("=")
     return name or Path(folder).resolve().name, Path(folder)
 
 
+def add_data(parser: argparse.ArgumentParser, what: str) -> None:
+    """A Hub data set, or a folder."""
+    parser.add_argument("--data", required=True, help=what)
+    parser.add_argument("--revision", help="branch, tag or commit of the Hub data set")
+
+
 def add_frozen(parser: argparse.ArgumentParser) -> None:
     """The data, and the untouched network that looks at it."""
     add = parser.add_argument
-    add("--data", required=True, help="a Hub data set or a folder")
-    add("--revision", help="branch, tag or commit of the Hub data set")
+    add_data(parser, "a Hub data set or a folder")
     add("--init", required=True, help="the network's weights: a safetensors file, or timm/NAME on the Hub")
     add("--arch", default="tf_mobilenetv3_small_100", help="timm's name of the network, for --init FILE")
     add("--img-size", type=positive, default=256, help="side of the network's input in pixels")

@@ -6,14 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catdog.errors import SettingsError
-from train.commands.arguments import (
-    add_frozen,
-    frozen,
-    named_folder,
-    positive,
-    read_overlay,
-    tell_mlflow,
-)
+from train.commands.arguments import add_data, add_frozen, frozen, named_folder, read_overlay, tell_mlflow
+from train.options import positive
 
 if TYPE_CHECKING:
     from train.evaluation.evaluate import Answered
@@ -26,8 +20,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     """Options of `evaluate`."""
     add = parser.add_argument
     add("--model", required=True, type=Path, help="a model folder")
-    add("--data", required=True, help="a Hub data set or a folder")
-    add("--revision", help="branch, tag or commit of the Hub data set")
+    add_data(parser, "a Hub data set or a folder")
     add("--split", choices=["unseen", "test", "validation", "train", "all"], default="unseen",
         help="unseen: pictures that the model was not made with (of its own data set: the test split)")  # fmt: skip
     add("--overlay", type=Path, metavar="FILE", help="corrected labels: score with them too, side by side")

@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from catdog.errors import GateRefusedError
 from catdog.settings import EMBEDDED_MODEL, load_settings
-from train.commands.arguments import (
-    above_zero,
-    crown,
-    open_repository,
-    positive,
-)
+from train.commands.arguments import add_data, crown, open_repository
+from train.options import above_zero, positive
 
 if TYPE_CHECKING:
     from catdog.model.metadata import Metadata
@@ -52,8 +48,7 @@ def add_watch(parser: argparse.ArgumentParser) -> None:
 
 def _add_retrain_inputs(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--data", required=True, help="the data that the model was first trained with")
-    add("--revision", help="branch, tag or commit of the Hub data set")
+    add_data(parser, "the data that the model was first trained with")
     add("--feedback", required=True, help="the folder that `python -m feedback export` wrote, or the Hub data set")
     add("--full", action="store_true", help="train the whole network on pixels instead of the head on cached "
         "features: seven trainings of minutes each")  # fmt: skip

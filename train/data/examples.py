@@ -1,12 +1,15 @@
 """Decoded examples: what training needs of every picture, in memory once."""
 
 import hashlib
+import io
 import logging
 import os
+import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -16,6 +19,7 @@ from tqdm import tqdm
 
 from catdog.cli import printable
 from catdog.errors import DataError, ImageError
+from catdog.files import write_atomically
 from catdog.images.decode import decode_image
 from catdog.images.phash import Fingerprint, Hashes, fingerprint, pack
 from train.data.source import Row, Source
@@ -24,6 +28,11 @@ _T = TypeVar("_T")
 _THREADS = min(4, os.cpu_count() or 1)
 _SHOWN_REASONS = 10
 _SHOWN_NAMES = 10
+_SEEN_FILE = "pictures-1.npz"
+"""Another number for another fingerprint."""
+_NO_SQUARE = np.zeros((3, 0, 0), dtype=np.uint8)
+_Seen = tuple[Fingerprint, float]
+"""Of one picture, and its aspect."""
 _log = logging.getLogger(__name__)
 
 
@@ -69,12 +78,13 @@ class _Example:
     aspect: float
 
 
-def read_examples(source: Source, *, side: int = 0) -> Examples:
+def read_examples(source: Source, *, side: int = 0, cache: Path | None = None) -> Examples:
     """Decode every picture of a source, with the decoder that serves; unreadable ones are skipped and counted.
 
     Args:
         source: An open data set.
         side: The side of the squares kept in memory; 0 keeps none.
+        cache: A folder where what was seen without squares is kept: pictures that are there are not decoded again.
 
     Raises:
         DataError: no picture is readable, or a label is left with none.
@@ -83,7 +93,8 @@ def read_examples(source: Source, *, side: int = 0) -> Examples:
     found: list[_Example] = []
     skipped: Counter[str] = Counter()
     names: list[str] = []
-    for index, result in enumerate(map_rows(source, lambda row, image: _example(row, image, side))):
+    seen = _read_seen(cache) if cache and not side else {}
+    for index, result in enumerate(_examples(source, side, seen)):
         if isinstance(result, str):
             skipped[result] += 1
             if len(names) < _SHOWN_NAMES:
@@ -93,6 +104,8 @@ def read_examples(source: Source, *, side: int = 0) -> Examples:
             squares[len(found)] = result.square
         found.append(_without_pixels(result))
     _report(skipped, names, len(source))
+    if cache and not side and any(each.digest not in seen for each in found):
+        _keep_seen(cache, found)
     return Examples(
         source=source,
         rows=np.array([example.row.index for example in found], dtype=np.int64),
@@ -104,6 +117,49 @@ def read_examples(source: Source, *, side: int = 0) -> Examples:
         aspects=np.array([example.aspect for example in found], dtype=np.float32),
         skipped=skipped,
     )
+
+
+def _examples(source: Source, side: int, seen: "Mapping[str, _Seen]") -> "Iterator[_Example | str]":
+    """Every row in order; those that were seen before are not decoded."""
+    if not seen:
+        yield from map_rows(source, lambda row, image: _example(row, image, side))
+        return
+    known: dict[int, _Example] = {}
+    for rows in source.batches(None):
+        for row in rows:
+            digest = hashlib.sha256(row.data or b"").hexdigest()
+            if row.label is not None and (before := seen.get(digest)):
+                known[row.index] = _Example(Row(row.index, None, row.label), before[0], digest, _NO_SQUARE, before[1])
+    others = [index for index in range(len(source)) if index not in known]
+    made = map_rows(source, lambda row, image: _example(row, image, side), others) if others else iter(())
+    for index in range(len(source)):
+        yield known[index] if index in known else next(made)
+
+
+def _read_seen(cache: Path) -> "dict[str, _Seen]":
+    """What the cache holds, by the SHA-256 of a picture's bytes; nothing where it is missing, old or damaged."""
+    try:
+        with np.load(cache / _SEEN_FILE, allow_pickle=False) as stored:
+            columns = [stored[name].tolist() for name in ("digest", "phash", "certain", "aspect")]
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return {}
+    return {digest: (Fingerprint(*bits), aspect) for digest, *bits, aspect in zip(*columns, strict=True)}
+
+
+def _keep_seen(cache: Path, found: Sequence[_Example]) -> None:
+    out = io.BytesIO()
+    np.savez_compressed(
+        out,
+        digest=np.array([each.digest for each in found]),
+        phash=np.array([each.fingerprint.phash for each in found]),
+        certain=np.array([each.fingerprint.certain for each in found]),
+        aspect=np.array([each.aspect for each in found]),
+    )
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        write_atomically(cache / _SEEN_FILE, out.getvalue())
+    except OSError as error:
+        _log.warning("%s cannot be written (%s): the next run decodes all pictures again", cache, error.strerror)
 
 
 def require_every_label(examples: Examples) -> None:
@@ -153,13 +209,13 @@ def _example(row: Row, image: Image.Image, side: int) -> _Example:
         row=Row(row.index, None, row.label),
         fingerprint=fingerprint(image),
         digest=hashlib.sha256(row.data or b"").hexdigest(),
-        square=np.zeros((3, 0, 0), dtype=np.uint8) if square is None else square.transpose(2, 0, 1),
+        square=_NO_SQUARE if square is None else square.transpose(2, 0, 1),
         aspect=image.width / image.height,
     )
 
 
 def _without_pixels(example: _Example) -> _Example:
-    return replace(example, square=np.zeros((3, 0, 0), dtype=np.uint8))
+    return replace(example, square=_NO_SQUARE)
 
 
 def _report(skipped: Counter[str], names: Sequence[str], total: int) -> None:

@@ -62,6 +62,8 @@ class Source:
     _rows: datasets.Dataset
     _image_column: str
     _label_column: str
+    given: tuple[str, ...] = ()
+    """The split of each row (`train`, `validation`, `test`), where folders say so; else empty."""
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -87,7 +89,7 @@ class Source:
 
     def subset(self, rows: Sequence[int]) -> "Source":
         """The same data set with only some rows, numbered anew."""
-        return replace(self, _rows=self._rows.select(rows))
+        return replace(self, _rows=self._rows.select(rows), given=tuple(self.given[row] for row in rows if self.given))
 
     def with_labels(self, labels: tuple[str, ...]) -> "Source":
         """The same data set with its labels numbered as in `labels`.
@@ -226,7 +228,7 @@ def _resolve_commit(data: str, revision: str | None) -> tuple[str | None, HubErr
 def _pictures_by_label(data: str) -> Source | None:
     """A folder with a sub-folder of pictures per label; None if it is anything else."""
     left_out = LeftOut()
-    found = _pictures(data, left_out)
+    found = _pictures(data, left_out, split=None)
     if not found:
         return None
     for each in found:
@@ -251,12 +253,12 @@ def _pictures_by_kind(data: str) -> Source | None:
     return _file_source(data, found, kinds)
 
 
-def _pictures(data: str, left_out: LeftOut) -> list[LabelledFile]:
+def _pictures(data: str, left_out: LeftOut, *, split: str | None = "train") -> list[LabelledFile]:
     """The picture files of a folder that `datasets` isn't needed for; none where it holds tables."""
     folder = Path(data)
     if not folder.is_dir():
         return []
-    found = labelled_files(folder, left_out)
+    found = labelled_files(folder, left_out, split=split)
     if not _holds_tables(folder):
         return found
     if found and not list(folder.glob("metadata.*")):
@@ -285,7 +287,8 @@ def _file_source(data: str, files: list[LabelledFile], labels: Sequence[str]) ->
     rows = datasets.Dataset.from_dict(columns, features=features)
     title, revision = _origin(data, None)
     positions: dict[int | str, int] = {number: number for number in range(len(labels))}
-    return Source(data, title, revision, tuple(labels), positions, rows, _FILE_COLUMN, "label")
+    given = tuple(each.split for each in files) if any(each.split for each in files) else ()
+    return Source(data, title, revision, tuple(labels), positions, rows, _FILE_COLUMN, "label", given)
 
 
 def _report_folder(found: Sequence[LabelledFile], left_out: LeftOut) -> None:

@@ -67,7 +67,7 @@ class Divided:
 def divide(
     examples: Examples, *, seed: int, manifest: Manifest | None = None, overlay: Overlay | None = None
 ) -> Divided:
-    """Split examples; see `assign_splits`.
+    """Split examples; see `assign_splits`. Where the data's folders name the splits, these are kept.
 
     Args:
         examples: What to split.
@@ -75,8 +75,42 @@ def divide(
         manifest: An earlier model's split: its pictures, and their near-duplicates, keep theirs.
         overlay: Corrections of the labels; they do not change who is in which split.
     """
-    splits = assign_splits(examples.hashes, examples.labels, seed=seed, earlier=manifest, certain=examples.certain)
+    if examples.source.given:
+        splits = _as_given(examples, seed)
+        if manifest is not None:
+            seen = seen_splits(examples.hashes, manifest, examples.certain)
+            splits = np.where(seen == "", splits, seen)
+    else:
+        splits = assign_splits(examples.hashes, examples.labels, seed=seed, earlier=manifest, certain=examples.certain)
     return Divided(examples, splits, None if overlay is None else clean_labels(examples, overlay))
+
+
+def _as_given(examples: Examples, seed: int) -> npt.NDArray[np.str_]:
+    """The splits that the data's folders name; one that is missing is drawn from the training pictures.
+
+    Training pictures that a judging split holds too, as they are or nearly, are in no split.
+    """
+    given = np.array(examples.source.given, dtype="<U10")[examples.rows]
+    splits = given.copy()
+    if missing := [split for split in ("validation", "test") if split not in given]:
+        train = given == "train"
+        drawn = assign_splits(examples.hashes[train], examples.labels[train], seed=seed)
+        splits[train] = np.where(np.isin(drawn, missing), drawn, "train")
+    groups = group_near_duplicates(examples.hashes)
+    judging = np.isin(groups, groups[splits == "test"]) & (splits != "test")
+    judging |= np.isin(groups, groups[splits == "validation"]) & (splits == "train")
+    if judging.any():
+        _log.warning("%s left out: the folders hold them for judging too", counted(int(judging.sum()), "picture"))
+    splits[judging] = ""
+    if empty := [split for split in SPLITS if not (splits == split).any()]:
+        raise DataError(f"{examples.source.name} has no picture for {', '.join(empty)}. Add some to that folder.")
+    taught = set(examples.labels[splits == "train"].tolist())
+    if untaught := [name for number, name in enumerate(examples.source.labels) if number not in taught]:
+        raise DataError(
+            f"{examples.source.name} has no training picture of {', '.join(untaught)}. Add some to the folder train, "
+            "or remove the label."
+        )
+    return splits
 
 
 def restore(examples: Examples, manifest: Manifest, made_with: Mapping[str, Any] | None = None) -> Divided:

@@ -22,7 +22,6 @@ from train.metrics import Floats, Labels, score
 
 UNSEEN = "unseen"
 CHOICES = (UNSEEN, "test", "validation", "train", "all")
-_BATCH = 32
 _SQUARE_SIDE = 200  # pixels
 _NEARLY_SQUARE = 0.02  # of the logarithm of width by height
 _log = logging.getLogger(__name__)
@@ -134,20 +133,15 @@ def predict_rows(
 ) -> list[Prediction]:
     """The model's answers to a source's rows, all readable, each changed by `change` before."""
     spec = model.metadata.preprocessing
-    predictions: list[Prediction] = []
-    batch: list[npt.NDArray[np.float32]] = []
 
-    def prepare(_row: Row, image: Image.Image) -> npt.NDArray[np.float32]:
-        return preprocess(image if change is None else change(image), spec)
+    def predict(_row: Row, image: Image.Image) -> Prediction:
+        # In the decoding threads: the network takes one core, and they have all.
+        return model.predict_batch([preprocess(image if change is None else change(image), spec)])[0]
 
-    for pixels in map_rows(source, prepare, rows):
-        if isinstance(pixels, str):
-            raise DataError(f"A picture became unreadable while it was used: {pixels}")
-        batch.append(pixels)
-        if len(batch) == _BATCH:
-            predictions += model.predict_batch(batch)
-            batch.clear()
-    return predictions + (model.predict_batch(batch) if batch else [])
+    predictions = list(map_rows(source, predict, rows))
+    if reasons := [each for each in predictions if isinstance(each, str)]:
+        raise DataError(f"A picture became unreadable while it was used: {reasons[0]}")
+    return [each for each in predictions if not isinstance(each, str)]
 
 
 def _score(predictions: Sequence[Prediction], labels: Labels) -> dict[str, Any]:

@@ -2,22 +2,21 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from catdog.errors import DataError
-from catdog.images.traits import measure
+from catdog.images.traits import Traits, measure
 from catdog.model.model import Model
 from catdog.model.preprocessing import preprocess
 from train.data.examples import map_rows
-from train.data.source import Source
+from train.data.source import Row, Source
 from train.evaluation.slices import Mask, find_slices
 from train.gate.evidence import Latency
 from train.metrics import Floats, Labels
 
-_BATCH = 32
 _ROUNDS = 40
 
 
@@ -32,30 +31,6 @@ class Compared:
     challenger: Floats
 
 
-@dataclass(slots=True)
-class _Answers:
-    """The answers of one model, asked a batch at a time."""
-
-    model: Model
-    waiting: list[np.typing.NDArray[np.float32]] = field(default_factory=list)
-    given: list[tuple[float, ...]] = field(default_factory=list)
-
-    def ask(self, image: Image.Image) -> None:
-        self.waiting.append(preprocess(image, self.model.metadata.preprocessing))
-        if len(self.waiting) == _BATCH:
-            self._answer()
-
-    def all(self) -> Floats:
-        """Shape (n, labels)."""
-        self._answer()
-        return np.array(self.given, dtype=np.float64).reshape(-1, len(self.model.labels))
-
-    def _answer(self) -> None:
-        if self.waiting:
-            self.given += [prediction.probabilities for prediction in self.model.predict_batch(self.waiting)]
-            self.waiting.clear()
-
-
 def compare_on_source(
     champion: Model, challenger: Model, source: Source, rows: Sequence[int], labels: Labels
 ) -> tuple[Compared, dict[str, Mask]]:
@@ -68,15 +43,20 @@ def compare_on_source(
         rows: All readable, at least one.
         labels: Of these rows.
     """
-    old, new = _Answers(champion), _Answers(challenger)
-    traits = []
-    for image in map_rows(source, lambda _, image: image, rows):
-        if isinstance(image, str):
-            raise DataError(f"A picture became unreadable while it was used: {image}")
-        old.ask(image)
-        new.ask(image)
-        traits.append(measure(image))
-    return Compared(labels, old.all(), new.all()), find_slices(traits, labels, champion.labels)
+
+    def look(_row: Row, image: Image.Image) -> tuple[Traits, Sequence[float], Sequence[float]]:
+        # In the decoding threads: a network takes one core, and they have all.
+        old, new = (
+            model.predict_batch([preprocess(image, model.metadata.preprocessing)])[0]
+            for model in (champion, challenger)
+        )
+        return measure(image), old.probabilities, new.probabilities
+
+    found = list(map_rows(source, look, rows))
+    if reasons := [each for each in found if isinstance(each, str)]:
+        raise DataError(f"A picture became unreadable while it was used: {reasons[0]}")
+    traits, old, new = zip(*(each for each in found if not isinstance(each, str)), strict=True)
+    return Compared(labels, np.array(old), np.array(new)), find_slices(traits, labels, champion.labels)
 
 
 def measure_latency(champion: Model, challenger: Model) -> Latency:

@@ -6,6 +6,7 @@ with, on pictures that nobody selected (`rules`). A challenger that cannot be ju
 that can be told.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,7 +17,7 @@ from feedback.review.needed import chance, corrections_needed
 from train.gate.evidence import Answers, Asked, Evidence, Outputs
 from train.gate.history import History, Look
 from train.gate.learning import judge_learning, learning_p, rejection_p
-from train.gate.report import GateReport, Picture
+from train.gate.report import GateReport, Picture, Slice
 from train.gate.rules import (
     Rules,
     judge_accuracy,
@@ -31,6 +32,8 @@ from train.gate.rules import (
 from train.gate.significance import lower_bound, smallest_p
 from train.metrics import ece
 
+ALL = "all"
+"""The name of all test pictures among kinds of them."""
 _FEW_TEST_PICTURES = 500
 
 
@@ -95,7 +98,7 @@ def judge(evidence: Evidence, history: History, *, rules: Rules, now: datetime, 
     unselected = evidence.unselected
     gains = unselected.gains("champion")
     bound = lower_bound(gains, seed=0)
-    slices = tuple(slice_of(name, mask, test.gains("champion"), rules) for name, mask in evidence.slices.items())
+    slices = tuple(slice_of(name, mask, test, rules) for name, mask in evidence.slices.items())
     p = learning_p(evidence)
     p_neither = rejection_p(evidence.rejection)
     learned = judge_learning(answers, evidence.rejection, p, p_neither, level, rules)
@@ -128,7 +131,10 @@ def judge(evidence: Evidence, history: History, *, rules: Rules, now: datetime, 
         },
         pictures=tuple(_pictures(answers)),
         notes=tuple(_notes(test, answers, rules)),
-        look=Look(at=now, champion=champion, answers=len(answers), p=joint_p, level=level, accepted=accepted),
+        look=Look(
+            at=now, champion=champion, answers=len(answers), p=joint_p, level=level, accepted=accepted,
+            accuracy=_by_kind(test, slices),
+        ),
     )  # fmt: skip
 
 
@@ -175,6 +181,12 @@ def _pictures(answers: Answers) -> list[Picture]:
             )
         )  # fmt: skip
     return found
+
+
+def _by_kind(test: Outputs, slices: Sequence[Slice]) -> dict[str, float]:
+    """The challenger's accuracy on all test pictures, and on kinds of them."""
+    known = {each.name: each.accuracy for each in slices if each.accuracy is not None and each.judged}
+    return {ALL: float(test.right("challenger").mean()), **known}
 
 
 def _numbers(prefix: str, outputs: Outputs) -> dict[str, float | int | None]:

@@ -39,6 +39,8 @@ class Look(BaseModel):
     level: float
     """What this look spent: p had to be below."""
     accepted: bool
+    accuracy: dict[str, float] = {}
+    """The challenger's, on all test pictures and on kinds of them: with those of other looks, a learning curve."""
 
 
 class History(BaseModel):

@@ -34,6 +34,8 @@ class Slice(BaseModel):
     difference: float | None
     """Of accuracy, challenger minus champion; None of no pictures."""
     judged: bool
+    accuracy: float | None = None
+    """The challenger's."""
 
 
 class Picture(BaseModel):

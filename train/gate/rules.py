@@ -147,7 +147,13 @@ def judge_rejection(rejection: Rejection | None, rules: Rules) -> tuple[Check, .
     return (Check(name='test pictures turned away as "neither"', passed=after <= allowed, finding=finding),)
 
 
-def slice_of(name: str, mask: Mask, gains: Gains, rules: Rules) -> Slice:
+def slice_of(name: str, mask: Mask, test: Outputs, rules: Rules) -> Slice:
     """How one kind of picture fared."""
-    n = int(mask.sum())
-    return Slice(name=name, n=n, difference=float(gains[mask].mean()) if n else None, judged=n >= rules.slice_size)
+    n, gains = int(mask.sum()), test.gains("champion")[mask]
+    return Slice(
+        name=name,
+        n=n,
+        difference=float(gains.mean()) if n else None,
+        judged=n >= rules.slice_size,
+        accuracy=float(test.right("challenger")[mask].mean()) if n else None,
+    )

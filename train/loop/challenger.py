@@ -11,8 +11,8 @@ import train.network.torchvision_operators  # noqa: F401 - must come before timm
 import copy
 import logging
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,13 +26,13 @@ from catdog.model.metadata import WEIGHTS_FILE, Metadata, Preprocessing
 from train.data.examples import Examples, read_examples
 from train.data.source import Source
 from train.data.splits import Divided, Split
-from train.loop.late import LateSchedule, Logits, Pictures, predict_late, train_late
+from train.loop.late import Alike, LateSchedule, Logits, Pictures, predict_late, train_late
 from train.metrics import Labels
-from train.network.augment import Augmentation
 from train.network.backbone import freeze_trunk
 from train.network.create import create_network, fold_temperature
-from train.network.finetune import Schedule, TrainingSet, create_accelerator, finetune
+from train.network.finetune import TrainingSet, create_accelerator, finetune
 from train.network.inference import pixel_batches, run
+from train.options import Augmentation, Schedule
 
 RETRAIN_SCHEDULE = Schedule(
     epochs=4,
@@ -86,12 +86,17 @@ class LateLearner:
     maps: dict[Split, Pictures]
     """Of validation and test."""
     schedule: LateSchedule
+    alike: Alike | None = None
+    """Old training pictures that look like the answers."""
+    ways: Mapping[str, float] = field(default_factory=dict)
+    """What the answers look like, and how many of them."""
 
     def learn(self, members: Members, name: str) -> nn.Module:
         """See `Learner`."""
         answers = self.answered.some(members) if members.any() else None
         steps = self.schedule.steps(len(self.answered))  # as many for the twin
-        return train_late(self.champion, self.replay, answers, self.schedule, steps=steps, show=name)
+        alike = self.alike if members.any() else None  # how answers look comes from the feedback, too
+        return train_late(self.champion, self.replay, answers, self.schedule, steps=steps, alike=alike, show=name)
 
     def answers(self, network: nn.Module, members: Members) -> Logits:
         """See `Learner`."""
@@ -105,7 +110,7 @@ class LateLearner:
     def record(self) -> dict[str, Any]:
         """See `Learner`."""
         counts = {"answers": len(self.answered), "replayed": len(self.replay)}
-        return {"late": {**asdict(self.schedule), **counts}}
+        return {"late": {**asdict(self.schedule), **counts, "ways": dict(self.ways)}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +184,7 @@ class FullLearner:
             accelerator=accelerator,
             folder=folder,
             options="",
+            start_competes=False,  # the champion would win by pictures that it knows already
         )
         unfreeze_batch_norm_2d(network)  # type: ignore[no-untyped-call]
         return network.to("cpu").eval()

@@ -5,8 +5,9 @@ and asked about that fifth. The challenger itself learns from all of them.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import nn
 
 from catdog.images.phash import group_near_duplicates, pack
 from catdog.model.model import softmax
+from train.data.alike import AS_IS, WAYS, find_ways, summary
 from train.data.source import Source, source_of
 from train.data.splits import Divided, Split
 from train.gate.evidence import Answers, Outputs, Rejection, folds, no_answers
@@ -31,16 +33,18 @@ from train.loop.challenger import (
 )
 from train.loop.corrections import Correction, Corrections
 from train.loop.features import Backbone
-from train.loop.late import LateSchedule, Logits, Maps, Pictures
+from train.loop.late import Alike, LateSchedule, Logits, Maps, Pictures, late_features
 from train.loop.rule import Bound, RuleLearner, branch_features, rule_of
 from train.metrics import Floats, Labels
 from train.model_folder.calibration import fit_temperature
-from train.network.finetune import Schedule
 from train.ood.rejection import Rule
+from train.options import Schedule
 
 ANSWER_VIEWS = 12
 REPLAY_VIEWS = 2
 NEITHER_VIEWS = 4
+_OF_EACH_WAY, _LEAST_OF_EACH_WAY = 48, 12
+"""Old pictures that show what a change looks like."""
 _RULE_OWN = 2000
 _SPLITS: tuple[Split, ...] = ("validation", "test")
 _log = logging.getLogger(__name__)
@@ -99,7 +103,9 @@ class _Round:
         self.champion = restore_network(base.folder, base.metadata)
         self.backbone = Backbone.of(base.folder, self.champion, base.metadata, cache=how.cache)
         self.maps = {split: self._split(split) for split in _SPLITS}
-        self.replay = self._replay()
+        self.replayed = self._replay()
+        """Which of the examples: shape (n,)."""
+        self.replay = self._some(self.replayed, REPLAY_VIEWS, "old training pictures")
 
     def learn(self) -> Learned:
         learner = self._learner()
@@ -137,7 +143,45 @@ class _Round:
             )
         known = self._pictures(rehearsed, REPLAY_VIEWS, "answers that the base has learned")
         answered = self._pictures(answers, ANSWER_VIEWS, "answers")
-        return LateLearner(self.champion, _joined(self.replay, known), answered, self.maps, self.how.late)
+        ways = self._ways(answered)
+        before = partial(Pictures.before, network=self.champion, depth=self.how.late.depth)
+        return LateLearner(
+            champion=self.champion,
+            replay=before(_joined(self.replay, known)),
+            answered=before(answered),
+            maps={split: before(pictures) for split, pictures in self.maps.items()},
+            schedule=self.how.late,
+            alike=self._alike(ways, before) if ways else None,
+            ways=ways,
+        )
+
+    def _ways(self, answered: Pictures) -> dict[str, float]:
+        """What the answers look like; empty if they look as old pictures do, or these are too few to tell."""
+        train = self.data.members("train")
+        each = min(_OF_EACH_WAY, len(train) // (len(WAYS) + 1))
+        if each < _LEAST_OF_EACH_WAY or not len(answered):
+            return {}
+        ways = [way for way in (AS_IS, *WAYS) for _ in range(each)]
+        drawn = np.random.default_rng(0).permutation(train)[: len(ways)]
+        maps = self._some(drawn, 1, "old training pictures, changed in known ways,", ways=ways).served
+        found = find_ways(self._looks(maps), ways, self._looks(answered.served))
+        if found:
+            named = ", ".join(f"{way} ({share:.0%})" for way, share in found.items())
+            _log.info("answers look %s: old training pictures are made to look so", named)
+        return found
+
+    def _looks(self, maps: Maps) -> Floats:
+        """How pictures look to the champion, early and late: shape (n, d), from maps of shape (n, channels, h, w)."""
+        late = late_features(self.champion, maps).astype(np.float64)
+        looks: Floats = np.concatenate([summary(maps), late], axis=1)
+        return looks
+
+    def _alike(self, ways: Mapping[str, float], before: Callable[[Pictures], Pictures]) -> Alike:
+        """The replayed pictures as the answers look."""
+        shares = np.array(list(ways.values()))
+        drawn = np.random.default_rng(self.how.late.seed).choice(list(ways), len(self.replay), p=shares / shares.sum())
+        what = "old training pictures that look like the answers"
+        return Alike(before(self._some(self.replayed, 1, what, ways=drawn.tolist())), before(self.replay).served)
 
     def _answers(self, learner: Learner, twin: nn.Module, temperature: float, twin_temperature: float) -> Answers:
         answers = self.corrections.answers
@@ -187,21 +231,19 @@ class _Round:
         test = branch_features(rule, self.maps["test"].maps)[:, 0]
         return learner.next(), _rejection(learner, folds(groups, seed=self.how.late.seed), test)
 
-    def _replay(self) -> Pictures:
+    def _replay(self) -> npt.NDArray[np.int64]:
         rows = self.how.replay.draw(self.data.rows("train"), len(self.corrections.answers), seed=self.how.late.seed)
-        return self._seen(np.isin(self.data.examples.rows, rows), REPLAY_VIEWS, "old training pictures")
+        return np.flatnonzero(np.isin(self.data.examples.rows, rows))
 
     def _split(self, split: Split) -> Pictures:
-        chosen = np.zeros(len(self.data.examples), dtype=np.bool_)
-        chosen[self.data.members(split)] = True
-        seen = self._seen(chosen, 1, f"{split} pictures")
-        return Pictures(seen.maps, self.data.labels(split))
+        members = np.sort(self.data.members(split))
+        return Pictures(self._some(members, 1, f"{split} pictures").maps, self.data.labels(split))
 
-    def _seen(self, chosen: npt.NDArray[np.bool_], views: int, what: str) -> Pictures:
+    def _some(self, members: npt.NDArray[np.int64], views: int, what: str, ways: Sequence[str] = ()) -> Pictures:
         examples = self.data.examples
-        members = np.flatnonzero(chosen)
         digests = [examples.digests[member] for member in members]
-        maps = self.backbone.maps(examples.source, examples.rows[members].tolist(), digests, views=views, what=what)
+        rows = examples.rows[members].tolist()
+        maps = self.backbone.maps(examples.source, rows, digests, views=views, what=what, ways=ways)
         return Pictures(maps, self.data.training_labels[members])
 
     def _pictures(self, corrections: Sequence[Correction], views: int, what: str) -> Pictures:

@@ -23,6 +23,7 @@ from torch import nn
 from catdog.errors import DataError
 from catdog.model.metadata import ONNX_FILE, WEIGHTS_FILE, Metadata
 from catdog.model.preprocessing import preprocess
+from train.data.alike import AS_IS, changed
 from train.data.examples import map_rows
 from train.data.source import Row, Source
 from train.network.backbone import TRUNK, FrozenPart
@@ -68,7 +69,16 @@ class Backbone:
             part = exported(FrozenPart(network), (3, side, side), PIXELS, TRUNK)
         return cls(feature_function(part), metadata, cache)
 
-    def maps(self, source: Source, rows: Sequence[int], digests: Sequence[str], *, views: int, what: str) -> Maps:
+    def maps(  # noqa: PLR0913 - each is one thing
+        self,
+        source: Source,
+        rows: Sequence[int],
+        digests: Sequence[str],
+        *,
+        views: int,
+        what: str,
+        ways: Sequence[str] = (),
+    ) -> Maps:
         """Maps of some rows of a data set, shape (n, views, channels, h, w); the first view is as the app sees it.
 
         Args:
@@ -77,16 +87,18 @@ class Backbone:
             digests: SHA-256 of each row's bytes.
             views: How many of each.
             what: What the pictures are, for the log.
+            ways: How each is changed before it is seen, see `train.data.alike`; none are as they are.
 
         Raises:
             DataError: a picture cannot be read any more.
         """
-        path = None if self.cache is None else self.cache / f"{self._key(digests, views)}.npy"
+        path = None if self.cache is None else self.cache / f"{self._key(digests, views, ways)}.npy"
         if path is not None and (known := _read(path)) is not None:
             _log.info("%s: %d pictures, known already", what, len(rows))
             return known
         _log.info("%s: %d pictures pass the frozen layers", what, len(rows))
-        found = list(map_rows(source, lambda row, image: self._see(row, image, views), rows))
+        how = dict(zip(rows, ways, strict=True)) if ways else {}
+        found = list(map_rows(source, lambda row, image: self._see(row, image, views, how.get(row.index, AS_IS)), rows))
         if reasons := [each for each in found if isinstance(each, str)]:
             raise DataError(f"A picture became unreadable while it was used: {reasons[0]}")
         maps: Maps = np.stack([each for each in found if not isinstance(each, str)])
@@ -94,15 +106,16 @@ class Backbone:
             _write(path, maps)
         return maps
 
-    def _see(self, row: Row, image: Image.Image, views: int) -> Maps:
+    def _see(self, row: Row, image: Image.Image, views: int, way: str) -> Maps:
         generator = np.random.default_rng([row.index, views])
+        image = changed(image, way, generator)
         shown = [image, *(random_view(image, generator) for _ in range(views - 1))]
         pixels = np.stack([preprocess(each, self.metadata.preprocessing) for each in shown])
         # The network runs in the decoding threads: only maps are kept, not pixels.
         return self.function(pixels).astype(np.float16)
 
-    def _key(self, digests: Sequence[str], views: int) -> str:
-        about = [_FORMAT, self.metadata.sha256(WEIGHTS_FILE), self.metadata.preprocessing.model_dump(), views]
+    def _key(self, digests: Sequence[str], views: int, ways: Sequence[str]) -> str:
+        about = [_FORMAT, self.metadata.sha256(WEIGHTS_FILE), self.metadata.preprocessing.model_dump(), views, *ways]
         return hashlib.sha256("".join([json.dumps(about), *digests]).encode()).hexdigest()[:32]
 
 

@@ -4,7 +4,12 @@ The champion is good already, and the answers are few, so that the question is w
 training pictures beside the answers (Rolnick et al. 2019, arXiv:1811.11682). Its own probabilities soften the targets
 of both: on old pictures they say more than a label does (Hinton et al. 2015, arXiv:1503.02531), and a wrong click on a
 picture that it is sure about weighs less. Each step pulls the weights back towards the champion's (L2-SP, Li et al.
-2018, arXiv:1802.01483), and the result is averaged with them (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903).
+2018, arXiv:1802.01483).
+
+Where the answers are of a kind that old pictures can be changed into, see `train.data.alike`, these teach most of it:
+the target is the old picture's label, softened by what the champion says about the picture as it was. Old pictures as
+they are keep the champion's logits then (dark experience replay, Buzzega et al. 2020, arXiv:2004.07211): where it is
+certain, its probabilities would not notice a change.
 """
 
 import train.network.torchvision_operators  # noqa: F401 - must come before timm and torchvision
@@ -13,8 +18,10 @@ import train.network.torchvision_operators  # noqa: F401 - must come before timm
 import copy
 import logging
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,13 +33,36 @@ from tqdm import tqdm
 from catdog.errors import DataError
 from catdog.model.model import softmax
 from train.metrics import Labels
-from train.network.backbone import late_logits, late_modules
+from train.network.backbone import has_trunk, last_features, late_logits, late_modules
 
 _BATCH = 64
+_HEAD_ALONE = ("classifier", "head")
 _log = logging.getLogger(__name__)
 
 Maps = npt.NDArray[np.float16]
 Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class AlikeSchedule:
+    """How the late layers learn where old pictures can be made to look like the answers."""
+
+    steps: int = 150
+    batch_size: int = 128
+    """Old pictures in each step, as they are and changed."""
+    share: float = 0.5
+    """Share of changed ones among them."""
+    answers: float = 0.1
+    """Weight of answers, and their number relative to the batch."""
+    rate: float = 2e-3
+    pull: float = 1.0
+    trust: float = 0.7
+    """Share of a changed picture's label in its target; the rest is what the champion says about it as it was."""
+    hold: float = 0.2
+    """Weight of the squared change of old pictures' logits."""
+    champion_share: float = 0.5
+    """Of the champion's weights in the final ones (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903): what it has right
+    about such pictures mostly stays right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +87,7 @@ class LateSchedule:
     """Share of the champion's probabilities in the target of an old picture; the rest is its label."""
     depth: str = "head"
     """Which layers learn: `classifier` alone, the `head`, the `last` stage too, or all `late` ones."""
+    alike: AlikeSchedule = field(default_factory=AlikeSchedule)
     seed: int = 0
 
     @property
@@ -86,9 +117,31 @@ class Pictures:
         """Shape (n, channels, h, w): each as the app sees it."""
         return self.maps[:, 0]
 
+    def before(self, network: nn.Module, depth: str) -> "Pictures":
+        """The same before the layers that learn: the frozen ones are passed once, not in every step of every network.
+
+        Args:
+            network: In evaluation mode.
+            depth: See `LateSchedule`.
+        """
+        if depth not in _HEAD_ALONE or not has_trunk(network) or not len(self):
+            return self
+        views = self.maps.reshape(-1, *self.maps.shape[2:])
+        features = late_features(network, views).astype(np.float16)
+        return Pictures(features.reshape(*self.maps.shape[:2], -1, 1, 1), self.labels)
+
     def some(self, members: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Pictures":
         """Only some of them."""
         return Pictures(self.maps[members], self.labels[members])
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Old training pictures that were changed to look like answers."""
+
+    pictures: Pictures
+    before: Maps
+    """Shape (n, channels, h, w): as they were."""
 
 
 def train_late(  # noqa: PLR0913 - each is one thing
@@ -98,6 +151,7 @@ def train_late(  # noqa: PLR0913 - each is one thing
     schedule: LateSchedule,
     *,
     steps: int,
+    alike: Alike | None = None,
     show: str | None = None,
 ) -> nn.Module:
     """A copy of the champion that learned from answers while it rehearsed.
@@ -107,35 +161,64 @@ def train_late(  # noqa: PLR0913 - each is one thing
         replay: Old training pictures.
         answers: What people say; None trains a twin, which does the same without them.
         schedule: How.
-        steps: How many.
+        steps: How many; those of `schedule.alike` count where there is something alike.
+        alike: Old training pictures that look like the answers.
         show: What a progress bar calls it; None shows none.
 
     Raises:
         DataError: the loss became infinite.
     """
     network = copy.deepcopy(champion)
+    if alike is None:
+        lessons, how = _rehearsal(champion, replay, answers, schedule), _Steps(steps, schedule.rate, schedule.pull)
+    else:
+        lessons, how = _imitation(champion, replay, answers, alike, schedule), _Steps.of(schedule.alike)
     parameters = _trainable(network, schedule.depth)
+    with _one_thread() if schedule.depth in _HEAD_ALONE else nullcontext():
+        _teach(network, parameters, lessons, how, show)
+    return network.eval()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The steps of a head are small: a second thread would mostly wait, and keep a core busy with that."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    count: int
+    rate: float
+    pull: float
+    champion_share: float = 0.0
+
+    @classmethod
+    def of(cls, schedule: AlikeSchedule) -> "_Steps":
+        return cls(schedule.steps, schedule.rate, schedule.pull, schedule.champion_share)
+
+
+def _teach(
+    network: nn.Module, parameters: list[nn.Parameter], lessons: "Sequence[_Lesson]", how: _Steps, show: str | None
+) -> None:
     start = [each.detach().clone() for each in parameters]
-    optimizer = torch.optim.AdamW(parameters, lr=schedule.rate, weight_decay=0.0)
-    old, new = (None if each is None else _Drawer(champion, each, schedule) for each in (replay, answers))
-    for step in tqdm(range(steps), desc=show, unit="step", leave=False, disable=None if show else True):
-        rate = schedule.rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+    optimizer = torch.optim.AdamW(parameters, lr=how.rate, weight_decay=0.0)
+    for step in tqdm(range(how.count), desc=show, unit="step", leave=False, disable=None if show else True):
+        rate = how.rate * 0.5 * (1 + math.cos(math.pi * step / how.count))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        parts = [old.draw(schedule.batch_size - schedule.new, 1 - schedule.rehearse)] if old else []
-        parts += [new.draw(schedule.new, schedule.trust)] if new else []
-        loss = sum((_loss(network, *part) for part in parts), torch.zeros(()))
+        loss = sum((lesson.loss(network) for lesson in lessons), torch.zeros(()))
         if not torch.isfinite(loss):
             raise DataError("The loss became infinite. Set a smaller --rate.")
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        _move(parameters, start, rate * schedule.pull)
-    return network.eval()
-
-
-def _loss(network: nn.Module, maps: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return functional.cross_entropy(late_logits(network, maps), targets)
+        _move(parameters, start, min(1.0, rate * how.pull))
+    _move(parameters, start, how.champion_share)
 
 
 @torch.inference_mode()
@@ -145,21 +228,98 @@ def predict_late(network: nn.Module, maps: Maps) -> Logits:
     return np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.float32)
 
 
-class _Drawer:
-    """Draws views of pictures, with the champion's probabilities of each as it is served."""
+@torch.inference_mode()
+def late_features(network: nn.Module, maps: Maps) -> npt.NDArray[np.float32]:
+    """What the network's last map says on average: shape (n, features), from maps of shape (n, channels, h, w)."""
+    parts = [last_features(network, _tensor(maps[at : at + _BATCH])).numpy() for at in range(0, len(maps), _BATCH)]
+    return np.concatenate(parts)
 
-    def __init__(self, champion: nn.Module, pictures: Pictures, schedule: LateSchedule) -> None:
-        self.pictures = pictures
-        self.random = np.random.default_rng(schedule.seed)
-        self.probabilities = softmax(predict_late(champion, pictures.served)).astype(np.float32)
-        self.one_hot = np.eye(self.probabilities.shape[1], dtype=np.float32)[pictures.labels]
 
-    def draw(self, count: int, trust: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Maps (count, channels, h, w) and targets (count, labels)."""
-        chosen = self.random.integers(0, len(self.pictures), count)
-        views = self.random.integers(0, self.pictures.maps.shape[1], count)
-        targets = trust * self.one_hot[chosen] + (1 - trust) * self.probabilities[chosen]
-        return _tensor(self.pictures.maps[chosen, views]), torch.from_numpy(targets)
+class _Lesson(Protocol):
+    """Something to learn from."""
+
+    def loss(self, network: nn.Module) -> torch.Tensor:
+        """Of a batch that is drawn anew each time."""
+
+
+class _Labelled:
+    """Pictures with labels, softened by what the champion says about them."""
+
+    def __init__(  # noqa: PLR0913 - each is one thing
+        self,
+        champion: nn.Module,
+        pictures: Pictures,
+        count: int,
+        trust: float,
+        random: np.random.Generator,
+        *,
+        weight: float = 1.0,
+        before: Maps | None = None,
+    ) -> None:
+        self.pictures, self.count, self.random, self.weight = pictures, count, random, weight
+        seen = pictures.served if before is None else before
+        probabilities = softmax(predict_late(champion, seen)).astype(np.float32)
+        one_hot = np.eye(probabilities.shape[1], dtype=np.float32)[pictures.labels]
+        self.targets = trust * one_hot + (1 - trust) * probabilities
+
+    def loss(self, network: nn.Module) -> torch.Tensor:
+        chosen, maps = _draw(self.pictures.maps, self.count, self.random)
+        return self.weight * functional.cross_entropy(
+            late_logits(network, maps), torch.from_numpy(self.targets[chosen])
+        )
+
+
+class _Held:
+    """Old pictures keep the champion's logits."""
+
+    def __init__(
+        self, champion: nn.Module, pictures: Pictures, count: int, weight: float, random: np.random.Generator
+    ) -> None:
+        self.champion, self.maps, self.count, self.random, self.weight = champion, pictures.maps, count, random, weight
+
+    def loss(self, network: nn.Module) -> torch.Tensor:
+        _, maps = _draw(self.maps, self.count, self.random)
+        with torch.no_grad():
+            before = late_logits(self.champion, maps)
+        change: torch.Tensor = (late_logits(network, maps) - before).square().mean()
+        return self.weight * change
+
+
+def _rehearsal(
+    champion: nn.Module, replay: Pictures, answers: Pictures | None, schedule: LateSchedule
+) -> list[_Lesson]:
+    """Old pictures, and answers beside them."""
+    old = schedule.batch_size - schedule.new
+    random = (np.random.default_rng(schedule.seed) for _ in range(2))
+    lessons: list[_Lesson] = []
+    if old:
+        lessons.append(_Labelled(champion, replay, old, 1 - schedule.rehearse, next(random)))
+    if answers is not None:
+        lessons.append(_Labelled(champion, answers, schedule.new, schedule.trust, next(random)))
+    return lessons
+
+
+def _imitation(
+    champion: nn.Module, replay: Pictures, answers: Pictures | None, alike: Alike, schedule: LateSchedule
+) -> list[_Lesson]:
+    """Old pictures as they are and as the answers look, and a few answers."""
+    how = schedule.alike
+    random = [np.random.default_rng([schedule.seed, number]) for number in range(3)]
+    like = max(1, round(how.share * how.batch_size))
+    new = round(how.answers * how.batch_size)
+    lessons: list[_Lesson] = [
+        _Held(champion, replay, max(1, how.batch_size - like), how.hold, random[0]),
+        _Labelled(champion, alike.pictures, like, how.trust, random[1], before=alike.before),
+    ]
+    if answers is not None and new:
+        lessons.append(_Labelled(champion, answers, new, schedule.trust, random[2], weight=how.answers))
+    return lessons
+
+
+def _draw(maps: Maps, count: int, random: np.random.Generator) -> tuple[npt.NDArray[np.int64], torch.Tensor]:
+    """Which pictures, and one view of each: shape (count, channels, h, w)."""
+    chosen = random.integers(0, len(maps), count)
+    return chosen, _tensor(maps[chosen, random.integers(0, maps.shape[1], count)])
 
 
 def _trainable(network: nn.Module, depth: str) -> list[nn.Parameter]:

@@ -39,7 +39,7 @@ from train.loop.late import LateSchedule
 from train.loop.publish import Published, publish
 from train.loop.repository import ModelRepository, known_looks, publish_refusal
 from train.model_folder.write import Origin, finish_model_folder, write_model_folder
-from train.network.finetune import Schedule
+from train.options import Schedule
 
 RECIPE = "retrain"
 _log = logging.getLogger(__name__)
@@ -155,7 +155,9 @@ def _make(
     write_manifest(folder / SPLITS_FILE, pack(list(manifest)), np.array(list(manifest.values())))
     metadata = load_metadata(folder)
     training = {**metadata.training, **_record(base, feedback, corrections)}
-    finish_model_folder(folder, metadata.model_copy(update={"training": training}))
+    kinds = report.look.accuracy if report.look else {}
+    metrics = {**metadata.metrics, **({"kinds": kinds} if kinds else {})}
+    finish_model_folder(folder, metadata.model_copy(update={"training": training, "metrics": metrics}))
     folder.rename(options.out)
     shutil.rmtree(work)
     return report, evidence.answers
@@ -177,7 +179,14 @@ def _how(options: RetrainOptions, base: Base, corrections: Corrections, work: Pa
 
 def _write(folder: Path, base: Base, data: Divided, learned: Learned, seed: int) -> Path:
     """The challenger's model folder."""
-    origin = Origin(base.name, base.metadata.positive_label, RECIPE, seed, learned.record)
+    origin = Origin(
+        base.name,
+        base.metadata.positive_label,
+        RECIPE,
+        seed,
+        learned.record,
+        license=base.metadata.training.get("license"),
+    )
     write_model_folder(
         folder, learned.network, data, base.metadata.preprocessing, origin, learned.rule, validation=learned.validation
     )
@@ -197,7 +206,8 @@ def _collect(champion: Model, challenger: Model, data: Divided, learned: Learned
 def _divide(options: RetrainOptions, base: Base) -> Divided:
     """The original data, each picture in the split that it had; pictures that are new are in none."""
     source = open_source(options.data, revision=options.revision).with_labels(base.metadata.labels)
-    return restore(read_examples(source), base.manifest, base.metadata.training.get("data"))
+    examples = read_examples(source, cache=options.out.parent / CACHE_FOLDER)
+    return restore(examples, base.manifest, base.metadata.training.get("data"))
 
 
 def _extended(parent: Manifest, data: Divided, corrections: Corrections) -> Manifest:

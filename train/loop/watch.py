@@ -20,7 +20,7 @@ from train.loop.late import LateSchedule
 from train.loop.repository import REFUSED_BRANCH, ModelRepository
 from train.loop.retrain import Retrained, RetrainOptions, retrain
 from train.loop.revoked import feedback_rows, parse_metadata, read_revoked
-from train.network.finetune import Schedule
+from train.options import Schedule
 
 REFUSED_FILE = "refused.json"
 """On that branch: the last attempt that the gate refused, so that nobody repeats it with the same rows."""

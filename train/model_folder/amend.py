@@ -29,7 +29,8 @@ from train.model_folder.drift import make_reference, reference_of
 from train.model_folder.write import finish_model_folder, score_and_finish
 from train.network.create import create_network
 from train.network.export import export_served
-from train.ood.rejection import RuleOptions, make_rule
+from train.ood.rejection import make_rule
+from train.options import RuleOptions
 
 
 def amend_model_folder(

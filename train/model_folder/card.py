@@ -13,6 +13,7 @@ CARD_FILE = "README.md"
 TEMPLATE = PROJECT_ROOT / "model_card.md"
 
 _SHARES = ("accuracy", "ece")
+_LICENCES = {"apache-2.0": "Apache 2.0", "mit": "the MIT licence"}
 _METRICS = {"accuracy": "Accuracy", "auc": "ROC AUC", "log_loss": "Log loss", "ece": "Expected calibration error"}
 
 
@@ -25,6 +26,7 @@ def render_card(metadata: Metadata, *, repo_id: str | None = None, template: Pat
         template: A Jinja template with the front matter's place marked by `card_data`.
     """
     title = repo_id.split("/")[-1] if repo_id else f"{metadata.architecture}: {', '.join(metadata.labels)}"
+    license_ = str(metadata.training.get("license"))
     card = ModelCard.from_template(
         _card_data(metadata, title),
         template_path=str(template),
@@ -34,6 +36,7 @@ def render_card(metadata: Metadata, *, repo_id: str | None = None, template: Pat
         metric_names=_METRICS,
         value=_value,
         share=_share,
+        licence=_LICENCES.get(license_, license_),
         comparison=as_markdown(metadata.metrics.get("comparison", {}).get("rows", ())),
     )
     return f"{str(card).rstrip()}\n"
@@ -42,7 +45,7 @@ def render_card(metadata: Metadata, *, repo_id: str | None = None, template: Pat
 def _card_data(metadata: Metadata, title: str) -> ModelCardData:
     data, init = metadata.training["data"], metadata.training["init"]["name"]
     return ModelCardData(
-        license="apache-2.0",
+        license=metadata.training.get("license"),
         library_name="timm",
         pipeline_tag="image-classification",
         tags=["image-classification", "timm", "onnx", "transformers.js", *metadata.labels],

@@ -54,6 +54,8 @@ class Origin:
     """Of the recipe, for the record."""
     init_sha256: str | None = None
     """Of the starting weights, where `init` is not a file that could be asked."""
+    license: str | None = None
+    """Of the weights that are made, as the Hub spells it (`apache-2.0`); None if nobody said."""
 
 
 def write_model_folder(  # noqa: PLR0913, PLR0917 - each is one thing
@@ -170,4 +172,5 @@ def _describe(origin: Origin, data: Divided) -> dict[str, Any]:
         "recipe": origin.recipe,
         "settings": origin.settings,
         "unsure_error_rate": UNSURE_ERROR_RATE,
+        "license": origin.license,
     }

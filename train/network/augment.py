@@ -14,33 +14,10 @@ import torch
 from torch.nn import functional
 from torchvision.transforms import v2
 
+from train.options import Augmentation
+
 _ZOOM = (0.85, 1.0)  # of the sides of a fixed view
 _AT_ONCE = 8  # pictures; few enough to stay in the processor's cache from one operation to the next
-
-
-@dataclass(frozen=True, slots=True)
-class Augmentation:
-    """How far pictures are changed. Shares are of pictures unless said otherwise."""
-
-    area: tuple[float, float] = (0.35, 1.0)
-    """The crop's share of the picture."""
-    ratio: tuple[float, float] = (0.6, 1.6)
-    """Width by height of the crop before it is squeezed to a square: wide enough that squeezed pictures and natural
-    ones both look familiar."""
-    degrees: float = 12.0
-    """Rotation to either side."""
-    shear: float = 0.1
-    brightness: float = 0.3
-    contrast: float = 0.3
-    saturation: float = 0.4
-    grey: float = 0.05
-    """Share turned black-and-white."""
-    coarse: float = 0.1
-    """Share whose detail is thrown away, as in small or badly compressed pictures."""
-    mixup: float = 0.2
-    """Parameter of mixup's beta distribution; 0 mixes nothing."""
-    mix_share: float = 0.0
-    """Share of batches that are mixed."""
 
 
 def augment(

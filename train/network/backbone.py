@@ -56,10 +56,21 @@ class FrozenPart(nn.Module):
 
 
 def late_logits(network: nn.Module, maps: torch.Tensor) -> torch.Tensor:
-    """Shape (n, labels), from what `FrozenPart` gave."""
-    features = branch_maps(network, maps) if has_trunk(network) else maps
+    """Shape (n, labels), from what `FrozenPart` gave, or from the last feature map, averaged over places or not."""
+    features = maps if _is_last(network, maps) else branch_maps(network, maps)
     logits: torch.Tensor = network.forward_head(features)  # type: ignore[operator]
     return logits
+
+
+def last_features(network: nn.Module, maps: torch.Tensor) -> torch.Tensor:
+    """The last feature map, averaged over places: shape (n, features), from what `FrozenPart` gave."""
+    last = maps if _is_last(network, maps) else branch_maps(network, maps)
+    return last.mean(dim=tuple(range(2, last.ndim)))
+
+
+def _is_last(network: nn.Module, maps: torch.Tensor) -> bool:
+    """Whether nothing but the head is still to come."""
+    return not has_trunk(network) or maps.shape[1] == network.conv_head.in_channels  # type: ignore[union-attr]
 
 
 def late_modules(network: nn.Module, depth: str = "late") -> list[nn.Module]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ class Checkpoint:
     """The averaged weights of the best epoch so far."""
     history: list[dict[str, float]]
     """One entry an epoch."""
+    start: float = math.inf
+    """The validation log loss before the first epoch, if it competes."""
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:

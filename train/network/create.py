@@ -16,11 +16,10 @@ from torch import nn
 
 from catdog.errors import HubError, ModelError, SettingsError
 from catdog.model.metadata import Preprocessing
+from train.options import RANDOM
 
 IMAGENET_CLASSES = 1000
 _ARCH = {"--init": "--arch", "--teacher": "--teacher-arch"}
-RANDOM = "random"
-"""The `--init` that starts from nothing."""
 
 
 def create_network(architecture: str, *, labels: int, init: str, option: str = "--init") -> nn.Module:

@@ -30,40 +30,18 @@ from tqdm import tqdm
 from catdog.errors import DataError, SettingsError
 from catdog.files import replacing
 from catdog.model.metadata import WEIGHTS_FILE, Preprocessing, hash_file, load_metadata, verify_file
-from train.network.augment import Augmentation, draw_views, resample
+from train.network.augment import draw_views, resample
 from train.network.create import classifier, create_network, output_count, preprocessing
 from train.network.export import PIXELS, export_onnx
 from train.network.inference import pooled_features, standardize
 from train.network.probe import Linear, fit_linear
+from train.options import Augmentation, Distillation
 
 Features = npt.NDArray[np.float32]
 _BATCH = 32
 _STRENGTHS = (0.001,)
 NO_LABEL = -1
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Distillation:
-    """Who teaches, and how much its word counts."""
-
-    teacher: str
-    """A safetensors file, `timm/NAME` on the Hub, or the folder of a finished run."""
-    architecture: str = "tf_efficientnet_lite2"
-    """Of the file; a folder says it itself."""
-    side: int = 192
-    """Height and width of what the teacher sees, in pixels."""
-    views: int = 5
-    """Fixed views of each picture; epochs go round over them."""
-    share: float = 0.7
-    """The teacher's share of the target, beside the label's."""
-    classes_weight: float = 0.3
-    """Of the loss on the teacher's own classes, such as ImageNet's; keeps what the student knows beyond the labels.
-    Falls linearly from epoch to epoch, almost to zero."""
-    doubt: float = 0.01
-    """Where the teacher gives a label less than this, the label is wrong, and only the teacher counts."""
-    unlabelled: str | None = None
-    """Pictures of which only the teacher says what they show: a Hub data set or a folder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,44 +28,16 @@ from catdog.model.metadata import Preprocessing
 from catdog.model.model import softmax
 from train import metrics
 from train.metrics import Labels
-from train.network.augment import Augmentation, augment, mix
+from train.network.augment import augment, mix
 from train.network.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from train.network.create import classifier
 from train.network.distill import Lesson, Lessons
 from train.network.inference import standardize
+from train.options import Schedule
 
 _STEP = 16  # pixels
 _log = logging.getLogger(__name__)
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """How long and how fast."""
-
-    epochs: int = 5
-    batch_size: int = 64
-    """Per device."""
-    accumulate: int = 1
-    """Batches per step of the optimiser."""
-    train_size: int = 192
-    """Side of the training crops. Smaller than the served size: crops enlarge, so objects then look equally large
-    (Touvron et al. 2019, arXiv:1906.06423)."""
-    size_steps: int = 0
-    """The side varies from batch to batch by up to so many times 16 pixels to either side."""
-    rate: float = 2e-4
-    """Peak learning rate of the head. Starting from ImageNet, larger ones forget more than a few epochs win back."""
-    body_factor: float = 0.75
-    """The body's rate relative to the head's."""
-    weight_decay: float = 0.02
-    warmup: float = 0.05
-    """Share of all steps."""
-    average_decay: float = 0.995
-    """Of the moving average of the weights, per step."""
-    smoothing: float = 0.0
-    """Of the labels."""
-    seed: int = 0
-    augmentation: Augmentation = field(default_factory=Augmentation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +59,19 @@ class TrainingSet:
             torch.from_numpy(self.aspects[indices]),
             torch.from_numpy(self.labels[indices]),
         )
+
+
+def balanced(members: Labels, labels: Labels) -> Labels:
+    """Members repeated so that every label has as many as the most frequent one; those without a label stay as is.
+
+    Args:
+        members: Shape (n,): indices of pictures.
+        labels: Shape (n,): of each; negative is none.
+    """
+    known = labels >= 0
+    most = int(np.bincount(labels[known]).max())
+    parts = [np.resize(members[labels == label], most) for label in np.unique(labels[known])]
+    return np.sort(np.concatenate([members[~known], *parts]))
 
 
 def create_accelerator(*, precision: str = "no", accumulate: int = 1) -> Accelerator:
@@ -131,8 +116,12 @@ def finetune(  # noqa: PLR0913 - each is one thing
     options: str,
     on_epoch: Callable[[Mapping[str, float]], None] | None = None,
     lessons: Lessons | None = None,
+    start_competes: bool = True,
+    patience: int | None = None,
 ) -> list[dict[str, float]]:
     """Train the whole network; it ends with the averaged weights of the epoch with the lowest validation log loss.
+
+    The network as it comes counts as an epoch, so that training never leaves it worse on validation than it was.
 
     Args:
         network: Its last layer should fit its features already.
@@ -145,6 +134,8 @@ def finetune(  # noqa: PLR0913 - each is one thing
         options: What the run was asked to do; see `Checkpoint`.
         on_epoch: Called with each new entry of the history, by the main process.
         lessons: Of a teacher, whose `Student` the network then is.
+        start_competes: False takes the best of the trained epochs, even if the network was better before.
+        patience: Stop after so many epochs in a row without a new best; None never does.
 
     Returns:
         One entry an epoch: epoch, train_loss, accuracy, auc, log_loss, seconds.
@@ -156,28 +147,42 @@ def finetune(  # noqa: PLR0913 - each is one thing
     require_one_batch(len(training.members), schedule, accelerator)
     run = _Run(network, training, spec, schedule, accelerator, lessons)
     best, history = copy.deepcopy(network.state_dict()), list[dict[str, float]]()
+    start = math.inf
     if (checkpoint := load_checkpoint(folder, options)) is not None:
-        best, history = checkpoint.best, checkpoint.history
+        best, history, start = checkpoint.best, checkpoint.history, checkpoint.start
         run.restore(checkpoint)
         _log.info("going on after epoch %d", checkpoint.epoch)
+    elif start_competes:
+        start = _validation(validate, run.average.module)["log_loss"]
+        _log.info("validation log loss before the first epoch: %.4f", start)
     with tqdm(
         total=schedule.epochs * len(run.loader), initial=len(history) * len(run.loader), desc="fine-tuning",
         unit="batch", disable=not accelerator.is_main_process,
     ) as bar:  # fmt: skip
         for epoch in range(len(history), schedule.epochs):
+            if patience is not None and _epochs_since_best(start, history) >= patience:
+                _log.info("stopped after epoch %d: %d without a new best", epoch, patience)
+                break
             started = time.monotonic()
             loss = run.train_epoch(epoch, bar)
             entry = {"epoch": float(epoch + 1), "train_loss": loss, **_validation(validate, run.average.module)}
-            if not history or entry["log_loss"] < min(each["log_loss"] for each in history):
+            if entry["log_loss"] < min([start, *(each["log_loss"] for each in history)]):
                 best = copy.deepcopy(run.average.module.state_dict())
             history.append({**entry, "seconds": round(time.monotonic() - started, 1)})
             if accelerator.is_main_process:
                 bar.write(_line(history[-1]), file=sys.stderr)
-                save_checkpoint(folder, run.checkpoint(options, best, history))
+                save_checkpoint(folder, run.checkpoint(options, best, history, start))
                 if on_epoch is not None:
                     on_epoch(history[-1])
+    if start < min((each["log_loss"] for each in history), default=math.inf):
+        _log.warning("no epoch was better on validation than the start: its weights are kept")
     network.load_state_dict(best)
     return history
+
+
+def _epochs_since_best(start: float, history: Sequence[Mapping[str, float]]) -> int:
+    losses = [start, *(each["log_loss"] for each in history)]
+    return len(losses) - 1 - losses.index(min(losses))
 
 
 class _Run:
@@ -266,7 +271,9 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak_rate"] * factor
 
-    def checkpoint(self, options: str, best: dict[str, torch.Tensor], history: list[dict[str, float]]) -> Checkpoint:
+    def checkpoint(
+        self, options: str, best: dict[str, torch.Tensor], history: list[dict[str, float]], start: float
+    ) -> Checkpoint:
         """Everything that `restore` needs."""
         return Checkpoint(
             epoch=len(history),
@@ -277,6 +284,7 @@ class _Run:
             optimizer=self.optimizer.state_dict(),
             best=best,
             history=history,
+            start=start,
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:

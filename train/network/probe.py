@@ -41,7 +41,11 @@ class Linear:
 
 
 def fit_head(
-    network: nn.Module, train: tuple[Features, Labels], validation: tuple[Features, Labels]
+    network: nn.Module,
+    train: tuple[Features, Labels],
+    validation: tuple[Features, Labels],
+    *,
+    balanced: bool = False,
 ) -> dict[str, float]:
     """Fit the last layer; see `fit_linear`.
 
@@ -49,24 +53,30 @@ def fit_head(
         network: Its last layer is overwritten.
         train: Features (n, width) before the last layer, and labels (n,); every label occurs.
         validation: The same, of other pictures.
+        balanced: Every label counts the same, however many pictures it has.
 
     Returns:
         The chosen inverse strength `C`, and its validation log loss.
     """
-    linear = fit_linear(train, validation)
+    linear = fit_linear(train, validation, balanced=balanced)
     _set(classifier(network), linear.weight, linear.bias)
     return {"C": linear.strength, "log_loss": linear.log_loss}
 
 
 def fit_linear(
-    train: tuple[Features, Labels], validation: tuple[Features, Labels], *, strengths: Sequence[float] = _STRENGTHS
+    train: tuple[Features, Labels],
+    validation: tuple[Features, Labels],
+    *,
+    strengths: Sequence[float] = _STRENGTHS,
+    balanced: bool = False,
 ) -> Linear:
     """Logistic regression; the regularisation is the one with the lowest validation log loss."""
     scaler = StandardScaler().fit(train[0])
     scaled = scaler.transform(train[0])
+    weights = "balanced" if balanced else None
     fitted = []
     for strength in strengths:
-        model = LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(scaled, train[1])
+        model = LogisticRegression(C=strength, max_iter=_ITERATIONS, class_weight=weights).fit(scaled, train[1])
         weight, bias = _unscaled(model, scaler)
         loss = log_loss(softmax(validation[0] @ weight.T + bias), validation[1])
         _log.info("linear head, C %g: validation log loss %.4f", strength, loss)

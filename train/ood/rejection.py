@@ -17,7 +17,7 @@ from catdog.model.metadata import Metadata, NeitherRule, Preprocessing, hash_fil
 from train.data.source import Source, open_outliers
 from train.data.splits import Divided, Split
 from train.network.backbone import has_trunk
-from train.network.create import RANDOM, create_network
+from train.network.create import create_network
 from train.network.weights import byte_weights
 from train.ood.branch import (
     Head,
@@ -39,38 +39,11 @@ from train.ood.head import (
     fit_threshold,
 )
 from train.ood.views import Views, look_at
+from train.options import RuleOptions
 
 _ODDS_EASE = 5.0
 _ADAPTER_OWN = 500
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class RuleOptions:
-    """How the rule is made."""
-
-    outliers: str
-    """A Hub data set or a folder of pictures of other things, with their kinds if it says them."""
-    init: str
-    """Weights of the classifier's architecture that have seen many kinds of things, such as ImageNet's."""
-    revision: str | None = None
-    """Of `outliers`."""
-    near: tuple[str, ...] = NEAR_KINDS
-    """Kinds whose rates are reported apart."""
-    own: int = 4000
-    """So many training pictures of the labels are enough."""
-    own_crops: int = 1
-    other_crops: int = 3
-    strength: float = 0.1
-    """Of the head's weight decay."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.init == RANDOM:
-            raise SettingsError(
-                "The rule for `neither` cannot start from random weights, which know nothing of other things. Name "
-                "weights that were trained on many kinds, such as ImageNet's, with --init."
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +97,9 @@ def make_rule(network: nn.Module, data: Divided, spec: Preprocessing, options: R
     validation = _own(data, "validation", seen, spec).served
     others, kinds = look_at(outliers, range(len(outliers)), seen, spec, crops=options.other_crops, seed=options.seed)
     names = kinds_of(outliers, kinds)
+    near = options.near or NEAR_KINDS
     ease = ease_of(train.served.shape[1], odds=bool(own))
-    rates = cross_validate(train, validation, others, names, strength=options.strength, ease=ease).rates(options.near)
+    rates = cross_validate(train, validation, others, names, strength=options.strength, ease=ease).rates(near)
     for group, found in rates.items():
         _log.info("unseen %s kinds: %.1f %% turned away, AUROC %.3f", group, 100 * found["turned_away"], found["auroc"])
     head = fit_head(train.all, others.all, strength=options.strength, ease=ease)
@@ -209,7 +183,7 @@ def _record(options: RuleOptions, outliers: Source, n: int, kinds: int) -> dict[
             "name": weights.name if weights.is_file() else options.init,
             "sha256": hash_file(weights) if weights.is_file() else None,
         },
-        "near": [kind for kind in options.near if kind in outliers.labels],
+        "near": [kind for kind in options.near or NEAR_KINDS if kind in outliers.labels],
         "strength": options.strength,
         "seed": options.seed,
     }

@@ -6,6 +6,7 @@ middle of a training is given up with a warning: the model matters more than its
 
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ CHAMPION = "champion"
 _SQLITE = "sqlite:///"
 _ARTIFACTS = "model"
 _DIGEST = 32  # characters; MLflow keeps 36 at most
+_UNUSABLE = re.compile(r"[^\w\-. :/]")
+"""What MLflow takes in no figure's name."""
 _log = logging.getLogger(__name__)
 
 
@@ -219,7 +222,7 @@ def _log_folder(client: "MlflowClient", run_id: str, folder: Path) -> str:
 def _final(metadata: Metadata) -> dict[str, float]:
     """The scores of the finished model on each split."""
     return {
-        f"final/{split}_{name}": float(value)
+        _UNUSABLE.sub("_", f"final/{split}_{name}"): float(value)
         for split, scores in metadata.metrics.items()
         for name, value in scores.items()
         if isinstance(value, int | float)

@@ -11,6 +11,11 @@ _TWO = 2
 _HIGHEST, _LOWEST = 99.9, 0.1
 
 
+def capitalised(name: str) -> str:
+    """With a capital first letter; names with capitals of their own, such as `T-Shirt` or `eBike`, stay as they are."""
+    return name if name != name.lower() else name[:1].upper() + name[1:]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Texts:
     """What the page says in one language. No field has a default: a language without a sentence does not start."""
@@ -146,10 +151,14 @@ class Texts:
         """A label in this language."""
         return dict(self.label_names).get(label, label)
 
+    def shown(self, label: str) -> str:
+        """A label in this language where it stands alone."""
+        return capitalised(self.name(label))
+
     def title(self, labels: Sequence[str]) -> str:
         """The page's name, made of the model's labels."""
         first, *others = map(self.name, labels)
-        return self.title_form.format(self._joined([first.capitalize(), *others], self.final_or))
+        return self.title_form.format(self._joined([capitalised(first), *others], self.final_or))
 
     def listed(self, labels: Sequence[str]) -> str:
         """All labels in a row."""
@@ -162,7 +171,7 @@ class Texts:
         """The verdict in words."""
         if verdict == NEITHER:
             return self.neither_of_two.format(*map(self.name, labels)) if len(labels) == _TWO else self.none_of_these
-        return self.not_sure if verdict == UNSURE else self.name(verdict).capitalize()
+        return self.not_sure if verdict == UNSURE else self.shown(verdict)
 
     def sureness(self, verdict: str, label: str, confidence: float) -> str:
         """How sure the model is, in words."""

@@ -202,7 +202,7 @@ def _plot(model: Model, texts: Texts) -> str:
 
 
 def _bar(label: str, probability: float, texts: Texts, *, top: bool) -> str:
-    name, value = escape(texts.name(label).capitalize()), escape(texts.percent(probability))
+    name, value = escape(texts.shown(label)), escape(texts.percent(probability))
     width = f"{100 * probability:.2f}"
     return (
         f'<li class="{"top" if top else "other"}"><span class="name">{name}</span>'

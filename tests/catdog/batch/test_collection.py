@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -117,6 +118,15 @@ def test_files_and_rows_become_one_table(scored: Path, photos: Path) -> None:
 def test_row_groups_are_shared_out_and_never_divided(scored: Path) -> None:
     counts = [pq.read_metadata(path).num_rows for path in sorted(scored.glob("*.parquet"))]
     assert counts == [7, 3, 10, 10, 5]
+
+
+def test_a_folder_of_answers_is_one_data_frame(photos: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "labels"
+    predict(photos, "--out", out, "--part-size", "7", model=model)
+    assert len(pd.read_parquet(out)) == len(answers(out))
+    (out / "_plan.json").rename(out / "plan.json")  # as earlier versions called it
+    assert predict(photos, "--out", out, "--part-size", "7", model=model).returncode == 0
+    assert len(pd.read_parquet(out)) == len(answers(out))
 
 
 def test_parquet_can_be_looked_at_without_writing_any(photos: Path, model: Path) -> None:

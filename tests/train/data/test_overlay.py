@@ -17,7 +17,8 @@ from train.data.overlay import Reviewed, Verdict, clean_labels, read_overlay, wr
 from train.data.source import open_source
 from train.data.splits import divide
 from train.evaluation.evaluate import evaluate
-from train.fit import PROBE, FitOptions, fit
+from train.fit import fit
+from train.options import PROBE, FitOptions
 
 
 def reviewed(examples: Examples, index: int, verdict: Verdict, label: str = "") -> Reviewed:

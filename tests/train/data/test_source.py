@@ -217,14 +217,12 @@ def test_whatever_is_left_out_of_a_folder_is_counted_and_named(
         assert name in caplog.text
 
 
-def test_a_folder_of_splits_is_read_by_the_labels_of_its_training_split(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_folder_of_splits_is_read_as_a_whole_and_says_which_split_each_picture_is_in(tmp_path: Path) -> None:
     for name in ("train/hat/a.png", "train/cap/b.png", "test/hat/c.png"):
         put(tmp_path / name)
-    with caplog.at_level(logging.WARNING):
-        assert counts(open_source(str(tmp_path))) == {"hat": 1, "cap": 1}
-    assert "1 file is left out: in the split `test`, of which only `train` is read (1)" in caplog.text
+    source = open_source(str(tmp_path))
+    assert counts(source) == {"hat": 2, "cap": 1}
+    assert sorted(source.given) == ["test", "train", "train"]
 
 
 def test_a_folder_around_the_folders_of_labels_is_refused_with_the_one_that_is_meant(tmp_path: Path) -> None:
@@ -247,3 +245,28 @@ def test_outliers_may_lie_flat_or_in_folders_of_their_kind(tmp_path: Path) -> No
     for name in ("a.png", "fox/b.png", "fox/deep/c.png"):
         put(tmp_path / name)
     assert counts(open_outliers(str(tmp_path))) == {"other": 1, "fox": 2}
+
+
+def test_pictures_that_were_seen_before_are_not_decoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("hat/a.png", "cap/b.png", "cap/broken.png"):
+        put(tmp_path / "data" / name)
+    (tmp_path / "data" / "cap" / "broken.png").write_bytes(b"no picture")
+    first = read_examples(open_source(str(tmp_path / "data")), cache=tmp_path / "cache")
+    monkeypatch.setattr("train.data.examples.fingerprint", lambda _: pytest.fail("a picture was decoded again"))
+    again = read_examples(open_source(str(tmp_path / "data")), cache=tmp_path / "cache")
+    assert (again.digests, again.skipped, again.rows.tolist()) == (first.digests, first.skipped, first.rows.tolist())
+    assert (again.hashes == first.hashes).all()
+    assert (again.aspects == first.aspects).all()
+
+
+@pytest.mark.parametrize("content", [b"", b"damaged"])
+def test_a_damaged_cache_is_made_anew(content: bytes, tmp_path: Path) -> None:
+    for name in ("hat/a.png", "cap/b.png"):
+        put(tmp_path / "data" / name)
+    source, cache = open_source(str(tmp_path / "data")), tmp_path / "cache"
+    first = read_examples(source, cache=cache)
+    (kept,) = cache.iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(content)
+    assert read_examples(source, cache=cache).digests == first.digests
+    assert len(kept.read_bytes()) == len(whole)

@@ -1,4 +1,5 @@
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 from catdog.errors import DataError, ModelError
 from catdog.images.phash import fingerprint, pack, phash
 from tests.toy import encoded
+from tests.train.pictures import LABELS, picture
 from train.data.examples import read_examples
 from train.data.source import open_source
 from train.data.splits import assign_splits, divide, read_manifest, restore, seen_splits, write_manifest
@@ -166,3 +168,43 @@ def test_nothing_is_said_of_the_very_data_that_a_model_was_made_with(
     manifest = {row.tobytes().hex(): str(split) for row, split in zip(examples.hashes, whole.splits, strict=True)}
     restore(examples, manifest, {"sha256": examples.digest, "n": len(examples)})
     assert "not exactly" not in caplog.text
+
+
+def split_folders(folder: Path, *splits: str, count: int = 12) -> Path:
+    for number, split in enumerate(splits):
+        for label in LABELS:
+            for seed in range(count):
+                path = folder / split / label / f"{seed}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                picture(label, 100 * number + seed).save(path)
+    return folder
+
+
+def test_folders_that_name_the_splits_are_used_as_they_are(tmp_path: Path) -> None:
+    data = divide(read_examples(open_source(str(split_folders(tmp_path, "train", "val", "test")))), seed=0)
+    assert data.counts == {"train": 36, "validation": 36, "test": 36}
+    names = {data.examples.source.row_name(row).split("/")[-3] for row in data.rows("validation")}
+    assert names == {"val"}
+
+
+def test_a_split_without_a_folder_is_drawn_from_the_training_pictures(tmp_path: Path) -> None:
+    data = divide(read_examples(open_source(str(split_folders(tmp_path, "train", "test")))), seed=0)
+    assert data.counts["test"] == 36
+    assert data.counts["validation"] + data.counts["train"] == 36
+    assert data.counts["validation"] == 3
+
+
+def test_a_training_picture_that_is_in_the_test_folder_too_is_not_trained_with(tmp_path: Path) -> None:
+    split_folders(tmp_path, "train", "validation", "test")
+    copy = tmp_path / "train" / LABELS[0] / "copy.png"
+    shutil.copy(tmp_path / "test" / LABELS[0] / "0.png", copy)
+    data = divide(read_examples(open_source(str(tmp_path))), seed=0)
+    assert data.counts == {"train": 36, "validation": 36, "test": 36}
+
+
+def test_a_label_that_only_the_test_folder_has_is_named(tmp_path: Path) -> None:
+    split_folders(tmp_path, "train", "validation", "test")
+    (tmp_path / "test" / "teal").mkdir()
+    picture(LABELS[0], 999).save(tmp_path / "test" / "teal" / "0.png")
+    with pytest.raises(DataError, match="no training picture of teal"):
+        divide(read_examples(open_source(str(tmp_path))), seed=0)

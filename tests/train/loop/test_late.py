@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from catdog.model.model import softmax
-from train.loop.late import LateSchedule, Pictures, predict_late, train_late
+from train.loop.late import Alike, AlikeSchedule, LateSchedule, Pictures, predict_late, train_late
 from train.network.backbone import FrozenPart, late_logits
 
 SIDE = 32
 QUICK = LateSchedule(batch_size=16)
+_STRONG = AlikeSchedule(steps=40, batch_size=32, rate=1e-2, pull=0.0, trust=1.0, champion_share=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +82,36 @@ def test_more_answers_take_more_steps_within_bounds(answers: int, steps: int) ->
     assert (
         LateSchedule(epochs=30, least_steps=60, most_steps=150, batch_size=64, new_share=0.375).steps(answers) == steps
     )
+
+
+def test_old_pictures_that_look_like_answers_teach_what_the_answers_are_wrong_about(champion: nn.Module) -> None:
+    replay = pictures(champion, 40, seed=1)
+    other = 1 - int(np.bincount(replay.labels).argmax())
+    alike = Alike(pictures(champion, 40, seed=2, label=other), replay.served)
+    misled = pictures(champion, 8, seed=4, label=1 - other)
+    schedule = replace(QUICK, alike=replace(_STRONG, steps=60))
+    made = train_late(champion, replay, misled, schedule, steps=1, alike=alike)
+    fresh = pictures(champion, 40, seed=5)
+    before, after = (predict_late(network, fresh.served).argmax(axis=1) == other for network in (champion, made))
+    assert after.mean() > before.mean()
+
+
+def test_old_pictures_as_they_are_keep_what_the_champion_says(champion: nn.Module) -> None:
+    replay = pictures(champion, 40, seed=1)
+    other = 1 - int(np.bincount(replay.labels).argmax())
+    alike = Alike(pictures(champion, 40, seed=2, label=other), replay.served)
+    free, held = (
+        train_late(champion, replay, None, replace(QUICK, alike=replace(_STRONG, hold=hold)), steps=1, alike=alike)
+        for hold in (0.0, 10.0)
+    )
+    said = predict_late(champion, replay.served)
+    change = [float(np.abs(predict_late(network, replay.served) - said).mean()) for network in (free, held)]
+    assert change[1] < change[0]
+
+
+@pytest.mark.parametrize("depth", ["head", "last"])
+def test_what_the_frozen_layers_make_of_pictures_is_kept_and_says_the_same(champion: nn.Module, depth: str) -> None:
+    seen = pictures(champion, 8, seed=1)
+    kept = seen.before(champion, depth)
+    assert np.allclose(predict_late(champion, kept.served), predict_late(champion, seen.served), atol=1e-3)
+    assert (kept.maps.shape[2:] == (champion.num_features, 1, 1)) == (depth == "head")

@@ -25,11 +25,12 @@ from tests.train.pictures import LABELS, picture, write_folder
 from train.__main__ import main
 from train.data.splits import read_manifest
 from train.evaluation.evaluate import evaluate
-from train.fit import FitOptions, fit
+from train.fit import fit
+from train.gate.history import read_history
 from train.gate.report import read_report
 from train.loop.publish import check_folder
 from train.loop.repository import ModelRepository
-from train.ood.rejection import RuleOptions
+from train.options import FitOptions, RuleOptions
 
 REPO = "me/tints"
 NEW = range(500, 520)
@@ -170,6 +171,9 @@ def assert_described(made: Path, champion: Path, rows: list[FeedbackRow], data: 
     assert training["feedback"]["revision"].startswith("local-")
     assert sorted(training["feedback"]["rows"]) == sorted(row.id for row in rows)
     assert read_report(made / "gate.json").accepted
+    (look,) = read_history(made).looks
+    assert load_metadata(made).metrics["kinds"] == look.accuracy
+    assert look.accuracy["all"] == load_metadata(made).metrics["test"]["accuracy"]
     assert evaluate(made, str(data))["n"] == evaluate(champion, str(data))["n"]
     assert f"Retrained from `{REPO}`" in (made / "README.md").read_text()
 
@@ -223,3 +227,15 @@ def test_other_labels_cannot_be_rehearsed(champion: Path, tmp_path: Path, capsys
     arguments = ("--data", other, "--feedback", feedback, "--base", champion, "--out", tmp_path / "run")
     assert train("retrain", *arguments) == 1
     assert "wolf" in capsys.readouterr().err
+
+
+def test_old_pictures_are_made_to_look_like_the_answers(
+    data: Path, champion: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("train.loop.cross_fit._LEAST_OF_EACH_WAY", 1)
+    monkeypatch.setattr("train.loop.cross_fit.find_ways", lambda *_: {"tinted": 0.9})
+    feedback = write_feedback(tmp_path / "feedback", faded_rows(20))
+    out = tmp_path / "run"
+    train("retrain", "--data", data, "--feedback", feedback, "--base", champion, "--out", out)  # whatever the gate says
+    assert load_metadata(out).training["settings"]["late"]["ways"] == {"tinted": 0.9}
+    assert "learned from feedback" in capsys.readouterr().out

@@ -27,10 +27,24 @@ def test_tables_are_unbroken_markdown(trained: Path) -> None:
 
 def test_the_card_names_data_labels_and_licence(trained: Path) -> None:
     text = (trained / "README.md").read_text()
-    for word in ("amber", "jade", "plum", "`tints`", "Apache 2.0", "near-duplicates", "Seed 1"):
+    for word in ("amber", "jade", "plum", "`tints`", "near-duplicates", "Seed 1"):
         assert word in text
     assert "None" not in text.replace("[None]", "")
     assert "\n\n\n" not in text
+
+
+def test_the_card_claims_a_licence_and_calibration_only_as_far_as_somebody_said_or_measured(trained: Path) -> None:
+    metadata = load_metadata(trained)
+    text = render_card(metadata)
+    assert ModelCard(text).data.license is None
+    assert "Apache" not in text
+    assert "No licence was stated" in text
+    assert f"off by {100 * metadata.metrics['test']['ece']:.2f}%" in text
+    licensed = metadata.model_copy(update={"training": {**metadata.training, "license": "mit"}, "metrics": {}})
+    text = render_card(licensed)
+    assert ModelCard(text).data.license == "mit"
+    assert "under the MIT licence" in text
+    assert "calibrat" not in text.split("## Use it")[0]
 
 
 def test_on_the_hub_the_examples_use_the_repository(trained: Path) -> None:

@@ -10,9 +10,9 @@ from catdog.model.metadata import DriftReference, load_metadata
 from catdog.model.model import Model
 from tests.train.pictures import LABELS, picture, write_folder
 from train.__main__ import main
-from train.fit import FitOptions
 from train.loop.publish import check_folder
 from train.model_folder.amend import amend_model_folder
+from train.options import FitOptions
 
 
 @pytest.fixture

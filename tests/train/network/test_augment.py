@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from train.network.augment import Augmentation, augment, mix
+from train.network.augment import augment, mix
+from train.options import Augmentation
 
 STILL = Augmentation(
     area=(1.0, 1.0), ratio=(1.0, 1.0), degrees=0, shear=0, brightness=0, contrast=0, saturation=0, grey=0, coarse=0

@@ -39,5 +39,5 @@ def test_starting_weights_come_from_the_hub(
 
 @pytest.mark.parametrize("init", ["nothing", "/no/where", "/nonexist", "-x/y", "x" * 300])
 def test_starting_weights_that_are_neither_here_nor_a_name_are_a_wrong_setting(init: str) -> None:
-    with pytest.raises(SettingsError, match=f"--init {init} is not a file"):
+    with pytest.raises(SettingsError, match=f"--init {init} is neither a file"):
         create_network("mobilenetv3_small_050", labels=2, init=init)

@@ -10,9 +10,9 @@ from catdog.errors import DataError, ModelError, SettingsError
 from catdog.model.metadata import load_metadata
 from tests.train.pictures import picture
 from train.__main__ import main
-from train.fit import FitOptions, fit
-from train.network.augment import Augmentation, augment, draw_views, resample
-from train.network.distill import Distillation
+from train.fit import fit
+from train.network.augment import augment, draw_views, resample
+from train.options import Augmentation, Distillation, FitOptions
 
 
 @pytest.fixture(scope="module")

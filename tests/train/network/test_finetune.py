@@ -10,11 +10,12 @@ from torch import nn
 from catdog.errors import DataError, SettingsError
 from catdog.model.metadata import Preprocessing
 from tests.train.pictures import LABELS, picture
-from train.network.augment import Augmentation
 from train.network.checkpoint import CHECKPOINT_FILE, HISTORY_FILE, load_checkpoint
 from train.network.create import create_network
-from train.network.finetune import Schedule, TrainingSet, create_accelerator, finetune
+from train.network.distill import NO_LABEL
+from train.network.finetune import TrainingSet, balanced, create_accelerator, finetune
 from train.network.inference import run
+from train.options import Augmentation, Schedule
 
 SPEC = Preprocessing(
     input_size=32, mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="bilinear", crop_pct=1.0, crop_mode="center"
@@ -61,12 +62,14 @@ def train_in(  # noqa: PLR0913
     options: str = "{}",
     stop_in: int = 99,
     network: nn.Module | None = None,
+    patience: int | None = None,
 ) -> tuple[nn.Module, list[dict[str, float]]]:
     folder.mkdir(exist_ok=True)
     network = network or fresh()
     history = finetune(
         network, training, validation(stop_in), SPEC, schedule,
         accelerator=create_accelerator(accumulate=schedule.accumulate), folder=folder, options=options,
+        patience=patience,
     )  # fmt: skip
     return network, history
 
@@ -81,7 +84,7 @@ def test_it_learns(tmp_path: Path, training: TrainingSet) -> None:
 def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path: Path, training: TrainingSet) -> None:
     whole, history = train_in(tmp_path / "whole", training)
     with pytest.raises(KeyboardInterrupt):
-        train_in(tmp_path / "halves", training, stop_in=2)
+        train_in(tmp_path / "halves", training, stop_in=3)  # the first look is at the start
     assert len((tmp_path / "halves" / HISTORY_FILE).read_text().splitlines()) == 1
     other = fresh()
     halves, resumed = train_in(tmp_path / "halves", training, network=other)
@@ -95,7 +98,24 @@ def test_the_best_epoch_is_kept(tmp_path: Path, training: TrainingSet) -> None:
     logits, labels = validation()(network.eval())
     probabilities = torch.from_numpy(logits).softmax(dim=1).numpy()
     loss = -np.log(probabilities[np.arange(len(labels)), labels]).mean()
-    assert loss == pytest.approx(min(each["log_loss"] for each in history), abs=1e-4)
+    assert loss <= min(each["log_loss"] for each in history) + 1e-4
+
+
+def test_a_start_that_no_epoch_betters_is_kept_and_training_stops_early(tmp_path: Path, training: TrainingSet) -> None:
+    network, _ = train_in(tmp_path / "good", training, replace(SCHEDULE, epochs=6, rate=1e-3, average_decay=0.8))
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    ruinous = replace(SCHEDULE, epochs=6, rate=0.3, average_decay=0.0)
+    _, history = train_in(tmp_path / "bad", training, ruinous, network=network, patience=2)
+    assert len(history) < ruinous.epochs
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(tensor, before[name], msg=name)
+
+
+def test_balanced_training_shows_every_label_as_often() -> None:
+    members, labels = np.arange(10, 20), np.array([0] * 6 + [1] * 3 + [NO_LABEL])
+    shown = balanced(members, labels)
+    assert {label: int((labels[shown - 10] == label).sum()) for label in (0, 1, NO_LABEL)} == {0: 6, 1: 6, NO_LABEL: 1}
+    assert set(shown) == set(members)
 
 
 def test_accumulated_batches_make_fewer_steps(tmp_path: Path, training: TrainingSet) -> None:

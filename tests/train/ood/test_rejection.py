@@ -28,7 +28,8 @@ from train.model_folder.amend import add_rule
 from train.model_folder.quantize import QUANTIZED_FILE
 from train.network.create import preprocessing, timm
 from train.ood.branch import branch_of, fit_adapter, head_of, joined
-from train.ood.rejection import RuleOptions, kinds_of, make_rule
+from train.ood.rejection import kinds_of, make_rule
+from train.options import RuleOptions
 
 
 def stripes(seed: int, *, size: tuple[int, int] = (60, 44)) -> Image.Image:

@@ -11,7 +11,8 @@ import pytest
 from catdog.errors import SettingsError, StoppedError
 from catdog.model.metadata import load_metadata
 from tests.train.folders import complete_folder
-from train.fit import FitOptions, fit
+from train.fit import fit
+from train.options import FitOptions
 from train.tracking.mlflow import CHAMPION, EXPERIMENT, MODEL, MlflowTracker
 from train.tracking.tracking import RunInputs, flatten, git_revision
 

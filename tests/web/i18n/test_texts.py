@@ -107,3 +107,11 @@ def test_failures_are_described_in_the_visitors_language_where_there_is_a_senten
     assert "nicht lesbar" in GERMAN.problem(error)
     assert GERMAN.for_scripts["problem_unreadable_image"] == GERMAN.problem(error)
     assert GERMAN.problem(HubError("No Hub.")) == "No Hub."
+
+
+@pytest.mark.parametrize("label", ["T-Shirt", "BMW", "eBike", "Jack Russell"])
+def test_labels_keep_the_letters_that_somebody_gave_them(label: str) -> None:
+    texts = ENGLISH
+    assert texts.shown(label) == texts.verdict(label, [label, "cat"]) == label
+    assert label in texts.title([label, "cat"])
+    assert texts.shown("golden retriever") == "Golden retriever"

@@ -1,0 +1,222 @@
+"""Old training pictures made to look like the reported ones: many labels to trust for what few answers are about.
+
+People report what is wrong, and seldom what is right, some press the wrong button, and a hundred answers say little
+about a kind of picture. How a kind looks can be told without labels, though: a classifier learns from old pictures that
+were changed in known ways (darkened, turned, compressed, ...) which change is which, and says what the reported
+pictures look like. Old pictures that are changed so keep their own labels, which nobody has to report. Pictures that
+look as they always did change nothing.
+"""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from train.metrics import Floats
+
+AS_IS = ""
+"""The way that changes nothing."""
+_STRENGTH = 0.01
+_ROUNDS = 50
+_LEAST_SHARE = 0.1
+"""Of the answers; what fewer look like may be chance."""
+_LEAST_IN_ALL = 0.4
+_LEAST_TOLD = 0.5
+"""Of changed pictures that were not learned from, so many have to be told right."""
+_SETTLED = 1e-4
+
+Change = Callable[[Image.Image, np.random.Generator], Image.Image]
+
+
+def _dark(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    """Up to twelve times darker, with the noise of a sensor."""
+    dark = ImageEnhance.Brightness(image).enhance(float(generator.uniform(0.08, 0.45)))
+    return _noised(dark, generator, generator.uniform(0, 10))
+
+
+def _night(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    return _dark(_grey(image, generator), generator)
+
+
+def _grey(image: Image.Image, _: np.random.Generator) -> Image.Image:
+    return ImageOps.grayscale(image).convert("RGB")
+
+
+def _bright(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    return ImageEnhance.Brightness(image).enhance(float(generator.uniform(1.6, 2.8)))
+
+
+def _hazy(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    """As through dirty glass: a bright veil."""
+    veil = Image.new("RGB", image.size, (int(generator.integers(120, 230)),) * 3)
+    blurred = image.filter(ImageFilter.GaussianBlur(float(generator.uniform(0, 0.01)) * min(image.size)))
+    return Image.blend(blurred, veil, float(generator.uniform(0.4, 0.75)))
+
+
+def _blurred(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    return image.filter(ImageFilter.GaussianBlur(float(generator.uniform(0.01, 0.04)) * min(image.size)))
+
+
+def _compressed(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    """Shrunk, saved as a poor JPEG, and enlarged again."""
+    share = float(generator.uniform(0.12, 0.5))
+    out = io.BytesIO()
+    small = image.resize((max(8, round(image.width * share)), max(8, round(image.height * share))))
+    small.save(out, "JPEG", quality=int(generator.integers(5, 30)))
+    return Image.open(out).convert("RGB").resize(image.size, Image.Resampling.BILINEAR)
+
+
+def _noisy(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    return _noised(image, generator, generator.uniform(15, 50))
+
+
+def _quarter(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    return _rotated(image, generator.choice([90, 270]) + generator.uniform(-25, 25), generator)
+
+
+def _half(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    return _rotated(image, 180 + generator.uniform(-25, 25), generator)
+
+
+def _tilted(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    return _rotated(image, generator.choice([-1, 1]) * generator.uniform(20, 60), generator)
+
+
+def _drawn(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    """The lines of a pencil: the photo divided by its own blurred self."""
+    grey = ImageOps.grayscale(image.filter(ImageFilter.MedianFilter(3)))
+    soft = ImageOps.invert(grey).filter(ImageFilter.GaussianBlur(float(generator.uniform(2, 8))))
+    lines = np.clip(np.asarray(grey).astype(np.float32) * 255 / (256 - np.asarray(soft).astype(np.float32)), 0, 255)
+    lines = 255 * (lines / 255) ** generator.uniform(1, 6)
+    return Image.fromarray(lines.astype(np.uint8)).convert("RGB")
+
+
+def _barred(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    """Behind bars, or the wires of a fence."""
+    fenced, size = image.copy(), max(image.size)
+    draw, gap = ImageDraw.Draw(fenced), float(generator.uniform(0.08, 0.25)) * size
+    wire, level = max(2, round(gap * generator.uniform(0.15, 0.5))), int(generator.integers(20, 235))
+    angle = generator.uniform(0, np.pi)
+    for turn in (0, np.pi / 2)[: int(generator.integers(1, 3))]:
+        along, across = (np.array([np.cos(a), np.sin(a)]) for a in (angle + turn, angle + turn + np.pi / 2))
+        for step in np.arange(-size, size, gap) + generator.uniform(0, gap):
+            middle = np.array(image.size) / 2 + step * across
+            ends = [tuple((middle + side * size * along).tolist()) for side in (-1, 1)]
+            draw.line(ends, fill=(level,) * 3, width=wire)
+    return fenced
+
+
+def _distant(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    """Small, in the middle of its own blurred surroundings."""
+    share = float(generator.uniform(0.3, 0.6))
+    small = image.resize((max(8, round(image.width * share)), max(8, round(image.height * share))))
+    around = image.filter(ImageFilter.GaussianBlur(0.1 * min(image.size)))
+    room = (max(0, image.width - small.width), max(0, image.height - small.height))
+    around.paste(small, (int(generator.integers(0, room[0] + 1)), int(generator.integers(0, room[1] + 1))))
+    return around
+
+
+def _from_above(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    """The lower part is further away."""
+    width, height = image.size
+    inset = float(generator.uniform(0.2, 0.4)) * width
+    quad = (0, 0, -inset, height, width + inset, height, width, 0)
+    return image.transform(image.size, Image.Transform.QUAD, quad, Image.Resampling.BILINEAR, fillcolor=_mean(image))
+
+
+def _tinted(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    """In the light of another colour."""
+    factors = generator.uniform(0.3, 1.3, 3)
+    levels = np.asarray(image).astype(np.float32) * factors
+    return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
+
+
+WAYS: Mapping[str, Change] = {
+    "dark": _dark,
+    "dark and grey": _night,
+    "grey": _grey,
+    "bright": _bright,
+    "hazy": _hazy,
+    "blurred": _blurred,
+    "compressed": _compressed,
+    "noisy": _noisy,
+    "turned": _quarter,
+    "upside-down": _half,
+    "tilted": _tilted,
+    "drawn": _drawn,
+    "barred": _barred,
+    "distant": _distant,
+    "from above": _from_above,
+    "tinted": _tinted,
+}
+"""All changes, by the name that the log gives them."""
+
+
+def changed(image: Image.Image, way: str, generator: np.random.Generator) -> Image.Image:
+    """A picture changed in one of `WAYS`, more or less; `AS_IS` leaves it."""
+    return WAYS[way](image, generator) if way else image
+
+
+def find_ways(known: Floats, ways: Sequence[str], asked: Floats) -> dict[str, float]:
+    """What pictures look like: the share of them for each way that enough look like.
+
+    It is empty if most look as usual, or if the ways cannot be told apart.
+
+    A classifier's probabilities lean to what it was taught, so that the shares are found by expectation maximisation
+    (Saerens et al. 2002, "Adjusting the Outputs of a Classifier to New a Priori Probabilities").
+
+    Args:
+        known: Shape (m, d): features of old pictures, changed.
+        ways: How each was: m of them, `AS_IS` among them.
+        asked: Shape (n, d): features of the pictures.
+    """
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=_STRENGTH, max_iter=300))
+    if cross_val_score(model, known, list(ways), cv=2).mean() < _LEAST_TOLD:
+        return {}
+    found = _shares(model.fit(known, list(ways)).predict_proba(asked))
+    shares = {
+        str(way): float(share)
+        for way, share in zip(model.classes_, found, strict=True)
+        if way and share >= _LEAST_SHARE
+    }
+    return shares if sum(shares.values()) >= _LEAST_IN_ALL else {}
+
+
+def _shares(probabilities: Floats) -> Floats:
+    """Shape (ways,), from shape (n, ways) of a classifier that was taught all ways equally often."""
+    shares: Floats = np.full(probabilities.shape[1], 1 / probabilities.shape[1])
+    for _ in range(_ROUNDS):
+        weighted = probabilities * shares
+        after: Floats = (weighted / weighted.sum(axis=1, keepdims=True)).mean(axis=0)
+        if np.abs(after - shares).max() < _SETTLED:
+            break
+        shares = after
+    return shares
+
+
+def summary(maps: npt.NDArray[np.floating]) -> Floats:
+    """How pictures look to a network: means and deviations of its early maps, shape (n, 2 * channels)."""
+    levels = maps.astype(np.float32)
+    found: Floats = np.concatenate([levels.mean(axis=(-2, -1)), levels.std(axis=(-2, -1))], axis=-1)
+    return found
+
+
+def _noised(image: Image.Image, generator: np.random.Generator, sigma: float) -> Image.Image:
+    levels = np.asarray(image).astype(np.float32)
+    noise = generator.normal(0, sigma, levels.shape[:2])[..., None]
+    return Image.fromarray(np.clip(levels + noise, 0, 255).astype(np.uint8))
+
+
+def _rotated(image: Image.Image, angle: float, generator: np.random.Generator) -> Image.Image:
+    fill = _mean(image) if generator.random() < 0.5 else (127, 127, 127)  # noqa: PLR2004
+    return image.rotate(float(angle), Image.Resampling.BICUBIC, fillcolor=fill)
+
+
+def _mean(image: Image.Image) -> tuple[int, ...]:
+    return tuple(np.asarray(image.resize((8, 8))).mean(axis=(0, 1)).astype(int).tolist())
