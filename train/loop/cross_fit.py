@@ -172,7 +172,9 @@ class _Round:
 
     def _looks(self, maps: Maps) -> Floats:
         """How pictures look to the champion, early and late: shape (n, d), from maps of shape (n, channels, h, w)."""
-        return np.concatenate([summary(maps), late_features(self.champion, maps)], axis=1)
+        late = late_features(self.champion, maps).astype(np.float64)
+        looks: Floats = np.concatenate([summary(maps), late], axis=1)
+        return looks
 
     def _alike(self, ways: Mapping[str, float], before: Callable[[Pictures], Pictures]) -> Alike:
         """The replayed pictures as the answers look."""
