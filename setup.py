@@ -10,7 +10,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-_RESOURCES = ("model/metadata.json", "model/onnx/model.onnx", "model_card.md", "browser/*.*")
+_RESOURCES = ("model/metadata.json", "model/onnx/model.onnx", "model_card.md", "browser/*.*", "browser/i18n/*.json")
 
 
 class BuildWithResources(build_py):

@@ -83,6 +83,8 @@ def test_the_wheel_holds_all_that_the_packages_open(installed: Path) -> None:
             ):
                 assert (packages / path.relative_to(ROOT)).is_file(), path
     assert (packages / "catdog/resources/model/onnx/model.onnx").is_file()
+    for name in run("git", "ls-files", "browser").stdout.split():
+        assert (packages / "catdog/resources" / name).is_file(), name
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ def run_app(*arguments: str, **settings: object) -> subprocess.CompletedProcess[
     return subprocess.run(
         [sys.executable, "app.py", *arguments],
         cwd=ROOT,
-        env=environment(**settings),
+        env=environment(**{"port": 0, **settings}),
         capture_output=True,
         text=True,
         timeout=120,
