@@ -34,12 +34,13 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     add = parser.add_argument
-    add("--photos", metavar="DATA", help="what the embedded model was trained with, or with --init any photos of two "
-        "labels or more: a folder or a Hub data set; ../shared/data/cats_vs_dogs if it is there")  # fmt: skip
-    add("--init", metavar="WEIGHTS", help="train a small champion on --photos instead, from these weights: a "
-        "safetensors file, or timm/NAME on the Hub")  # fmt: skip
-    add("--kind", choices=[*KINDS], default="night", help="what people show the embedded model (%(default)s)")
-    add("--generated", action="store_true", help="generated pictures and a small champion, whatever is there")
+    add("--kind", choices=[*KINDS], help="tell it of the embedded model, which people show this: takes a quarter of "
+        "an hour and more, and needs the photos that it was trained with")  # fmt: skip
+    add("--photos", metavar="DATA", help="with --kind these photos, with --init any of two labels or more: a folder or "
+        "a Hub data set; ../shared/data/cats_vs_dogs if it is there")  # fmt: skip
+    add("--init", metavar="WEIGHTS", help="train a small champion on --photos, from these weights: a safetensors file, "
+        "or timm/NAME on the Hub")  # fmt: skip
+    add("--generated", action="store_true", help="generated pictures and a small champion: the default")
     add("--no-browser", dest="browser", action="store_false", help="the API alone")
     add("--work", type=Path, metavar="DIR", help="keep everything, logs too, in this empty folder")
     return parser
@@ -47,28 +48,25 @@ def _parser() -> argparse.ArgumentParser:
 
 def _tell(arguments: argparse.Namespace, work: Path) -> int:
     narrator = Narrator()
-    Story(_plan(arguments, work, narrator), narrator).run()
+    Story(_plan(arguments, work), narrator).run()
     return 0
 
 
-def _plan(arguments: argparse.Namespace, work: Path, narrator: Narrator) -> Plan:
-    """The embedded model where its photos are, else a small champion of pictures that everybody can make."""
+def _plan(arguments: argparse.Namespace, work: Path) -> Plan:
+    """A small champion of pictures that everybody can make, unless photos are asked for."""
     data = arguments.photos or (str(_PHOTOS) if _PHOTOS.is_dir() else None)
-    if arguments.init and not data:
-        raise SettingsError("--init needs --photos: photos to train a champion with.")
-    if arguments.generated or not data:
-        if not arguments.generated:
-            narrator.tell(
-                "The photos that the embedded model was trained with are not here, so the story is told of a small "
-                "model and generated pictures. With --photos microsoft/cats_vs_dogs it is told of the embedded model."
-            )
+    if (arguments.init or arguments.kind) and not data:
+        raise SettingsError("--init and --kind need --photos: the champion's own, such as microsoft/cats_vs_dogs.")
+    if arguments.photos and not (arguments.init or arguments.kind):
+        raise SettingsError("--photos needs --kind (for the embedded model) or --init (for a small one).")
+    if arguments.generated or not (arguments.init or arguments.kind):
         weights = EMBEDDED_MODEL / "model.safetensors"
         fit = ("--init", str(weights), "--recipe", "probe", "--img-size", "64")
         return Plan(generated(SHAPES), fit, (), work, arguments.browser, threads=1)
-    if arguments.init:
+    if arguments.init and data:
         fit = ("--init", str(arguments.init), "--recipe", "probe", "--img-size", "80")
         return Plan(real_photos(data, PHOTOS), fit, (), work, arguments.browser)
-    narrator.tell("Photos are prepared.")
+    assert data is not None and arguments.kind  # noqa: PT018 - both were asked for above
     material = new_to(EMBEDDED_MODEL, data, GOOD, arguments.kind)
     return Plan(material, (), (), work, arguments.browser, champion=EMBEDDED_MODEL, data=data)
 
