@@ -19,6 +19,8 @@ from tests.conftest import ROOT
 from tests.toy import encoded
 from tests.web.page.test_layout import TIMEOUT_MS
 
+pytestmark = pytest.mark.slow  # many short ones: together half a minute
+
 CLASSIFY = """async (pictures) => {
   const { Engine } = await import("./engine.js");
   if (!window.engine) (window.engine = new Engine()).start();

@@ -7,6 +7,8 @@ import pytest
 
 from deploy.static.build import BROWSER
 
+pytestmark = pytest.mark.slow  # the compiler takes seconds
+
 
 @pytest.mark.parametrize("project", ["tsconfig.json", "tsconfig.worker.json"])
 def test_the_types_are_right(project: str, node: str, packages: Path) -> None:

@@ -23,6 +23,8 @@ from devhub.server import Running
 from tests.conftest import ROOT
 from tests.toy import encoded, picture, toy_model
 
+pytestmark = pytest.mark.slow  # many short ones: together half a minute
+
 
 def catdog(*arguments: str | Path, model: Path | str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

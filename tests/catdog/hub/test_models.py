@@ -16,6 +16,8 @@ from devhub.faults import Fault
 from tests.catdog.conftest import REPO, Published
 from tests.toy import toy_model
 
+pytestmark = pytest.mark.slow  # many short ones: together half a minute
+
 DEAD_HUB = "http://127.0.0.1:9"
 
 

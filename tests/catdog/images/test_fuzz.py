@@ -15,6 +15,8 @@ from catdog.errors import ImageError
 from catdog.images.decode import decode_image
 from tests.toy import encoded
 
+pytestmark = pytest.mark.slow  # many short ones: together half a minute
+
 ROUNDS = int(os.environ.get("FUZZ_ROUNDS", "1500"))
 SLOWEST_S = 2.0
 

@@ -21,6 +21,8 @@ from tests.conftest import ROOT
 from tests.deploy.conftest import FEEDBACK, MODEL, READ_TOKEN, SPACE, SPACE_TOKEN, Runner
 from tests.web.conftest import wait_for
 
+pytestmark = pytest.mark.slow  # many short ones: together half a minute
+
 DEADLINE_S = 180.0
 
 
