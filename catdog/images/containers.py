@@ -49,7 +49,7 @@ _WEBP_ANIMATION, _WEBP_ALPHA = 0x02, 0x10
 
 @dataclass(frozen=True, slots=True)
 class Stripped:
-    """A picture file without what is not a picture."""
+    """A picture file reduced to its image data."""
 
     data: bytes
     orientation: int | None
@@ -68,7 +68,7 @@ class Stripped:
 
 
 def strip(data: bytes) -> Stripped:
-    """Cut away what is not a picture; files of formats that need none of this come back as they are.
+    """Cut away everything but image data; files of formats that need none of this come back unchanged.
 
     Raises:
         UnreadableImageError: the file is cut short, or has far more pieces than any encoder writes.

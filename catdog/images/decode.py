@@ -118,7 +118,7 @@ def decoded_side(spec: "Preprocessing") -> int:
 
 
 def open_image(data: bytes, *, limits: ImageLimits | None = None, side: int = DECODED_SIDE) -> Photo:
-    """Read one photo's header, and cut off what is not a picture.
+    """Read one photo's header, and cut off everything but image data.
 
     Bytes and pixels are counted before any pixel is decoded, so a compression bomb costs a header. Large pictures will
     come out at 1/2, 1/4 or 1/8 of their size, with at least `side` pixels left on the shorter side.

@@ -51,7 +51,7 @@ def read_labelled(data: str, *, limit: int | None, seed: int, endpoint: str, tok
         token: For the Hub.
 
     Raises:
-        SettingsError: there is no such folder, and it is not a name of a data set.
+        SettingsError: there is no such folder, nor is it the name of a data set.
         DataError: nothing that can be used is in there.
         HubError: the Hub cannot be reached or refuses.
     """

@@ -59,7 +59,7 @@ def _lead(outputs: Outputs) -> Floats:
 
 
 def rejection_p(rejection: Rejection | None) -> float:
-    """How likely it is that the challenger turns away no more answers `neither` than its twin; 1 without a rule."""
+    """p-value of the challenger rejecting more `neither` answers than its twin (McNemar); 1 without a rule."""
     if rejection is None:
         return 1.0
     return mcnemar(rejection.challenger.astype(np.int64) - rejection.twin.astype(np.int64))

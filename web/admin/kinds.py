@@ -125,7 +125,7 @@ class KindsPage:
                 self._ready = _Ready((), key, str(error))
 
     def _rows(self) -> Iterator[ReviewedRow]:
-        """The newest ones with their pictures, oldest first; a picture that is gone is no row."""
+        """The newest ones with their pictures, oldest first; rows whose picture is gone are left out."""
         newest = heapq.nlargest(MOST_ROWS, self._load(), key=lambda each: each.row.id)
         for each in reversed(newest):
             image = self._picture(each.row.id)

@@ -44,7 +44,7 @@ class StreamLimit:
         self._open = ClientQuota(most=most, most_of_a_client=most_of_a_client)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, if it is no stream or there is room for it."""
+        """Pass a request on unless it is a stream and there is no room for it."""
         if scope["type"] != "http" or scope["method"] != "GET" or not scope["path"].startswith(_STREAMS):
             await self._app(scope, receive, send)
             return
