@@ -18,6 +18,8 @@ pytestmark = pytest.mark.browser
 PRIVATE = """Object.defineProperty(window, "localStorage", {
   get() { throw new DOMException("The operation is insecure.", "SecurityError"); } });"""
 FULL = """Storage.prototype.setItem = () => { throw new DOMException("", "QuotaExceededError"); };"""
+FORGET_RECEIPTS = """localStorage.setItem("catdog.answers", JSON.stringify(
+  JSON.parse(localStorage.getItem("catdog.answers")).map((said) => ({ ...said, receipts: [] }))))"""
 REFUSED = {"error": "rate_limited", "detail": "Too many corrections. Try again in a minute."}
 PHOTOS = [
     {"name": f"{name}.jpg", "mimeType": "image/jpeg", "buffer": encoded(picture(name))} for name in ("red", "blue")
@@ -110,6 +112,21 @@ def test_two_tabs_that_send_the_same_answer_can_both_undo_it(context: BrowserCon
     expect(mine(other)).to_have_count(0)
     expect(mine(one)).to_have_count(0)
     expect(one.locator("#take-back")).to_be_hidden()
+    assert row.id not in [each.id for each in server.rows()]
+    one.close()
+    other.close()
+
+
+def test_a_tab_that_writes_an_older_list_loses_no_receipt_of_another(context: BrowserContext, server: Server) -> None:
+    one, other = opened(context, server), opened(context, server)
+    one.evaluate("localStorage.clear()")
+    choose(one, encoded(picture("red")))
+    row = kept(one, server, "Green")
+    other.evaluate(FORGET_RECEIPTS)
+    other.locator("#mine summary").click()
+    wait_for(lambda: all(each["receipts"] for each in other.evaluate(ANSWERS)), "the receipts")
+    other.get_by_role("button", name="Undo: You said: Green").click()
+    expect(mine(other)).to_have_count(0)
     assert row.id not in [each.id for each in server.rows()]
     one.close()
     other.close()

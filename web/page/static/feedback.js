@@ -29,7 +29,11 @@ const listeners = new Set();
 export function onChange(listener) {
   listeners.add(listener);
 }
-window.addEventListener("storage", ({ key }) => (key === STORE || key === null) && changed());
+window.addEventListener("storage", ({ key }) => {
+  if (key !== STORE && key !== null) return;
+  keepReceipts();
+  changed();
+});
 
 function changed(undone) {
   for (const listener of listeners) listener(undone);
@@ -72,6 +76,17 @@ function store(list) {
 
 function update(id, changes) {
   write(answers().map((each) => (each.id === id ? { ...each, ...changes } : each)));
+}
+
+/** Receipts that the server gave to this tab, by the answer's id. */
+const given = new Map();
+
+/** Another tab that wrote the list before it had seen this tab's receipts has dropped them; nothing could be undone without. */
+function keepReceipts() {
+  const list = answers();
+  const lost = ({ id, receipts }) => (given.get(id) ?? []).filter((receipt) => !receipts.includes(receipt));
+  if (!list.some((each) => lost(each).length)) return;
+  write(list.map((each) => ({ ...each, receipts: [...each.receipts, ...lost(each)] })));
 }
 
 /** Put an answer first, in place of what was said of the same photo. */
@@ -135,6 +150,7 @@ async function sayNow(photo, label, text) {
 /** Send what was said; where the server has forgotten the prediction, with the picture. */
 async function send(said, picture) {
   const told = await deliver(said, picture);
+  if (told.receipt) given.set(said.id, [...(given.get(said.id) ?? []), told.receipt]);
   const now = find(said.id); // another tab may have sent it too, and has the receipt then
   const receipts = [...new Set([...(now?.receipts ?? []), ...said.receipts, ...(told.receipt ? [told.receipt] : [])])];
   if (now && now.turn > said.turn) update(said.id, { receipts }); // something else was said there meanwhile
@@ -175,6 +191,7 @@ async function undoNow(id) {
       if (!(problem instanceof Failure) || problem.code !== "unknown_request") throw problem; // else it is gone already
     }
   }
+  given.delete(id);
   write(answers().filter((each) => each.id !== id), id);
 }
 
