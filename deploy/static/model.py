@@ -71,9 +71,7 @@ def _download(settings: Settings) -> Path:
     """The folder of the model's files in the Hub's cache; its name is the commit."""
     client = HubClient.of(settings)
     if settings.model.count("/") != 1 or settings.model.startswith((".", "/")):
-        raise SettingsError(
-            f"CATDOG_MODEL is {settings.model!r}: this is neither a folder nor a Hub repository (USER/NAME)."
-        )
+        raise SettingsError(f"The model {settings.model!r} is neither a folder nor a Hub repository (USER/NAME).")
     with client.errors(f"fetch the model {settings.model}"):
         return Path(
             client.api.snapshot_download(
