@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks.endurance.power_cut import build, cut_power
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def library(tmp_path: Path) -> Path:

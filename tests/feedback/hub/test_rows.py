@@ -26,6 +26,8 @@ from tests.feedback.conftest import REPO
 from tests.feedback.hub_rows import hub_records
 from tests.feedback.rows import some_row
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def settings(hub: Running, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
