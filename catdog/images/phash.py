@@ -37,7 +37,7 @@ _COMPARED_BY_ALL = 8
 """The others next to it, with which each is compared, before those that are linked with most are left alone."""
 _MOST_OPEN = 2_500
 """Hashes that are compared with all others, because too many share a band with them."""
-_TABLE = 1_600_000
+_TABLE = 400_000
 """Comparisons at a time; their table is half as many bytes as a core's cache or more."""
 
 _SHORT_WAY = 4

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from catdog.allocator import collector_paused
+from catdog.allocator import collector_spared
 from catdog.errors import CatdogError, UnknownRowError
 from catdog.model.metadata import UNSURE
 from feedback.decision import Decision, ReviewedRow, Status, accept, join, later_than, newest, reject, undo
@@ -107,7 +107,7 @@ class Review:
         with self._building:
             version, began = self._version(), time.monotonic()
             if self._ready is None or self._ready.version != version:
-                with collector_paused():
+                with collector_spared():
                     entries = build_queue(self._load())
                     self._seen = {entry.row.id: entry.reviewed for entry in entries}
                 self._ready = _Ready(entries, version, time.monotonic() - began)
