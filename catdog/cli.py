@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import errno
 import logging
 import re
 import sys
@@ -10,11 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO, cast
 
 from catdog.errors import CatdogError, SettingsError
+from catdog.files import DISK_FULL
 
 _INTERRUPTED = 130
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says where nothing more can be written."""
 
 
 def counted(number: int, word: str) -> str:

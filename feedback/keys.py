@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from catdog.errors import FeedbackError
-from catdog.files import create_once
+from catdog.files import DISK_FULL, create_once
 
 log = logging.getLogger(__name__)
 
@@ -70,5 +70,8 @@ class ClientKeys:
 
 def _failed(folder: Path, error: OSError) -> FeedbackError:
     """What visitors may read; where the keys are is for the log alone."""
+    if error.errno in DISK_FULL:
+        log.error("No client key can be kept in %s: the disk is full. Make room.", folder)
+        return FeedbackError("Your correction was NOT saved: the disk is full. Try again later.")
     log.error("The client keys in %s don't work: %s. Make the folder writable.", folder, error.strerror)
     return FeedbackError("Your correction was NOT saved: the server's client keys don't work. Try again later.")

@@ -11,8 +11,8 @@ from typing import NoReturn
 
 from safetensors import SafetensorError
 
-from catdog.cli import DISK_FULL
 from catdog.errors import DataError, SettingsError, StoppedError
+from catdog.files import DISK_FULL
 
 _NOT_WRITABLE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.ENOENT, errno.ENAMETOOLONG)
 

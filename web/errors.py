@@ -1,6 +1,5 @@
 """Every error response of the API: one shape, with the status that belongs to its code."""
 
-import errno
 import logging
 import math
 import uuid
@@ -16,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from catdog.errors import CatdogError, DiskFullError, RateLimitedError
+from catdog.files import DISK_FULL
 from web.metrics.metrics import Metrics
 from web.route_table import Cost, RouteTable
 
@@ -46,8 +46,7 @@ STATUS = {
 """Error code to HTTP status."""
 
 RETRY_AFTER_S = "5"
-DISK_FULL = "The server's disk is full. Your picture or correction was NOT saved. Try again later."
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = "The server's disk is full. Your picture or correction was NOT saved. Try again later."
 _UNEXPECTED = "Something went wrong on our side. Try again, and report it if it keeps happening."
 
 
@@ -124,10 +123,10 @@ class ErrorResponses:
         return self.response(request.scope, "invalid_request", "The connection closed before the request was complete.")
 
     def _system(self, request: Request, error: Exception) -> JSONResponse:
-        if not isinstance(error, OSError) or error.errno not in _FULL:
+        if not isinstance(error, OSError) or error.errno not in DISK_FULL:
             raise error
         log.error("The disk is full: a request could not be kept while it was answered.")
-        return self.from_error(request.scope, DiskFullError(DISK_FULL))
+        return self.from_error(request.scope, DiskFullError(_FULL))
 
     def _unexpected(self, request: Request, _: Exception) -> JSONResponse:
         return self.response(request.scope, "internal_error", _UNEXPECTED)

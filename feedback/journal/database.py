@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from catdog.cli import DISK_FULL
 from catdog.errors import DiskFullError, FeedbackError, SettingsError
+from catdog.files import DISK_FULL
 
 log = logging.getLogger(__name__)
 

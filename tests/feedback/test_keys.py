@@ -1,5 +1,7 @@
 """Client hashes group the rows of a month, and cannot be undone after two."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -94,6 +96,17 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     (tmp_path / KEYS_FOLDER).write_text("")
     with pytest.raises(FeedbackError, match="keys"):
         ClientKeys(tmp_path).client_hash("a", now=MAY)
+
+
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, resource; from feedback.keys import ClientKeys; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)); "
+        f"ClientKeys(pathlib.Path({str(tmp_path)!r})).client_hash('a', now=__import__('datetime').datetime(2025, 5, 1))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "NOT saved: the disk is full" in done.stderr
+    assert not key_files(tmp_path)
 
 
 def test_expired_keys_are_destroyed_without_any_feedback(tmp_path: Path) -> None:
