@@ -62,7 +62,10 @@ def load_model(settings: Settings, *, embedded: Path = EMBEDDED_MODEL, last_good
     if folder is not None:
         return LoadedModel(Model.load(folder), "folder")
     if not _REPO_ID.fullmatch(settings.model):
-        raise SettingsError(f"The model {settings.model!r} is neither a folder nor a Hub repository (USER/NAME).")
+        raise SettingsError(
+            f"The model {settings.model!r} is neither a folder nor a Hub repository (USER/NAME). "
+            "Set CATDOG_MODEL, or --model, to one."
+        )
     if last_good_first and (known := _load_last_good(settings)):
         return LoadedModel(known, "cache")
     try:

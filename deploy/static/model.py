@@ -71,7 +71,10 @@ def _download(settings: Settings) -> Path:
     """The folder of the model's files in the Hub's cache; its name is the commit."""
     client = HubClient.of(settings)
     if settings.model.count("/") != 1 or settings.model.startswith((".", "/")):
-        raise SettingsError(f"The model {settings.model!r} is neither a folder nor a Hub repository (USER/NAME).")
+        raise SettingsError(
+            f"The model {settings.model!r} is neither a folder nor a Hub repository (USER/NAME). "
+            "Set CATDOG_MODEL, or --model, to one."
+        )
     with client.errors(f"fetch the model {settings.model}"):
         return Path(
             client.api.snapshot_download(
