@@ -13,7 +13,6 @@ _LARGE_BYTES = 1_000_000
 _HUGE_BYTES = 2**30
 _NEVER = 2**31 - 1
 _ARENAS = 2
-_GARBAGE_FACTOR = 2
 
 
 def trim() -> None:
@@ -27,18 +26,19 @@ def collector_spared() -> Iterator[None]:
     """Make many objects that live long, and refer to no others of their kind, without the cyclic garbage collector.
 
     It would look at all objects there are again and again while they become more, a third of the time of 100,000 rows,
-    and once more afterwards, while every thread waits. So it is off for any thread meanwhile, and later leaves alone
-    what lives now; where that has come to be far more than at first, some is garbage, and it looks at all once more.
+    and once more afterwards, while every thread waits. So it is off for any thread meanwhile, and leaves alone what
+    lives at the end, until the next time: then it looks at all of that once, for some may have become garbage.
     """
-    was_on, spared = gc.isenabled(), gc.get_freeze_count()
+    was_on = gc.isenabled()
+    if gc.get_freeze_count():
+        gc.unfreeze()
+        gc.collect()
     gc.disable()
     try:
         yield
     finally:
         if was_on:
             gc.freeze()
-            if spared and gc.get_freeze_count() > _GARBAGE_FACTOR * spared:
-                gc.unfreeze()
             gc.enable()
 
 

@@ -38,7 +38,7 @@ _COMPARED_BY_ALL = 8
 _MOST_OPEN = 2_500
 """Hashes that are compared with all others, because too many share a band with them."""
 _TABLE = 400_000
-"""Comparisons at a time; their table is half as many bytes as a core's cache or more."""
+"""Comparisons at a time: tables of a few megabytes, which a core's cache holds."""
 
 _SHORT_WAY = 4
 """Links between a thing and the one that stands for it, up to which they are followed for a few things alone."""

@@ -73,7 +73,7 @@ def _download(settings: Settings) -> Path:
     if settings.model.count("/") != 1 or settings.model.startswith((".", "/")):
         raise SettingsError(
             f"The model {settings.model!r} is neither a folder nor a Hub repository (USER/NAME). "
-            "Set CATDOG_MODEL, or --model, to one."
+            "Set CATDOG_MODEL to one."
         )
     with client.errors(f"fetch the model {settings.model}"):
         return Path(

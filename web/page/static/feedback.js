@@ -81,7 +81,7 @@ function update(id, changes) {
 /** Receipts that the server gave to this tab, by the answer's id. */
 const given = new Map();
 
-/** Another tab that wrote the list before it had seen this tab's receipts has dropped them; nothing could be undone without. */
+/** A tab that writes the list before it has seen another's receipts drops them; without them nothing can be undone. */
 function keepReceipts() {
   const list = answers();
   const lost = ({ id, receipts }) => (given.get(id) ?? []).filter((receipt) => !receipts.includes(receipt));
