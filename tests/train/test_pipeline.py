@@ -16,7 +16,7 @@ PARAMETERS = """
 seed: 0
 data: {source: tints, revision: main, side: 40, overlay: train/overlays/cats_vs_dogs.csv, splits: splits.csv}
 network: {init: random, arch: mobilenetv3_small_050, img_size: 32, crop_pct: 1.0}
-fit: {epochs: 2, batch_size: 8, train_size: 32, rate: 0.001, seed: 1}
+fit: {epochs: 2, batch-size: 8, train-size: 32, rate: 0.001, seed: 1}
 """
 STAGES = ("prepare", "audit", "fit", "evaluate", "card")
 
