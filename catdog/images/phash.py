@@ -31,11 +31,13 @@ _MARGIN = 2  # levels of grey between neighbours, above which their order is cer
 _SIDE = 16
 _BITS = _SIDE * _SIDE
 _BLOCK = 512
-_COMPARED, _COMPARED_OF_EACH = 1_000_000, 4
+_COMPARED, _COMPARED_OF_EACH = 400_000, 1
 """How often hashes that share a band are compared with others of it: so often in all, and so often more for each."""
 _COMPARED_BY_ALL = 8
 """The others next to it, with which each is compared, before those that are linked with most are left alone."""
-_MOST_OPEN = 2_500
+_LONG_RUN, _CENTRE_OF = 256, 32
+"""Where more hashes share a band, all are compared first with the one that is nearest to the others of so many."""
+_MOST_OPEN = 1_500
 """Hashes that are compared with all others, because too many share a band with them."""
 _TABLE = 400_000
 """Comparisons at a time: tables of a few megabytes, which a core's cache holds."""
@@ -128,8 +130,8 @@ def group_near_duplicates(hashes: Hashes, *, max_distance: int = NEAR_DUPLICATE)
     Multi-index hashing (M. Norouzi, A. Punjani, D. J. Fleet, CVPR 2012): of `max_distance + 1` bands of bits, at least
     one is the same in two hashes that are that near. So hashes are sorted by each band in turn, with the bits that
     follow it, and each is compared with those after it that share the band. Thousands may share one (a black frame's
-    noise); then each is compared with those next to it, and a few thousand that this leaves alone with all others. Of
-    more such hashes a link may be missed.
+    noise); then each is compared with one in their midst, and where that leaves it alone with those next to it. What
+    is still alone is compared with all others, up to a fixed number of comparisons: beyond it a link may be missed.
 
     Returns:
         Array of shape (n,): for each picture the smallest index in its group.
@@ -217,10 +219,12 @@ def _link_by_band(hashes: Hashes, links: _Links, start: int, width: int, max_dis
         near = _near(columns, left, right, max_distance)
         links.add(order[left[near]], order[right[near]])
 
-    rest = np.arange(len(band))
+    link(*_with_their_centres(columns, begins, lengths))
+    rest = _apart(links.roots()[order], begins, lengths)
     for step in range(1, _COMPARED_BY_ALL + 1):
-        rest = rest[rest + step < end[rest]]
-        link(rest, rest + step)
+        for left, right in ((rest, rest + step), (rest, rest - step)):
+            inside = (first[left] <= right) & (right < end[left])
+            link(left[inside], right[inside])
     rest = _apart(links.roots()[order], begins, lengths)
     rest = rest[np.argsort((end - first)[rest], kind="stable")]
     budget = _COMPARED + _COMPARED_OF_EACH * len(band)
@@ -243,6 +247,19 @@ def _link_with_all(hashes: Hashes, links: _Links, rows: npt.NDArray[np.int64], m
         left, right = some[places // len(hashes)], places % len(hashes)
         near = _near(columns, left, right, max_distance)
         links.add(left[near], right[near])
+
+
+def _with_their_centres(
+    columns: npt.NDArray[np.uint64], begins: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Pairs of each position in a long run with its centre: of some hashes there, the one nearest to the others."""
+    begins, lengths = begins[lengths > _LONG_RUN], lengths[lengths > _LONG_RUN]
+    some = begins[:, None] + np.linspace(0, lengths - 1, _CENTRE_OF, axis=1).astype(np.int64)
+    words = columns[:, some]
+    apart = np.bitwise_count(words[..., None] ^ words[..., None, :]).sum(axis=(0, 3), dtype=np.int64)
+    centres = some[np.arange(len(some)), np.argmin(apart, axis=1)]
+    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return np.repeat(begins, lengths) + within, np.repeat(centres, lengths)
 
 
 def _with_their_runs(

@@ -37,7 +37,7 @@ from feedback.journal.tables import (
     delete_request,
     insert,
     insert_decision,
-    row_from,
+    rows_from,
     stored_time,
 )
 from feedback.row import FeedbackRow, RowStatus, text
@@ -273,7 +273,7 @@ class Journal:
         where = "id > ? AND NOT superseded" if newest_only else "id > ?"
         after = ""
         while found := self.query(f"{select} WHERE {where} ORDER BY id LIMIT {batch_size}", after):
-            batch = [row_from(record) for record in found]
+            batch = rows_from(found)
             yield from batch
             after = batch[-1].id
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from feedback.decision import Decision
 from feedback.journal.journal import Journal
-from feedback.journal.tables import SELECT_DECISIONS, SELECT_ROWS, decision_from, row_from
+from feedback.journal.tables import SELECT_DECISIONS, SELECT_ROWS, decision_from, rows_from
 from feedback.row import FeedbackRow
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Outbox:
             records = self._journal.query(
                 f"{SELECT_ROWS} WHERE batch = ? AND seq BETWEEN ? AND ? ORDER BY seq", batch.number, *few[0], *few[-1]
             )
-            yield from self._sound([row_from(record) for record in records])
+            yield from self._sound(rows_from(records))
 
     def decisions(self, batch: Batch) -> list[Decision]:
         """The decisions of a batch."""

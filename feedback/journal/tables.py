@@ -16,14 +16,15 @@ from feedback.decision import Decision, Status, later_than
 from feedback.row import FeedbackRow, Source, text
 
 _HOUR_S = 3600.0
-_decode = json.JSONDecoder().raw_decode  # what was written here has no blanks around it
 _COLUMNS = tuple(column.name for column in fields(FeedbackRow) if column.name != "image")
+_PROBABILITIES = _COLUMNS.index("probabilities")
+_SOURCES = {source.value: source for source in Source}
 _INSERT = (
     f"INSERT INTO rows ({', '.join(_COLUMNS)}, receipt_hash, idempotency_hash) "  # noqa: S608 - names of our own
     f"VALUES ({', '.join('?' * (len(_COLUMNS) + 2))})"
 )
 SELECT_ROWS = f"SELECT {', '.join(_COLUMNS)}, jpeg FROM rows JOIN pictures USING (seq)"  # noqa: S608 - names of our own
-"""The start of a query whose records `row_from` understands."""
+"""The start of a query whose records `rows_from` understands."""
 SELECT_ROWS_ALONE = f"SELECT {', '.join(_COLUMNS)}, x'' FROM rows"  # noqa: S608 - names of our own
 """The same with empty pictures: those are most of the bytes."""
 _DECISION_COLUMNS = tuple(column.name for column in fields(Decision))
@@ -115,14 +116,54 @@ def delete_row(db: sqlite3.Connection, seq: int) -> None:
     )
 
 
-def row_from(record: Sequence[Any]) -> FeedbackRow:
-    """The row in a record of `SELECT_ROWS`."""
-    kept = dict(zip(_COLUMNS, record, strict=False))
-    kept["created_at"] = datetime.fromisoformat(kept["created_at"])
-    kept["labels"] = _labels(kept["labels"])
-    kept["probabilities"] = tuple(_decode(kept["probabilities"])[0])
-    kept["source"] = Source(kept["source"])
-    return FeedbackRow(image=record[-1], **kept)
+def rows_from(records: Sequence[Sequence[Any]]) -> list[FeedbackRow]:
+    """The rows in records of `SELECT_ROWS`: all at once, since 100,000 calls of the JSON decoder take half a second."""
+    probabilities = json.loads(f"[{','.join([record[_PROBABILITIES] for record in records])}]")
+    return [
+        FeedbackRow(
+            id=row_id,
+            request_id=request_id,
+            created_at=datetime.fromisoformat(created_at),
+            image=image,
+            image_sha256=image_sha256,
+            image_phash=image_phash,
+            predicted_label=predicted_label,
+            verdict=verdict,
+            labels=_labels(labels),
+            probabilities=tuple(of_labels),
+            corrected_label=corrected_label,
+            model_id=model_id,
+            model_revision=model_revision,
+            source=_SOURCES[source],
+            client=client,
+            app_version=app_version,
+            schema_version=schema_version,
+            extra=extra,
+        )
+        for (
+            (
+                row_id,
+                request_id,
+                created_at,
+                image_sha256,
+                image_phash,
+                predicted_label,
+                verdict,
+                labels,
+                _,
+                corrected_label,
+                model_id,
+                model_revision,
+                source,
+                client,
+                app_version,
+                schema_version,
+                extra,
+                image,
+            ),
+            of_labels,
+        ) in zip(records, probabilities, strict=True)
+    ]
 
 
 @lru_cache(maxsize=64)  # thousands of rows have the same ones

@@ -103,9 +103,13 @@ def build_queue(reviewed: Iterable[ReviewedRow]) -> list[Entry]:
     rows.sort(key=lambda each: each.row.id)
     firsts = _firsts(tuple(each.row.image_phash for each in rows))
     groups = {each.row.id: rows[first].row.id for each, first in zip(rows, firsts.tolist(), strict=True)}
-    counts = _count(rows, groups)
-    novelty = _novelty([each.row for each in rows])
-    entries = [_entry(each, group, counts[group], novelty) for each, group in zip(rows, groups.values(), strict=True)]
+    said = _votes(rows, groups)
+    agreeing = Counter((group, label) for group, label in said)
+    voters = Counter(group for group, _ in said)
+    entries = [
+        _entry(each, group, agreeing[group, each.row.corrected_label], voters[group], unlike_training)
+        for each, group, unlike_training in zip(rows, groups.values(), _novelty(rows), strict=True)
+    ]
     scores = np.array([entry.signals.score for entry in entries])
     best = np.zeros(len(entries))
     np.maximum.at(best, firsts, scores)
@@ -113,9 +117,8 @@ def build_queue(reviewed: Iterable[ReviewedRow]) -> list[Entry]:
     return [entries[position] for position in order.tolist()]
 
 
-def _entry(reviewed: ReviewedRow, group: str, said: Counter[str], novelty: Mapping[str, float]) -> Entry:
-    row, voters, confidence = reviewed.row, sum(said.values()), max(reviewed.row.probabilities)
-    agreeing = said[row.corrected_label]
+def _entry(reviewed: ReviewedRow, group: str, agreeing: int, voters: int, unlike_training: float) -> Entry:
+    row, confidence = reviewed.row, max(reviewed.row.probabilities)
     return Entry(
         reviewed=reviewed,
         group=group,
@@ -125,7 +128,7 @@ def _entry(reviewed: ReviewedRow, group: str, said: Counter[str], novelty: Mappi
             sure_but_corrected=0.0 if row.is_confirmation or row.is_audit else confidence,
             disagreement=2 * min(agreeing, voters - agreeing) / voters if voters else 0.0,
             low_confidence=_low_confidence(confidence, len(row.probabilities)),
-            unlike_training=novelty[row.id],
+            unlike_training=unlike_training,
         ),
     )
 
@@ -136,13 +139,10 @@ def _firsts(hashes: tuple[str, ...]) -> npt.NDArray[np.int64]:
     return group_near_duplicates(pack(hashes))
 
 
-def _count(rows: Iterable[ReviewedRow], groups: Mapping[str, str]) -> defaultdict[str, Counter[str]]:
-    """What people say of each group; rejected rows have no vote, nor has the audit sample, which nobody answered."""
-    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+def _votes(rows: Iterable[ReviewedRow], groups: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Groups and what is said of them; rejected rows have no vote, nor has the audit sample, which nobody answered."""
     said = (each.row for each in rows if each.status is not Status.REJECTED and not each.row.is_audit)
-    for row in votes(said, lambda row: groups[row.id]):
-        counts[groups[row.id]][row.corrected_label] += 1
-    return counts
+    return [(groups[row.id], row.corrected_label) for row in votes(said, lambda row: groups[row.id])]
 
 
 def _low_confidence(confidence: float, labels: int) -> float:
@@ -150,15 +150,16 @@ def _low_confidence(confidence: float, labels: int) -> float:
     return min(1.0, (1 - confidence) / (1 - least)) if least < 1 else 0.0
 
 
-def _novelty(rows: Sequence[FeedbackRow]) -> dict[str, float]:
+def _novelty(rows: Sequence[ReviewedRow]) -> list[float]:
     """Each row's rank by the score of its model for "none of the labels", among the rows of the same model."""
-    scored: defaultdict[str, list[tuple[float, str]]] = defaultdict(list)
-    known = [row for row in rows if NEITHER_SCORE in row.extra]
-    extras = json.loads(f"[{','.join(row.extra for row in known)}]")  # at once: thousands of calls take a second
-    for row, extra in zip(known, extras, strict=True):
+    found = [float(each.row.verdict == NEITHER) for each in rows]
+    scored: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
+    known = [position for position, each in enumerate(rows) if NEITHER_SCORE in each.row.extra]
+    extras = json.loads(f"[{','.join([rows[position].row.extra for position in known])}]")  # at once: see `rows_from`
+    for position, extra in zip(known, extras, strict=True):
         if isinstance(score := extra.get(NEITHER_SCORE), int | float):
-            scored[row.model_revision].append((float(score), row.id))
-    found = {row.id: float(row.verdict == NEITHER) for row in rows}
+            scored[rows[position].row.model_revision].append((float(score), position))
     for ranked in map(sorted, scored.values()):
-        found |= {row_id: rank / len(ranked) for rank, (_, row_id) in enumerate(ranked)}
+        for rank, (_, position) in enumerate(ranked):
+            found[position] = rank / len(ranked)
     return found

@@ -106,9 +106,9 @@ def _fetch(name: str, labels: int, option: str) -> nn.Module:
     except HFValidationError:
         raise unknown from None
     except (RuntimeError, OSError) as error:
-        reason = str(error).strip().split("\n")[0].rstrip(".")
+        reason = " ".join(str(error).split("\n")[:2]).strip().rstrip(".")
         raise HubError(
-            f"The weights {name} could not be fetched: {reason}. Check the name, the network and HF_TOKEN, or name a "
+            f"The weights {name} could not be loaded: {reason}. Check the name, the network and HF_TOKEN, or name a "
             "safetensors file."
         ) from None
     return network
