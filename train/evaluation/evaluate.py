@@ -52,13 +52,13 @@ class Answered:
 
     def as_dict(self) -> dict[str, Any]:
         """The metrics, for JSON: raw, and under `clean` with the labels that the overlay corrects."""
-        result = {**self.about, "labels": list(self.model.labels), **_score(self.predictions, self.labels)}
+        result = {**self.about, "labels": list(self.model.labels), **score_predictions(self.predictions, self.labels)}
         if self.squeezed is not None:
-            result["squeezed"] = _score(self.squeezed, self.labels)
+            result["squeezed"] = score_predictions(self.squeezed, self.labels)
         if self.clean is None:
             return result
         kept = np.flatnonzero(self.clean.kept)
-        clean = _score([self.predictions[index] for index in kept], self.clean.labels[kept])
+        clean = score_predictions([self.predictions[index] for index in kept], self.clean.labels[kept])
         return {**result, "clean": {"overlay": self.clean.about, **clean}}
 
 
@@ -123,11 +123,6 @@ def _mostly_square(aspects: npt.NDArray[np.float32]) -> bool:
     return float((np.abs(np.log(aspects)) < _NEARLY_SQUARE).mean()) > 0.5  # noqa: PLR2004
 
 
-def score_rows(model: Model, source: Source, rows: Sequence[int], labels: Labels) -> dict[str, Any]:
-    """Metrics and verdicts of a source's rows, all readable, against labels by the model's numbers."""
-    return _score(predict_rows(model, source, rows), labels)
-
-
 def predict_rows(
     model: Model, source: Source, rows: Sequence[int], *, change: Callable[[Image.Image], Image.Image] | None = None
 ) -> list[Prediction]:
@@ -144,7 +139,12 @@ def predict_rows(
     return [each for each in predictions if not isinstance(each, str)]
 
 
-def _score(predictions: Sequence[Prediction], labels: Labels) -> dict[str, Any]:
+def score_predictions(predictions: Sequence[Prediction], labels: Labels) -> dict[str, Any]:
+    """Metrics and verdicts of n answers, against labels of shape (n,) by the model's numbers.
+
+    Raises:
+        DataError: there are none.
+    """
     if not predictions:
         raise DataError("No picture is left to score.")
     probabilities = np.array([prediction.probabilities for prediction in predictions])

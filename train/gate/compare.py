@@ -1,8 +1,7 @@
-"""Champion and challenger side by side: their answers to the same pictures, and how long they take."""
+"""What the champion says about the test pictures, and how long it and a challenger take."""
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -10,7 +9,6 @@ from PIL import Image
 from catdog.errors import DataError
 from catdog.images.traits import Traits, measure
 from catdog.model.model import Model
-from catdog.model.preprocessing import preprocess
 from train.data.examples import map_rows
 from train.data.source import Row, Source
 from train.evaluation.slices import Mask, find_slices
@@ -20,43 +18,28 @@ from train.metrics import Floats, Labels
 _ROUNDS = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """What both models say about the same n pictures."""
-
-    labels: Labels
-    """Shape (n,): the true ones."""
-    champion: Floats
-    """Shape (n, labels): probabilities."""
-    challenger: Floats
-
-
-def compare_on_source(
-    champion: Model, challenger: Model, source: Source, rows: Sequence[int], labels: Labels
-) -> tuple[Compared, dict[str, Mask]]:
-    """Answers to some rows of a data set, and its slices.
+def ask_about(champion: Model, source: Source, rows: Sequence[int], labels: Labels) -> tuple[Floats, dict[str, Mask]]:
+    """What the champion says about some rows of a data set, and the slices of these.
 
     Args:
         champion: What is live.
-        challenger: With the same labels.
-        source: Labels numbered as in the models.
+        source: Labels numbered as in the model.
         rows: All readable, at least one.
         labels: Of these rows.
+
+    Returns:
+        Probabilities of shape (n, labels), and for each slice its members.
     """
 
-    def look(_row: Row, image: Image.Image) -> tuple[Traits, Sequence[float], Sequence[float]]:
+    def look(_row: Row, image: Image.Image) -> tuple[Traits, Sequence[float]]:
         # In the decoding threads: a network takes one core, and they have all.
-        old, new = (
-            model.predict_batch([preprocess(image, model.metadata.preprocessing)])[0]
-            for model in (champion, challenger)
-        )
-        return measure(image), old.probabilities, new.probabilities
+        return measure(image), champion.predict(image).probabilities
 
     found = list(map_rows(source, look, rows))
     if reasons := [each for each in found if isinstance(each, str)]:
         raise DataError(f"A picture became unreadable while it was used: {reasons[0]}")
-    traits, old, new = zip(*(each for each in found if not isinstance(each, str)), strict=True)
-    return Compared(labels, np.array(old), np.array(new)), find_slices(traits, labels, champion.labels)
+    traits, probabilities = zip(*(each for each in found if not isinstance(each, str)), strict=True)
+    return np.array(probabilities), find_slices(traits, labels, champion.labels)
 
 
 def measure_latency(champion: Model, challenger: Model) -> Latency:

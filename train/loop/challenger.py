@@ -123,7 +123,9 @@ class Replay:
     per_answer: int = 20
     """Old training pictures for each answer ..."""
     least: int = 2000
-    """... and at least this many, if there are."""
+    """... at least this many, if there are ..."""
+    most: int = 4000
+    """... and no more: each costs time, and this many show what the network knew."""
     new_share: float = 0.25
     """Share of an epoch that answers are repeated to fill ..."""
     most_repeats: int = 8
@@ -131,7 +133,7 @@ class Replay:
 
     def draw(self, rows: Sequence[int], answers: int, *, seed: int) -> list[int]:
         """Some of the rows of old training pictures, without replacement."""
-        wanted = min(len(rows), max(self.least, self.per_answer * answers))
+        wanted = min(len(rows), self.most, max(self.least, self.per_answer * answers))
         drawn: list[int] = np.sort(np.random.default_rng(seed).choice(rows, wanted, replace=False)).tolist()
         return drawn
 

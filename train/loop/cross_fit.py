@@ -5,9 +5,8 @@ and asked about that fifth. The challenger itself learns from all of them.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from torch import nn
 
 from catdog.images.phash import group_near_duplicates, pack
 from catdog.model.model import softmax
-from train.data.alike import AS_IS, WAYS, find_ways, summary
+from train.data.alike import AS_IS, WAYS, find_ways
 from train.data.source import Source, source_of
 from train.data.splits import Divided, Split
 from train.gate.evidence import Answers, Outputs, Rejection, folds, no_answers
@@ -32,9 +31,9 @@ from train.loop.challenger import (
     retrain_schedule,
 )
 from train.loop.corrections import Correction, Corrections
-from train.loop.features import Backbone
-from train.loop.late import Alike, LateSchedule, Logits, Maps, Pictures, late_features
-from train.loop.rule import Bound, RuleLearner, branch_features, rule_of
+from train.loop.features import Backbone, Layer, Maps
+from train.loop.late import Alike, LateSchedule, Logits, Pictures
+from train.loop.rule import Bound, RuleLearner, rule_of
 from train.metrics import Floats, Labels
 from train.model_folder.calibration import fit_temperature
 from train.ood.rejection import Rule
@@ -102,10 +101,11 @@ class _Round:
         self.labels = base.metadata.labels
         self.champion = restore_network(base.folder, base.metadata)
         self.backbone = Backbone.of(base.folder, self.champion, base.metadata, cache=how.cache)
-        self.maps = {split: self._split(split) for split in _SPLITS}
+        self.splits = {split: self._split(split) for split in _SPLITS}
         self.replayed = self._replay()
         """Which of the examples: shape (n,)."""
-        self.replay = self._some(self.replayed, REPLAY_VIEWS, "old training pictures")
+        maps = self._some(self.replayed, REPLAY_VIEWS, "old training pictures")
+        self.replay = Pictures(maps, data.training_labels[self.replayed])
 
     def learn(self) -> Learned:
         learner = self._learner()
@@ -143,45 +143,41 @@ class _Round:
             )
         known = self._pictures(rehearsed, REPLAY_VIEWS, "answers that the base has learned")
         answered = self._pictures(answers, ANSWER_VIEWS, "answers")
-        ways = self._ways(answered)
-        before = partial(Pictures.before, network=self.champion, depth=self.how.late.depth)
+        ways = self._ways()
         return LateLearner(
             champion=self.champion,
-            replay=before(_joined(self.replay, known)),
-            answered=before(answered),
-            maps={split: before(pictures) for split, pictures in self.maps.items()},
+            replay=_joined(self.replay, known),
+            answered=answered,
+            maps=self.splits,
             schedule=self.how.late,
-            alike=self._alike(ways, before) if ways else None,
+            alike=self._alike(ways) if ways else None,
             ways=ways,
         )
 
-    def _ways(self, answered: Pictures) -> dict[str, float]:
+    def _ways(self) -> dict[str, float]:
         """What the answers look like; empty if they look as old pictures do, or these are too few to tell."""
-        train = self.data.members("train")
+        train, answers = self.data.members("train"), self.corrections.answers
         each = min(_OF_EACH_WAY, len(train) // (len(WAYS) + 1))
-        if each < _LEAST_OF_EACH_WAY or not len(answered):
+        if each < _LEAST_OF_EACH_WAY or not answers:
             return {}
         ways = [way for way in (AS_IS, *WAYS) for _ in range(each)]
         drawn = np.random.default_rng(0).permutation(train)[: len(ways)]
-        maps = self._some(drawn, 1, "old training pictures, changed in known ways,", ways=ways).served
-        found = find_ways(self._looks(maps), ways, self._looks(answered.served))
+        what = "old training pictures, changed in known ways,"
+        known = self._some(drawn, 1, what, layer=Layer.LOOK, ways=ways)[:, 0]
+        asked = self._of(answers, 1, "answers", layer=Layer.LOOK)[:, 0]
+        found = find_ways(known.astype(np.float64), ways, asked.astype(np.float64))
         if found:
             named = ", ".join(f"{way} ({share:.0%})" for way, share in found.items())
             _log.info("answers look %s: old training pictures are made to look so", named)
         return found
 
-    def _looks(self, maps: Maps) -> Floats:
-        """How pictures look to the champion, early and late: shape (n, d), from maps of shape (n, channels, h, w)."""
-        late = late_features(self.champion, maps).astype(np.float64)
-        looks: Floats = np.concatenate([summary(maps), late], axis=1)
-        return looks
-
-    def _alike(self, ways: Mapping[str, float], before: Callable[[Pictures], Pictures]) -> Alike:
+    def _alike(self, ways: Mapping[str, float]) -> Alike:
         """The replayed pictures as the answers look."""
         shares = np.array(list(ways.values()))
         drawn = np.random.default_rng(self.how.late.seed).choice(list(ways), len(self.replay), p=shares / shares.sum())
         what = "old training pictures that look like the answers"
-        return Alike(before(self._some(self.replayed, 1, what, ways=drawn.tolist())), before(self.replay).served)
+        maps = self._some(self.replayed, 1, what, ways=drawn.tolist())
+        return Alike(Pictures(maps, self.replay.labels), self.replay.served)
 
     def _answers(self, learner: Learner, twin: nn.Module, temperature: float, twin_temperature: float) -> Answers:
         answers = self.corrections.answers
@@ -219,42 +215,53 @@ class _Round:
                              "`python -m train neither` makes one.", len(new))  # fmt: skip
             return rule, None
         known = self.corrections.neither_rehearsed
-        neither = self._maps([*new, *known], NEITHER_VIEWS, "answers of neither label")
-        learner = RuleLearner(
-            rule=rule,
-            own=branch_features(rule, self.replay.maps[:_RULE_OWN]).reshape(-1, len(rule.head.weight)),
-            validation=branch_features(rule, self.maps["validation"].maps)[:, 0],
-            neither=branch_features(rule, neither),
-            new=len(new),
+        own, validation, test = (
+            self._some(members, views, what, layer=Layer.NEITHER).astype(np.float32)
+            for members, views, what in (
+                (self.replayed[:_RULE_OWN], REPLAY_VIEWS, "old training pictures, for the rule,"),
+                (np.sort(self.data.members("validation")), 1, "validation pictures, for the rule,"),
+                (np.sort(self.data.members("test")), 1, "test pictures, for the rule,"),
+            )
         )
+        what = "answers of neither label"
+        neither = self._of([*new, *known], NEITHER_VIEWS, what, layer=Layer.NEITHER).astype(np.float32)
+        learner = RuleLearner(rule, own.reshape(-1, own.shape[-1]), validation[:, 0], neither, new=len(new))
         groups = group_near_duplicates(pack([each.phash for each in new]))
-        test = branch_features(rule, self.maps["test"].maps)[:, 0]
-        return learner.next(), _rejection(learner, folds(groups, seed=self.how.late.seed), test)
+        return learner.next(), _rejection(learner, folds(groups, seed=self.how.late.seed), test[:, 0])
 
     def _replay(self) -> npt.NDArray[np.int64]:
         rows = self.how.replay.draw(self.data.rows("train"), len(self.corrections.answers), seed=self.how.late.seed)
         return np.flatnonzero(np.isin(self.data.examples.rows, rows))
 
     def _split(self, split: Split) -> Pictures:
-        members = np.sort(self.data.members(split))
-        return Pictures(self._some(members, 1, f"{split} pictures").maps, self.data.labels(split))
+        maps = self._some(np.sort(self.data.members(split)), 1, f"{split} pictures")
+        return Pictures(maps, self.data.labels(split))
 
-    def _some(self, members: npt.NDArray[np.int64], views: int, what: str, ways: Sequence[str] = ()) -> Pictures:
+    def _some(
+        self,
+        members: npt.NDArray[np.int64],
+        views: int,
+        what: str,
+        *,
+        layer: Layer = Layer.LAST,
+        ways: Sequence[str] = (),
+    ) -> Maps:
+        """What a layer makes of some examples."""
         examples = self.data.examples
         digests = [examples.digests[member] for member in members]
         rows = examples.rows[members].tolist()
-        maps = self.backbone.maps(examples.source, rows, digests, views=views, what=what, ways=ways)
-        return Pictures(maps, self.data.training_labels[members])
+        return self.backbone.maps(examples.source, rows, digests, layer=layer, views=views, what=what, ways=ways)
 
     def _pictures(self, corrections: Sequence[Correction], views: int, what: str) -> Pictures:
-        return Pictures(self._maps(corrections, views, what), numbers_of(corrections, self.labels))
-
-    def _maps(self, corrections: Sequence[Correction], views: int, what: str) -> Maps:
         if not corrections:
-            return np.empty((0, views, *self.replay.maps.shape[2:]), dtype=np.float16)
+            return self.replay.some(np.zeros(len(self.replay), dtype=np.bool_))
+        return Pictures(self._of(corrections, views, what), numbers_of(corrections, self.labels))
+
+    def _of(self, corrections: Sequence[Correction], views: int, what: str, *, layer: Layer = Layer.LAST) -> Maps:
+        """What a layer makes of answers, at least one."""
         source = source_of("answers", [each.image for each in corrections], [0] * len(corrections), self.labels)
         digests = [each.digest for each in corrections]
-        return self.backbone.maps(source, range(len(source)), digests, views=views, what=what)
+        return self.backbone.maps(source, range(len(source)), digests, layer=layer, views=views, what=what)
 
 
 def _rejection(learner: RuleLearner, fold_of: Labels, test: npt.NDArray[np.float32]) -> Rejection:

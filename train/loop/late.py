@@ -1,4 +1,4 @@
-"""Training the late layers on maps of a frozen backbone: seconds for a model that a hundred answers are to change.
+"""Training the head on what the layers before it make of pictures: seconds for what a hundred answers are to change.
 
 The champion is good already, and the answers are few, so that the question is what keeps it good. It rehearses old
 training pictures beside the answers (Rolnick et al. 2019, arXiv:1811.11682). Its own probabilities soften the targets
@@ -19,7 +19,7 @@ import copy
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -33,10 +33,9 @@ from tqdm import tqdm
 from catdog.errors import DataError
 from catdog.model.model import softmax
 from train.metrics import Labels
-from train.network.backbone import has_trunk, last_features, late_logits, late_modules
+from train.network.backbone import head_logits, head_modules
 
 _BATCH = 64
-_HEAD_ALONE = ("classifier", "head")
 _log = logging.getLogger(__name__)
 
 Maps = npt.NDArray[np.float16]
@@ -45,7 +44,7 @@ Logits = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class AlikeSchedule:
-    """How the late layers learn where old pictures can be made to look like the answers."""
+    """How the head learns where old pictures can be made to look like the answers."""
 
     steps: int = 150
     batch_size: int = 128
@@ -67,7 +66,7 @@ class AlikeSchedule:
 
 @dataclass(frozen=True, slots=True)
 class LateSchedule:
-    """How the late layers learn."""
+    """How the head learns."""
 
     epochs: int = 30
     """How often each answer is seen, about ..."""
@@ -85,8 +84,6 @@ class LateSchedule:
     """Share of a person's label in its target; the rest are the champion's probabilities."""
     rehearse: float = 0.5
     """Share of the champion's probabilities in the target of an old picture; the rest is its label."""
-    depth: str = "head"
-    """Which layers learn: `classifier` alone, the `head`, the `last` stage too, or all `late` ones."""
     alike: AlikeSchedule = field(default_factory=AlikeSchedule)
     seed: int = 0
 
@@ -102,10 +99,10 @@ class LateSchedule:
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """What the backbone makes of n pictures, each seen in one or more ways, and what they show."""
+    """The last maps of n pictures, each seen in one or more ways, and what they show."""
 
     maps: Maps
-    """Shape (n, views, channels, h, w)."""
+    """Shape (n, views, channels, h, w); of a MobileNetV3 the means over all places, so that h and w are 1."""
     labels: Labels
     """Shape (n,)."""
 
@@ -116,19 +113,6 @@ class Pictures:
     def served(self) -> Maps:
         """Shape (n, channels, h, w): each as the app sees it."""
         return self.maps[:, 0]
-
-    def before(self, network: nn.Module, depth: str) -> "Pictures":
-        """The same before the layers that learn: the frozen ones are passed once, not in every step of every network.
-
-        Args:
-            network: In evaluation mode.
-            depth: See `LateSchedule`.
-        """
-        if depth not in _HEAD_ALONE or not has_trunk(network) or not len(self):
-            return self
-        views = self.maps.reshape(-1, *self.maps.shape[2:])
-        features = late_features(network, views).astype(np.float16)
-        return Pictures(features.reshape(*self.maps.shape[:2], -1, 1, 1), self.labels)
 
     def some(self, members: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> "Pictures":
         """Only some of them."""
@@ -173,8 +157,8 @@ def train_late(  # noqa: PLR0913 - each is one thing
         lessons, how = _rehearsal(champion, replay, answers, schedule), _Steps(steps, schedule.rate, schedule.pull)
     else:
         lessons, how = _imitation(champion, replay, answers, alike, schedule), _Steps.of(schedule.alike)
-    parameters = _trainable(network, schedule.depth)
-    with _one_thread() if schedule.depth in _HEAD_ALONE else nullcontext():
+    parameters = _trainable(network)
+    with _one_thread():
         _teach(network, parameters, lessons, how, show)
     return network.eval()
 
@@ -224,15 +208,8 @@ def _teach(
 @torch.inference_mode()
 def predict_late(network: nn.Module, maps: Maps) -> Logits:
     """Logits of shape (n, labels), from maps of shape (n, channels, h, w)."""
-    parts = [late_logits(network, _tensor(maps[at : at + _BATCH])).numpy() for at in range(0, len(maps), _BATCH)]
+    parts = [head_logits(network, _tensor(maps[at : at + _BATCH])).numpy() for at in range(0, len(maps), _BATCH)]
     return np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.float32)
-
-
-@torch.inference_mode()
-def late_features(network: nn.Module, maps: Maps) -> npt.NDArray[np.float32]:
-    """What the network's last map says on average: shape (n, features), from maps of shape (n, channels, h, w)."""
-    parts = [last_features(network, _tensor(maps[at : at + _BATCH])).numpy() for at in range(0, len(maps), _BATCH)]
-    return np.concatenate(parts)
 
 
 class _Lesson(Protocol):
@@ -265,7 +242,7 @@ class _Labelled:
     def loss(self, network: nn.Module) -> torch.Tensor:
         chosen, maps = _draw(self.pictures.maps, self.count, self.random)
         return self.weight * functional.cross_entropy(
-            late_logits(network, maps), torch.from_numpy(self.targets[chosen])
+            head_logits(network, maps), torch.from_numpy(self.targets[chosen])
         )
 
 
@@ -280,8 +257,8 @@ class _Held:
     def loss(self, network: nn.Module) -> torch.Tensor:
         _, maps = _draw(self.maps, self.count, self.random)
         with torch.no_grad():
-            before = late_logits(self.champion, maps)
-        change: torch.Tensor = (late_logits(network, maps) - before).square().mean()
+            before = head_logits(self.champion, maps)
+        change: torch.Tensor = (head_logits(network, maps) - before).square().mean()
         return self.weight * change
 
 
@@ -322,9 +299,9 @@ def _draw(maps: Maps, count: int, random: np.random.Generator) -> tuple[npt.NDAr
     return chosen, _tensor(maps[chosen, random.integers(0, maps.shape[1], count)])
 
 
-def _trainable(network: nn.Module, depth: str) -> list[nn.Parameter]:
+def _trainable(network: nn.Module) -> list[nn.Parameter]:
     network.requires_grad_(False)
-    parameters = [each for module in late_modules(network, depth) for each in module.parameters()]
+    parameters = [each for module in head_modules(network) for each in module.parameters()]
     for each in parameters:
         each.requires_grad_(True)
     return parameters

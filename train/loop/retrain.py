@@ -16,13 +16,13 @@ from catdog.errors import GateRefusedError, SettingsError
 from catdog.images.decode import decode_image
 from catdog.images.phash import pack
 from catdog.model.metadata import SPLITS_FILE, WEIGHTS_FILE, load_metadata
-from catdog.model.model import Model
+from catdog.model.model import Model, Prediction
 from catdog.settings import Settings
 from train.data.examples import read_examples
 from train.data.source import open_source
 from train.data.splits import Divided, Manifest, Split, restore, write_manifest
 from train.failures import clear_disk_errors
-from train.gate.compare import compare_on_source, measure_latency
+from train.gate.compare import ask_about, measure_latency
 from train.gate.evidence import Answers, Evidence, Outputs
 from train.gate.gate import Counts, foresee, judge
 from train.gate.history import History, read_history
@@ -147,8 +147,9 @@ def _make(
     work.mkdir(parents=True, exist_ok=True)
     data = _divide(options, base)
     learned = learn(base, data, corrections, _how(options, base, corrections, work))
-    folder = _write(work / "model", base, data, learned, options.late.seed)
-    evidence = _collect(base.model, Model.load(folder), data, learned)
+    folder = work / "model"
+    test = _write(folder, base, data, learned, options.late.seed)
+    evidence = _collect(base.model, Model.load(folder), test, data, learned)
     report = judge(evidence, history, rules=options.rules, now=datetime.now(UTC), champion=base.model.revision)
     write_report(folder / GATE_FILE, report)
     manifest = _extended(base.manifest, data, corrections)
@@ -177,8 +178,8 @@ def _how(options: RetrainOptions, base: Base, corrections: Corrections, work: Pa
     )
 
 
-def _write(folder: Path, base: Base, data: Divided, learned: Learned, seed: int) -> Path:
-    """The challenger's model folder."""
+def _write(folder: Path, base: Base, data: Divided, learned: Learned, seed: int) -> list[Prediction]:
+    """Make the challenger's model folder; returns what it says about the test pictures."""
     origin = Origin(
         base.name,
         base.metadata.positive_label,
@@ -187,18 +188,18 @@ def _write(folder: Path, base: Base, data: Divided, learned: Learned, seed: int)
         learned.record,
         license=base.metadata.training.get("license"),
     )
-    write_model_folder(
+    return write_model_folder(
         folder, learned.network, data, base.metadata.preprocessing, origin, learned.rule, validation=learned.validation
     )
-    return folder
 
 
-def _collect(champion: Model, challenger: Model, data: Divided, learned: Learned) -> Evidence:
+def _collect(
+    champion: Model, challenger: Model, said: Sequence[Prediction], data: Divided, learned: Learned
+) -> Evidence:
     """Everything that the gate looks at; the test set is asked through the files that are, or would be, served."""
-    compared, slices = compare_on_source(
-        champion, challenger, data.examples.source, data.rows("test"), data.labels("test")
-    )
-    test = Outputs(compared.labels, compared.champion, compared.challenger, learned.twin_test)
+    labels = data.labels("test")
+    before, slices = ask_about(champion, data.examples.source, data.rows("test"), labels)
+    test = Outputs(labels, before, np.array([each.probabilities for each in said]), learned.twin_test)
     latency = measure_latency(champion, challenger)
     return Evidence(test, slices, learned.answers, latency, learned.rejection, learned.kept)
 

@@ -9,14 +9,11 @@ import numpy.typing as npt
 import onnx
 
 from catdog.model.metadata import ONNX_FILE, load_metadata
-from train.loop.features import Maps
 from train.ood.branch import Head, branch_of, head_of
 from train.ood.head import fit_head, fit_threshold
 from train.ood.rejection import Rule, ease_of
-from train.ood.views import feature_function
 
 REFIT_STRENGTH = 0.1
-_BATCH = 64
 _log = logging.getLogger(__name__)
 
 Features = npt.NDArray[np.float32]
@@ -95,11 +92,3 @@ def rule_of(folder: Path) -> Rule | None:
         metrics=metadata.metrics.get("neither", {}),
         record=metadata.training.get("neither", {}),
     )
-
-
-def branch_features(rule: Rule, maps: Maps) -> Features:
-    """What the rule's branch makes of the backbone's maps: shape (n, views, features) from (n, views, ...)."""
-    function = feature_function(rule.branch)
-    flat = maps.reshape(-1, *maps.shape[2:])
-    parts = [function(flat[at : at + _BATCH].astype(np.float32)) for at in range(0, len(flat), _BATCH)]
-    return np.concatenate(parts).reshape(*maps.shape[:2], -1)

@@ -25,7 +25,7 @@ from train.data.source import open_source
 from train.data.splits import read_manifest, restore
 from train.evaluation.report import CARD_PLOTS
 from train.failures import clear_disk_errors
-from train.model_folder.drift import make_reference, reference_of
+from train.model_folder.drift import look_at, make_reference
 from train.model_folder.write import finish_model_folder, score_and_finish
 from train.network.create import create_network
 from train.network.export import export_served
@@ -134,10 +134,12 @@ def add_reference(folder: Path, data: str, *, revision: str | None = None, every
     if everything:
         rows = np.random.default_rng(0).permutation(read_examples(source).rows)
         half = len(rows) // 2
-        reference = make_reference(model, source, rows[half:].tolist(), others=rows[:half].tolist())
+        kept, others = rows[half:].tolist(), rows[:half].tolist()
     else:
         manifest, made_with = read_manifest(folder / SPLITS_FILE), model.metadata.training.get("data")
-        reference = reference_of(model, restore(read_examples(source), manifest, made_with))
+        divided = restore(read_examples(source), manifest, made_with)
+        kept, others = divided.rows("validation"), divided.rows("train")
+    reference = make_reference(model, source, look_at(model, source, kept), others=others)
     amend_model_folder(folder, {}, drift_reference=reference)
     return reference
 

@@ -3,6 +3,7 @@
 import base64
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,45 +12,58 @@ from PIL import Image
 from catdog.errors import DataError
 from catdog.model.drift import FeatureDistance, measure
 from catdog.model.metadata import Distribution, DriftReference, Projection
-from catdog.model.model import Model
+from catdog.model.model import Model, Prediction
 from train.data.examples import map_rows
 from train.data.source import Row, Source
-from train.data.splits import Divided
 
 _POINTS = 64
 _COMPONENTS = 8
-_PROJECTION_PICTURES = 2000
+_PROJECTION_PICTURES = 1000
 _SMALLEST_VARIANCE = 1e-6  # of a component, relative to the largest; what is less is noise
 _MOST_OF_ONE = 0.9
 _log = logging.getLogger(__name__)
 
 
-def reference_of(model: Model, data: Divided) -> DriftReference:
-    """The reference of a model's own validation pictures."""
-    return make_reference(model, data.examples.source, data.rows("validation"), others=data.rows("train"))
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a model says about one picture, and what is compared with those of the running app."""
+
+    prediction: Prediction
+    properties: dict[str, float]
+    features: npt.NDArray[np.float32] | None
+    """Shape (features,); None if the network does not tell them."""
 
 
-def make_reference(model: Model, source: Source, rows: Sequence[int], *, others: Sequence[int]) -> DriftReference:
-    """Measure some pictures.
+def look_at(model: Model, source: Source, rows: Sequence[int]) -> list[Looked]:
+    """The readable ones of some rows, through a model folder as it is served."""
+
+    def look(_row: Row, image: Image.Image) -> Looked:
+        seen = model.look(image)
+        return Looked(seen.prediction, measure(seen, model.metadata.preprocessing), seen.features)
+
+    return [each for each in map_rows(source, look, rows) if not isinstance(each, str)]
+
+
+def make_reference(model: Model, source: Source, looked: Sequence[Looked], *, others: Sequence[int]) -> DriftReference:
+    """Describe some pictures.
 
     Args:
         model: The model folder as it is served.
         source: The pictures.
-        rows: Those of the reference.
-        others: Some of these make the projection: were it fitted to the reference's own pictures, they would lie
+        looked: Those of the reference, the model's own validation pictures as a rule.
+        others: Rows of which some make the projection: were it fitted to the reference's own pictures, they would lie
             nearer to its mean than any later ones.
 
     Raises:
-        DataError: no row can be read.
+        DataError: there are none.
     """
-    looked = _look(model, source, rows)
     if not looked:
         raise DataError(f"{source.name} has no picture for the drift reference: none is of the validation split.")
-    columns = {name: np.array([properties[name] for properties, _ in looked]) for name in looked[0][0]}
+    columns = {name: np.array([each.properties[name] for each in looked]) for name in looked[0].properties}
     projection = _projection(model, source, others)
     if projection is not None:
         distance = FeatureDistance(projection)
-        columns["features"] = np.array([distance(features) for _, features in looked if features is not None])
+        columns["features"] = np.array([distance(each.features) for each in looked if each.features is not None])
     described = {name: describe(values) for name, values in columns.items()}
     for name in (name for name, distribution in described.items() if distribution is None):
         _log.info("no drift reference for `%s`: nearly all pictures have the same", name)
@@ -75,8 +89,8 @@ def describe(values: npt.NDArray[np.float64]) -> Distribution | None:
 def _projection(model: Model, source: Source, rows: Sequence[int]) -> Projection | None:
     """Principal components of the features of some rows; None where the network tells no features."""
     chosen = np.random.default_rng(0).permutation(np.array(rows, dtype=np.int64))[:_PROJECTION_PICTURES]
-    looked = _look(model, source, np.sort(chosen).tolist())
-    features = [features for _, features in looked if features is not None]
+    looked = look_at(model, source, np.sort(chosen).tolist())
+    features = [each.features for each in looked if each.features is not None]
     return principal_components(np.stack(features)) if len(features) > 1 else None
 
 
@@ -91,15 +105,3 @@ def principal_components(features: npt.NDArray[np.float32]) -> Projection | None
     weights = (directions[:, order] / np.sqrt(variances[order])).T.astype("<f2")
     offsets = -(weights.astype(np.float64) @ mean)
     return Projection(weights=base64.b64encode(weights.tobytes()).decode(), offsets=tuple(offsets.tolist()))
-
-
-def _look(
-    model: Model, source: Source, rows: Sequence[int]
-) -> list[tuple[dict[str, float], npt.NDArray[np.float32] | None]]:
-    """Properties and features of the readable ones of some rows."""
-
-    def look(_row: Row, image: Image.Image) -> tuple[dict[str, float], npt.NDArray[np.float32] | None]:
-        seen = model.look(image)
-        return measure(seen, model.metadata.preprocessing), seen.features
-
-    return [result for result in map_rows(source, look, rows) if not isinstance(result, str)]

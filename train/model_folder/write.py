@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,12 @@ from catdog.model.metadata import (
     hash_file,
     write_metadata,
 )
-from catdog.model.model import Model, softmax
+from catdog.model.model import Model, Prediction, softmax
 from train.data.splits import Divided, Split, write_manifest
-from train.evaluation.evaluate import score_rows
+from train.evaluation.evaluate import predict_rows, score_predictions
 from train.model_folder.calibration import UNSURE_ERROR_RATE, fit_temperature, fit_unsure
 from train.model_folder.card import CARD_FILE, render_card
-from train.model_folder.drift import reference_of
+from train.model_folder.drift import look_at, make_reference
 from train.model_folder.quantize import make_small
 from train.network.create import fold_temperature
 from train.network.export import export_network, hash_files, library_versions
@@ -37,7 +38,6 @@ from train.network.inference import pixel_batches, run
 from train.ood.rejection import Rule
 
 _log = logging.getLogger(__name__)
-_SCORED: tuple[Split, ...] = ("validation", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def write_model_folder(  # noqa: PLR0913, PLR0917 - each is one thing
     rule: Rule | None = None,
     *,
     validation: npt.NDArray[np.float32] | None = None,
-) -> None:
+) -> list[Prediction]:
     """Calibrate a trained network on validation, write everything, and score the ONNX file that was written.
 
     Args:
@@ -78,6 +78,9 @@ def write_model_folder(  # noqa: PLR0913, PLR0917 - each is one thing
         origin: For the record.
         rule: When to say "neither"; None is never.
         validation: The network's logits on validation, if they are known.
+
+    Returns:
+        What the folder says about the test pictures.
     """
     shutil.rmtree(folder, ignore_errors=True)
     temperature, rules = _calibrate(network, data, _logits(network, data, spec) if validation is None else validation)
@@ -95,13 +98,16 @@ def write_model_folder(  # noqa: PLR0913, PLR0917 - each is one thing
     )
     export_network(network, folder, labels=metadata.labels, spec=spec)
     write_manifest(folder / SPLITS_FILE, data.examples.hashes, data.splits)
-    score_and_finish(folder, metadata, data, rule)
+    return score_and_finish(folder, metadata, data, rule)
 
 
-def score_and_finish(folder: Path, metadata: Metadata, data: Divided, rule: Rule | None) -> None:
+def score_and_finish(folder: Path, metadata: Metadata, data: Divided, rule: Rule | None) -> list[Prediction]:
     """Add the rule for "neither" to a folder's network, store it small too, score it, and finish the folder.
 
     The drift reference is made here as well: it is of the network as it is served.
+
+    Returns:
+        What the folder says about the test pictures.
     """
     if rule is not None:
         rule.add_to(folder / ONNX_FILE)
@@ -109,9 +115,13 @@ def score_and_finish(folder: Path, metadata: Metadata, data: Divided, rule: Rule
     stored = make_small(folder, metadata, data)
     write_metadata(folder, metadata.model_copy(update={"files": hash_files(folder)}))
     model = Model.load(folder)
-    metrics = {**metadata.metrics, **_score(model, data), "stored": stored}
-    changes = {"metrics": metrics, "drift_reference": reference_of(model, data)}
+    source = data.examples.source
+    looked, test = look_at(model, source, data.rows("validation")), predict_rows(model, source, data.rows("test"))
+    scores = _score(data, {"validation": [each.prediction for each in looked], "test": test})
+    reference = make_reference(model, source, looked, others=data.rows("train"))
+    changes = {"metrics": {**metadata.metrics, **scores, "stored": stored}, "drift_reference": reference}
     finish_model_folder(folder, metadata.model_copy(update=changes))
+    return test
 
 
 def finish_model_folder(folder: Path, metadata: Metadata) -> None:
@@ -137,19 +147,19 @@ def _calibrate(network: nn.Module, data: Divided, logits: npt.NDArray[np.float32
     return temperature, VerdictRules(unsure=None if threshold is None else UnsureRule(min_confidence=threshold))
 
 
-def _score(model: Model, data: Divided) -> dict[str, dict[str, Any]]:
+def _score(data: Divided, said: Mapping[Split, Sequence[Prediction]]) -> dict[str, dict[str, Any]]:
     metrics: dict[str, dict[str, Any]] = {}
-    for split in _SCORED:
-        metrics[split] = score_rows(model, data.examples.source, data.rows(split), data.labels(split))
+    for split, predictions in said.items():
+        metrics[split] = score_predictions(predictions, data.labels(split))
         _log.info(
             "%s: accuracy %.4f, log loss %.4f, ECE %.4f",
             split, metrics[split]["accuracy"], metrics[split]["log_loss"], metrics[split]["ece"],
         )  # fmt: skip
     if data.clean is not None:
         members = data.members("test")
-        kept = members[data.clean.kept[members]]
-        rows = data.examples.rows[kept].tolist()
-        metrics["test_clean"] = score_rows(model, data.examples.source, rows, data.clean.labels[kept])
+        kept = data.clean.kept[members]
+        clean = [each for each, keep in zip(said["test"], kept, strict=True) if keep]
+        metrics["test_clean"] = score_predictions(clean, data.clean.labels[members[kept]])
     return metrics
 
 

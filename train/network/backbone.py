@@ -40,46 +40,33 @@ def freeze_trunk(network: nn.Module) -> None:
         part.requires_grad_(False)
 
 
-class FrozenPart(nn.Module):
-    """The layers that a few answers cannot teach anything: the trunk, or all features where a network has none."""
+class BeforeHead(nn.Module):
+    """All layers before the head, which are more than a few answers can teach."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Shape (n, channels, h, w), from (n, 3, side, side)."""
-        if has_trunk(self.network):
-            return trunk_maps(self.network, pixels)
+        """The last map, from pixels of shape (n, 3, side, side).
+
+        Shape (n, channels, 1, 1) where the network `has_trunk`, since its head begins with the mean over all places;
+        else (n, channels, h, w).
+        """
         maps: torch.Tensor = self.network.forward_features(pixels)  # type: ignore[operator]
-        return maps
+        return maps.mean(dim=(2, 3), keepdim=True) if has_trunk(self.network) else maps
 
 
-def late_logits(network: nn.Module, maps: torch.Tensor) -> torch.Tensor:
-    """Shape (n, labels), from what `FrozenPart` gave, or from the last feature map, averaged over places or not."""
-    features = maps if _is_last(network, maps) else branch_maps(network, maps)
-    logits: torch.Tensor = network.forward_head(features)  # type: ignore[operator]
+def head_logits(network: nn.Module, last: torch.Tensor) -> torch.Tensor:
+    """Shape (n, labels), from what `BeforeHead` gave."""
+    logits: torch.Tensor = network.forward_head(last)  # type: ignore[operator]
     return logits
 
 
-def last_features(network: nn.Module, maps: torch.Tensor) -> torch.Tensor:
-    """The last feature map, averaged over places: shape (n, features), from what `FrozenPart` gave."""
-    last = maps if _is_last(network, maps) else branch_maps(network, maps)
-    return last.mean(dim=tuple(range(2, last.ndim)))
-
-
-def _is_last(network: nn.Module, maps: torch.Tensor) -> bool:
-    """Whether nothing but the head is still to come."""
-    return not has_trunk(network) or maps.shape[1] == network.conv_head.in_channels  # type: ignore[union-attr]
-
-
-def late_modules(network: nn.Module, depth: str = "late") -> list[nn.Module]:
-    """The modules that `late_logits` passes, from `depth` on."""
+def head_modules(network: nn.Module) -> list[nn.Module]:
+    """The modules with weights that `head_logits` passes."""
     head: list[nn.Module] = [network.get_classifier()]  # type: ignore[operator]
-    if depth != "classifier" and isinstance(getattr(network, "conv_head", None), nn.Module):
-        head.append(network.conv_head)  # type: ignore[arg-type]
-    if depth == "last":
-        head.append(network.blocks[-1])  # type: ignore[index, arg-type]
-    if depth == "late" and has_trunk(network):
-        head.append(network.blocks[STAGES:])  # type: ignore[index, arg-type]
+    convolution = getattr(network, "conv_head", None)
+    if isinstance(convolution, nn.Module):
+        head.append(convolution)
     return head

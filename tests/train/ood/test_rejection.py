@@ -22,8 +22,8 @@ from train.data.examples import read_examples
 from train.data.source import Source, open_outliers, open_source, source_of
 from train.data.splits import Divided, read_manifest, restore
 from train.loop.challenger import restore_network
-from train.loop.features import Backbone
-from train.loop.rule import Features, RuleLearner, branch_features, rule_of
+from train.loop.features import Backbone, Layer
+from train.loop.rule import Features, RuleLearner, rule_of
 from train.model_folder.amend import add_rule
 from train.model_folder.quantize import QUANTIZED_FILE
 from train.network.create import preprocessing, timm
@@ -149,7 +149,8 @@ def test_accepted_pictures_of_other_things_are_learned(ruled: Path, data: Divide
 
     def features(source: Source, rows: list[int]) -> Features:
         digests = [str(row) for row in rows]
-        return branch_features(rule, backbone.maps(source, rows, digests, views=1, what="pictures"))
+        found = backbone.maps(source, rows, digests, layer=Layer.NEITHER, views=1, what="pictures")
+        return found.astype(np.float32)
 
     things = source_of("answers", [noise(seed) for seed in range(12)], [0] * 12, metadata.labels)
     learner = RuleLearner(
