@@ -141,6 +141,8 @@ def create_app(settings: Settings, loaded: LoadedModel, journal: Journal) -> Fas
     uploads = Uploads(folder.path, max_bytes=settings.max_bytes, most_bytes=folder.max_bytes)
 
     def build_page() -> FastAPI:
+        # The only way to set Gradio's folder; it makes one when it is imported, and reads this again for each file.
+        os.environ["GRADIO_TEMP_DIR"] = str(uploads.folder)
         from web.gradio_guard.mount import mount_page  # noqa: PLC0415 - these import Gradio, which takes seconds
         from web.page.events import PageParts  # noqa: PLC0415
 

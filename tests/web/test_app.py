@@ -86,6 +86,7 @@ def test_the_app_answers_and_stops_when_asked_and_leaves_no_uploads(
         server.process.send_signal(signal.SIGTERM)
         wait_for(lambda: server.process.poll() is not None, "the server to stop")
         assert not list(tmp_path.glob("catdog-uploads-*"))
+        assert not (tmp_path / "gradio").exists()
         assert not list(tmp_path.glob(".ses")), "ONNX Runtime reports to its makers"
         assert "Traceback" not in server.log.read_text()
 

@@ -1,6 +1,5 @@
 """Mounts the page on the app, with everything closed that Gradio would expose."""
 
-import os
 from collections.abc import Mapping, Sequence
 
 import gradio as gr
@@ -35,7 +34,6 @@ def mount_page(
         from web.mcp.tools import add_mcp_tools  # noqa: PLC0415 - most installations do without
 
         routes = [*routes, *add_mcp_tools(app, parts, errors)]
-    os.environ["GRADIO_TEMP_DIR"] = str(parts.uploads.folder)  # the only way to set the folder of Gradio's uploads
     demo = build_page(parts)
     gr.mount_gradio_app(
         app,
