@@ -33,7 +33,7 @@ from tqdm import tqdm
 from catdog.errors import DataError
 from catdog.model.model import softmax
 from train.metrics import Labels
-from train.network.backbone import head_logits, head_modules
+from train.network.backbone import has_trunk, head_logits, head_modules
 
 _BATCH = 64
 _log = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ def train_late(  # noqa: PLR0913 - each is one thing
     else:
         lessons, how = _imitation(champion, replay, answers, alike, schedule), _Steps.of(schedule.alike)
     parameters = _trainable(network)
-    with _one_thread():
+    with _one_thread(), _as_matrix(network):
         _teach(network, parameters, lessons, how, show)
     return network.eval()
 
@@ -172,6 +172,33 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+class _Matrix(nn.Module):
+    """What a 1 x 1 convolution makes of maps with one place: the same numbers, in a fourth of the time."""
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        self.convolution = convolution
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Shape (n, channels, 1, 1)."""
+        weight = self.convolution.weight.flatten(1)
+        return functional.linear(maps.flatten(1), weight, self.convolution.bias)[..., None, None]
+
+
+@contextmanager
+def _as_matrix(network: nn.Module) -> Iterator[None]:
+    """Let the head of a network whose maps have one place compute its convolution as a matrix product."""
+    convolution = getattr(network, "conv_head", None)
+    if not (has_trunk(network) and isinstance(convolution, nn.Conv2d) and convolution.kernel_size == (1, 1)):
+        yield
+        return
+    network.conv_head = _Matrix(convolution)
+    try:
+        yield
+    finally:
+        network.conv_head = convolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +267,9 @@ class _Labelled:
         self.targets = trust * one_hot + (1 - trust) * probabilities
 
     def loss(self, network: nn.Module) -> torch.Tensor:
-        chosen, maps = _draw(self.pictures.maps, self.count, self.random)
-        return self.weight * functional.cross_entropy(
-            head_logits(network, maps), torch.from_numpy(self.targets[chosen])
-        )
+        chosen, views = _drawn(self.pictures.maps, self.count, self.random)
+        logits = head_logits(network, _tensor(self.pictures.maps[chosen, views]))
+        return self.weight * functional.cross_entropy(logits, torch.from_numpy(self.targets[chosen]))
 
 
 class _Held:
@@ -252,13 +278,14 @@ class _Held:
     def __init__(
         self, champion: nn.Module, pictures: Pictures, count: int, weight: float, random: np.random.Generator
     ) -> None:
-        self.champion, self.maps, self.count, self.random, self.weight = champion, pictures.maps, count, random, weight
+        self.maps, self.count, self.random, self.weight = pictures.maps, count, random, weight
+        logits = predict_late(champion, self.maps.reshape(-1, *self.maps.shape[2:]))
+        self.logits = logits.reshape(*self.maps.shape[:2], -1)
 
     def loss(self, network: nn.Module) -> torch.Tensor:
-        _, maps = _draw(self.maps, self.count, self.random)
-        with torch.no_grad():
-            before = head_logits(self.champion, maps)
-        change: torch.Tensor = (head_logits(network, maps) - before).square().mean()
+        chosen, views = _drawn(self.maps, self.count, self.random)
+        before = torch.from_numpy(self.logits[chosen, views])
+        change: torch.Tensor = (head_logits(network, _tensor(self.maps[chosen, views])) - before).square().mean()
         return self.weight * change
 
 
@@ -293,10 +320,9 @@ def _imitation(
     return lessons
 
 
-def _draw(maps: Maps, count: int, random: np.random.Generator) -> tuple[npt.NDArray[np.int64], torch.Tensor]:
-    """Which pictures, and one view of each: shape (count, channels, h, w)."""
-    chosen = random.integers(0, len(maps), count)
-    return chosen, _tensor(maps[chosen, random.integers(0, maps.shape[1], count)])
+def _drawn(maps: Maps, count: int, random: np.random.Generator) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Which pictures, and which view of each."""
+    return random.integers(0, len(maps), count), random.integers(0, maps.shape[1], count)
 
 
 def _trainable(network: nn.Module) -> list[nn.Parameter]:
