@@ -95,7 +95,7 @@ class LateLearner:
         """See `Learner`."""
         answers = self.answered.some(members) if members.any() else None
         steps = self.schedule.steps(len(self.answered))  # as many for the twin
-        alike = self.alike if members.any() or not self.alike else self.alike.unchanged()
+        alike = self.alike if members.any() else None  # how answers look comes from the feedback, too
         return train_late(self.champion, self.replay, answers, self.schedule, steps=steps, alike=alike, show=name)
 
     def answers(self, network: nn.Module, members: Members) -> Logits:

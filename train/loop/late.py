@@ -127,10 +127,6 @@ class Alike:
     before: Maps
     """Shape (n, channels, h, w): as they were."""
 
-    def unchanged(self) -> "Alike":
-        """The same pictures as they were, for the twin: how answers look comes from the feedback, too."""
-        return Alike(Pictures(self.before[:, None], self.pictures.labels), self.before)
-
 
 def train_late(  # noqa: PLR0913 - each is one thing
     champion: nn.Module,
