@@ -16,7 +16,7 @@ from catdog.cli import counted
 from feedback.review.needed import chance, corrections_needed
 from train.gate.evidence import Answers, Asked, Evidence, Outputs
 from train.gate.history import History, Look
-from train.gate.learning import judge_learning, learning_p, rejection_p
+from train.gate.learning import asks_both, judge_learning, learning_p, rejection_p
 from train.gate.report import GateReport, Picture, Slice
 from train.gate.rules import (
     Rules,
@@ -113,7 +113,7 @@ def judge(evidence: Evidence, history: History, *, rules: Rules, now: datetime, 
         *judge_rejection(evidence.rejection, rules),
     )
     accepted = all(check.passed for check in checks)
-    joint_p = min(1.0, 2 * min(p, p_neither)) if evidence.rejection else p
+    joint_p = min(1.0, min(p, p_neither) * (2 if asks_both(answers, evidence.rejection) else 1))
     return GateReport(
         accepted=accepted,
         checks=checks,

@@ -65,14 +65,19 @@ def rejection_p(rejection: Rejection | None) -> float:
     return mcnemar(rejection.challenger.astype(np.int64) - rejection.twin.astype(np.int64))
 
 
+def asks_both(answers: Answers, rejection: Rejection | None) -> bool:
+    """Whether there are answers of labels and answers `neither`, so that there are two ways to pass."""
+    return len(answers) > 0 and rejection is not None
+
+
 def judge_learning(  # noqa: PLR0913, PLR0917 - each is one thing
     answers: Answers, rejection: Rejection | None, p: float, p_neither: float, level: float, rules: Rules
 ) -> Check:
     """Whether labels or `neither` were learned; where both are asked about, each has half of the level."""
-    each_level = level / 2 if rejection else level
-    told = [_told(answers, p, each_level)]
+    each_level = level / 2 if asks_both(answers, rejection) else level
+    told = [_told(answers, p, each_level)] if len(answers) or not rejection else []
     if rejection:
-        told.append(f"{_told_neither(rejection)}: p = {p_neither:.2g}")
+        told.append(f"{_told_neither(rejection)}: p = {p_neither:.2g}, below {each_level:.2g} is asked")
     too_few = _groups(answers) + (len(rejection.champion) if rejection else 0) < rules.min_answers
     if too_few:
         told.insert(0, f"{counted(len(answers), 'answer')}, too few to show a gain: {rules.min_answers} are needed")

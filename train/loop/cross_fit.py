@@ -4,6 +4,7 @@ Every answer is learned from, and every answer judges: five networks are trained
 and asked about that fifth. The challenger itself learns from all of them.
 """
 
+import copy
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -110,8 +111,10 @@ class _Round:
     def learn(self) -> Learned:
         learner = self._learner()
         everything = np.ones(len(self.corrections.answers), dtype=np.bool_)
-        network = learner.learn(everything, "challenger")
-        twin = learner.learn(~everything, "twin")
+        if self.corrections.answers:
+            network, twin = learner.learn(everything, "challenger"), learner.learn(~everything, "twin")
+        else:  # answers `neither` teach the rule alone
+            network, twin = copy.deepcopy(self.champion), self.champion
         validation = learner.split(network, "validation")
         temperature = fit_temperature(validation, self.data.labels("validation"))
         twin_temperature = fit_temperature(learner.split(twin, "validation"), self.data.labels("validation"))

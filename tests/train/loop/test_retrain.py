@@ -152,6 +152,18 @@ def test_the_loop_closes_refuses_nonsense_and_can_be_turned_back(  # noqa: PLR09
     assert train("publish", run_folder, "--repo", REPO) == 3
 
 
+def test_answers_of_neither_alone_change_the_rule_and_leave_the_labels(
+    data: Path, champion: Path, tmp_path: Path
+) -> None:
+    feedback, made = write_feedback(tmp_path / "feedback", grey_rows(40)), tmp_path / "next"
+    assert train("retrain", "--data", data, "--feedback", feedback, "--base", champion, "--out", made) == 0
+    before, after = Model.load(champion), Model.load(made)
+    pictures = [picture(label, seed) for label in LABELS for seed in NEW[:5]]
+    said, now = (np.array([model.predict(each).probabilities for each in pictures]) for model in (before, after))
+    assert np.abs(said - now).max() < 0.01
+    assert turned_away(after) > turned_away(before) + 0.3
+
+
 def assert_only_the_head_learned(made: Path, champion: Path) -> None:
     """The layers before it stay: the branch for `neither` shares the first of them, and knows them as they were."""
     before, after = (load_file(folder / "model.safetensors") for folder in (champion, made))
