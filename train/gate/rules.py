@@ -55,7 +55,7 @@ def judge_confirmed(answers: Answers, rules: Rules) -> Check:
     n = int(confirmed.sum())
     gains = answers.outputs.gains("twin")[confirmed]
     lost = -int(gains.sum())
-    allowed = max(1, math.floor(rules.max_confirmed_loss * n), math.floor(chance_loss(gains)))
+    allowed = max(1, math.floor(rules.max_confirmed_loss * n), chance_loss(gains))
     newly = int((~answers.outputs.right("challenger"))[confirmed].sum())
     twin = int((~answers.outputs.right("twin"))[confirmed].sum())
     return Check(

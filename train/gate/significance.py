@@ -1,7 +1,5 @@
 """How sure one can be of a difference between two models: paired tests and bounds."""
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 from scipy import stats  # type: ignore[import-untyped]
@@ -14,7 +12,7 @@ _ENOUGH = 25
 _FIRST_FLIPS = 100
 _MOST_AT_ONCE = 2000
 _FLIPPED = 256
-_Z = 1.645
+_ONCE = 0.05
 
 Gains = npt.NDArray[np.int64]
 
@@ -78,9 +76,14 @@ def mcnemar(gains: Gains) -> float:
     return float(stats.binomtest(better, better + worse, 0.5, alternative="greater").pvalue)
 
 
-def chance_loss(gains: Gains) -> float:
-    """How many pictures are lost in one of twenty cases if those that changed did so either way at random."""
-    return _Z * math.sqrt(int((gains != 0).sum()))
+def chance_loss(gains: Gains) -> int:
+    """The most pictures that are lost at least once in twenty times if those that changed did so at random.
+
+    By the binomial distribution: three of three are lost once in eight times, five of five hardly ever.
+    """
+    changed = int((gains != 0).sum())
+    worse = int(stats.binom.isf(_ONCE, changed, 0.5))  # the least number of which fewer than this share are above
+    return max(0, 2 * worse - changed)
 
 
 def smallest_p(units: int) -> float:

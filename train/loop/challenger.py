@@ -13,6 +13,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,10 +94,15 @@ class LateLearner:
 
     def learn(self, members: Members, name: str) -> nn.Module:
         """See `Learner`."""
-        answers = self.answered.some(members) if members.any() else None
         steps = self.schedule.steps(len(self.answered))  # as many for the twin
-        alike = self.alike if members.any() else None  # how answers look comes from the feedback, too
-        return train_late(self.champion, self.replay, answers, self.schedule, steps=steps, alike=alike, show=name)
+        teach = partial(train_late, self.champion, self.replay, steps=steps, show=name)
+        if members.any():
+            return teach(self.answered.some(members), self.schedule, alike=self.alike)
+        if self.alike is None:
+            return teach(None, self.schedule)
+        # How answers look comes from the feedback, too: the twin goes as fast as the challenger, and as far.
+        how = self.schedule.alike
+        return teach(None, replace(self.schedule, rate=how.rate), champion_share=how.champion_share)
 
     def answers(self, network: nn.Module, members: Members) -> Logits:
         """See `Learner`."""

@@ -46,20 +46,20 @@ Logits = npt.NDArray[np.float32]
 class AlikeSchedule:
     """How the head learns where old pictures can be made to look like the answers."""
 
-    steps: int = 150
+    steps: int = 250
     batch_size: int = 128
     """Old pictures in each step, as they are and changed."""
     share: float = 0.5
     """Share of changed ones among them."""
     answers: float = 0.1
     """Weight of answers, and their number relative to the batch."""
-    rate: float = 2e-3
+    rate: float = 7e-4
     pull: float = 1.0
     trust: float = 0.7
     """Share of a changed picture's label in its target; the rest is what the champion says about it as it was."""
-    hold: float = 0.2
+    hold: float = 1.0
     """Weight of the squared change of old pictures' logits."""
-    champion_share: float = 0.5
+    champion_share: float = 0.4
     """Of the champion's weights in the final ones (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903): what it has right
     about such pictures mostly stays right."""
 
@@ -136,6 +136,7 @@ def train_late(  # noqa: PLR0913 - each is one thing
     *,
     steps: int,
     alike: Alike | None = None,
+    champion_share: float = 0.0,
     show: str | None = None,
 ) -> nn.Module:
     """A copy of the champion that learned from answers while it rehearsed.
@@ -147,6 +148,8 @@ def train_late(  # noqa: PLR0913 - each is one thing
         schedule: How.
         steps: How many; those of `schedule.alike` count where there is something alike.
         alike: Old training pictures that look like the answers.
+        champion_share: Of the champion's weights in the final ones; where there is something alike, that of
+            `schedule.alike` counts.
         show: What a progress bar calls it; None shows none.
 
     Raises:
@@ -154,7 +157,8 @@ def train_late(  # noqa: PLR0913 - each is one thing
     """
     network = copy.deepcopy(champion)
     if alike is None:
-        lessons, how = _rehearsal(champion, replay, answers, schedule), _Steps(steps, schedule.rate, schedule.pull)
+        lessons = _rehearsal(champion, replay, answers, schedule)
+        how = _Steps(steps, schedule.rate, schedule.pull, champion_share)
     else:
         lessons, how = _imitation(champion, replay, answers, alike, schedule), _Steps.of(schedule.alike)
     parameters = _trainable(network)
@@ -206,7 +210,7 @@ class _Steps:
     count: int
     rate: float
     pull: float
-    champion_share: float = 0.0
+    champion_share: float
 
     @classmethod
     def of(cls, schedule: AlikeSchedule) -> "_Steps":
