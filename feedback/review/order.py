@@ -104,7 +104,7 @@ def build_queue(reviewed: Iterable[ReviewedRow]) -> list[Entry]:
     firsts = _firsts(tuple(each.row.image_phash for each in rows))
     groups = {each.row.id: rows[first].row.id for each, first in zip(rows, firsts.tolist(), strict=True)}
     said = _votes(rows, groups)
-    agreeing = Counter((group, label) for group, label in said)
+    agreeing = Counter(said)
     voters = Counter(group for group, _ in said)
     entries = [
         _entry(each, group, agreeing[group, each.row.corrected_label], voters[group], unlike_training)
