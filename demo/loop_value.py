@@ -34,6 +34,7 @@ from feedback.hub.parquet import export
 from feedback.row import Source, new_row
 from train.data.source import open_source
 from train.data.splits import Manifest, read_manifest, seen_splits
+from train.gate.history import HISTORY_FILE
 from train.loop.retrain import RetrainOptions, retrain
 
 SHARED = ROOT.parent / "shared" / "data"
@@ -121,6 +122,8 @@ def _measure(arguments: argparse.Namespace) -> Iterator[Point]:
                         data = arguments.other if kind == "asis" else arguments.data
                         wanted = max(map(int, arguments.answers.split(",")))
                         stream, fresh = _pictures(model, manifest, kind, data, wanted, arguments.fresh)
+                    # A story of its own, in which nobody has looked before.
+                    (arguments.work / HISTORY_FILE).unlink(missing_ok=True)
                     point = _point(arguments, model, kind, answered(stream, count), fresh, way)
                     kept.write_text(json.dumps(asdict(point)))
                 yield Point(**json.loads(kept.read_text()))

@@ -79,6 +79,9 @@ class Answers:
     """n of them: the feedback rows behind each picture."""
     images: tuple[bytes, ...] = field(default=(), repr=False)
     """n of them, or none: as sent, for the report's page."""
+    error_rate: float = 0.0
+    """At least this share of pictures that look as these do the champion has wrong, whoever reports what; 0 if nothing
+    is known."""
 
     def __len__(self) -> int:
         return len(self.outputs)

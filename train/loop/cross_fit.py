@@ -6,8 +6,9 @@ and asked about that fifth. The challenger itself learns from all of them.
 
 import copy
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,9 @@ from train.loop.challenger import (
 )
 from train.loop.corrections import Correction, Corrections
 from train.loop.features import Backbone, Layer, Maps
-from train.loop.late import Alike, LateSchedule, Logits, Pictures
+from train.loop.late import Alike, LateSchedule, Logits, Pictures, predict_late
 from train.loop.rule import Bound, RuleLearner, rule_of
-from train.metrics import Floats, Labels
+from train.metrics import Floats, Labels, wilson
 from train.model_folder.calibration import fit_temperature
 from train.ood.rejection import Rule
 from train.options import Schedule
@@ -146,18 +147,18 @@ class _Round:
             )
         known = self._pictures(rehearsed, REPLAY_VIEWS, "answers that the base has learned")
         answered = self._pictures(answers, ANSWER_VIEWS, "answers")
-        ways = self._ways()
         return LateLearner(
             champion=self.champion,
             replay=_joined(self.replay, known),
             answered=answered,
             maps=self.splits,
             schedule=self.how.late,
-            alike=self._alike(ways) if ways else None,
-            ways=ways,
+            alike=self.alike,
+            ways=self.ways,
         )
 
-    def _ways(self) -> dict[str, float]:
+    @cached_property
+    def ways(self) -> dict[str, float]:
         """What the answers look like; empty if they look as old pictures do, or these are too few to tell."""
         train, answers = self.data.members("train"), self.corrections.answers
         each = min(_OF_EACH_WAY, len(train) // (len(WAYS) + 1))
@@ -174,13 +175,24 @@ class _Round:
             _log.info("answers look %s: old training pictures are made to look so", named)
         return found
 
-    def _alike(self, ways: Mapping[str, float]) -> Alike:
-        """The replayed pictures as the answers look."""
-        shares = np.array(list(ways.values()))
-        drawn = np.random.default_rng(self.how.late.seed).choice(list(ways), len(self.replay), p=shares / shares.sum())
+    @cached_property
+    def alike(self) -> Alike | None:
+        """The replayed pictures as the answers look; None if these look as usual, or the whole network learns."""
+        if self.how.full is not None or not self.ways:
+            return None
+        names, shares = list(self.ways), np.array(list(self.ways.values()))
+        drawn = np.random.default_rng(self.how.late.seed).choice(names, len(self.replay), p=shares / shares.sum())
         what = "old training pictures that look like the answers"
         maps = self._some(self.replayed, 1, what, ways=drawn.tolist())
         return Alike(Pictures(maps, self.replay.labels), self.replay.served)
+
+    def _error_rate(self) -> float:
+        """Of the champion on pictures that look as the answers do, at least: it learned from these, as they were."""
+        if self.alike is None:
+            return 0.0
+        pictures = self.alike.pictures
+        wrong = predict_late(self.champion, pictures.served).argmax(axis=1) != pictures.labels
+        return wilson(int(wrong.sum()), len(wrong))[0]
 
     def _answers(self, learner: Learner, twin: nn.Module, temperature: float, twin_temperature: float) -> Answers:
         answers = self.corrections.answers
@@ -201,6 +213,7 @@ class _Round:
             asked=tuple(each.asked for each in answers),
             row_ids=tuple(each.row_ids for each in answers),
             images=tuple(each.image for each in answers),
+            error_rate=self._error_rate(),
         )
 
     def _kept(self, learner: Learner, validation: Logits, twin: nn.Module, twin_temperature: float) -> Outputs:

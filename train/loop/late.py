@@ -59,7 +59,7 @@ class AlikeSchedule:
     """Share of a changed picture's label in its target; the rest is what the champion says about it as it was."""
     hold: float = 1.0
     """Weight of the squared change of old pictures' logits."""
-    champion_share: float = 0.4
+    champion_share: float = 0.35
     """Of the champion's weights in the final ones (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903): what it has right
     about such pictures mostly stays right."""
 
