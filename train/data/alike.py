@@ -9,6 +9,7 @@ look as they always did change nothing.
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -32,16 +33,17 @@ _LEAST_TOLD = 0.5
 _SETTLED = 1e-4
 
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
+Range = tuple[float, float]
 
 
-def _dark(image: Image.Image, generator: np.random.Generator) -> Image.Image:
-    """Up to twelve times darker, with the noise of a sensor."""
-    dark = ImageEnhance.Brightness(image).enhance(float(generator.uniform(0.08, 0.45)))
+def _dark(image: Image.Image, generator: np.random.Generator, *, light: Range) -> Image.Image:
+    """Of the light so much is left; with the noise of a sensor."""
+    dark = ImageEnhance.Brightness(image).enhance(float(generator.uniform(*light)))
     return _noised(dark, generator, generator.uniform(0, 10))
 
 
-def _night(image: Image.Image, generator: np.random.Generator) -> Image.Image:
-    return _dark(_grey(image, generator), generator)
+def _night(image: Image.Image, generator: np.random.Generator, *, light: Range) -> Image.Image:
+    return _dark(_grey(image, generator), generator, light=light)
 
 
 def _grey(image: Image.Image, _: np.random.Generator) -> Image.Image:
@@ -52,28 +54,29 @@ def _bright(image: Image.Image, generator: np.random.Generator) -> Image.Image:
     return ImageEnhance.Brightness(image).enhance(float(generator.uniform(1.6, 2.8)))
 
 
-def _hazy(image: Image.Image, generator: np.random.Generator) -> Image.Image:
-    """As through dirty glass: a bright veil."""
+def _hazy(image: Image.Image, generator: np.random.Generator, *, veiled: Range) -> Image.Image:
+    """As through dirty glass: a bright veil, and the picture by so much less."""
     veil = Image.new("RGB", image.size, (int(generator.integers(120, 230)),) * 3)
     blurred = image.filter(ImageFilter.GaussianBlur(float(generator.uniform(0, 0.01)) * min(image.size)))
-    return Image.blend(blurred, veil, float(generator.uniform(0.4, 0.75)))
+    return Image.blend(blurred, veil, float(generator.uniform(*veiled)))
 
 
-def _blurred(image: Image.Image, generator: np.random.Generator) -> Image.Image:
-    return image.filter(ImageFilter.GaussianBlur(float(generator.uniform(0.01, 0.04)) * min(image.size)))
+def _blurred(image: Image.Image, generator: np.random.Generator, *, radius: Range) -> Image.Image:
+    """By a radius relative to the shorter side."""
+    return image.filter(ImageFilter.GaussianBlur(float(generator.uniform(*radius)) * min(image.size)))
 
 
-def _compressed(image: Image.Image, generator: np.random.Generator) -> Image.Image:
-    """Shrunk, saved as a poor JPEG, and enlarged again."""
-    share = float(generator.uniform(0.12, 0.5))
+def _compressed(image: Image.Image, generator: np.random.Generator, *, size: Range, quality: Range) -> Image.Image:
+    """Shrunk to a share of its size, saved as a poor JPEG, and enlarged again."""
+    share = float(generator.uniform(*size))
     out = io.BytesIO()
     small = image.resize((max(8, round(image.width * share)), max(8, round(image.height * share))))
-    small.save(out, "JPEG", quality=int(generator.integers(5, 30)))
+    small.save(out, "JPEG", quality=int(generator.uniform(*quality)))
     return Image.open(out).convert("RGB").resize(image.size, Image.Resampling.BILINEAR)
 
 
-def _noisy(image: Image.Image, generator: np.random.Generator) -> Image.Image:
-    return _noised(image, generator, generator.uniform(15, 50))
+def _noisy(image: Image.Image, generator: np.random.Generator, *, sigma: Range) -> Image.Image:
+    return _noised(image, generator, generator.uniform(*sigma))
 
 
 def _quarter(image: Image.Image, generator: np.random.Generator) -> Image.Image:
@@ -97,11 +100,11 @@ def _drawn(image: Image.Image, generator: np.random.Generator) -> Image.Image:
     return Image.fromarray(lines.astype(np.uint8)).convert("RGB")
 
 
-def _barred(image: Image.Image, generator: np.random.Generator) -> Image.Image:
-    """Behind bars, or the wires of a fence."""
+def _barred(image: Image.Image, generator: np.random.Generator, *, width: Range) -> Image.Image:
+    """Behind bars, or the wires of a fence; their width is relative to the gaps."""
     fenced, size = image.copy(), max(image.size)
     draw, gap = ImageDraw.Draw(fenced), float(generator.uniform(0.08, 0.25)) * size
-    wire, level = max(2, round(gap * generator.uniform(0.15, 0.5))), int(generator.integers(20, 235))
+    wire, level = max(2, round(gap * generator.uniform(*width))), int(generator.integers(20, 235))
     angle = generator.uniform(0, np.pi)
     for turn in (0, np.pi / 2)[: int(generator.integers(1, 3))]:
         along, across = (np.array([np.cos(a), np.sin(a)]) for a in (angle + turn, angle + turn + np.pi / 2))
@@ -112,9 +115,9 @@ def _barred(image: Image.Image, generator: np.random.Generator) -> Image.Image:
     return fenced
 
 
-def _distant(image: Image.Image, generator: np.random.Generator) -> Image.Image:
-    """Small, in the middle of its own blurred surroundings."""
-    share = float(generator.uniform(0.3, 0.6))
+def _distant(image: Image.Image, generator: np.random.Generator, *, size: Range) -> Image.Image:
+    """Small, amid its own blurred surroundings."""
+    share = float(generator.uniform(*size))
     small = image.resize((max(8, round(image.width * share)), max(8, round(image.height * share))))
     around = image.filter(ImageFilter.GaussianBlur(0.1 * min(image.size)))
     room = (max(0, image.width - small.width), max(0, image.height - small.height))
@@ -138,24 +141,33 @@ def _tinted(image: Image.Image, generator: np.random.Generator) -> Image.Image:
 
 
 WAYS: Mapping[str, Change] = {
-    "dark": _dark,
-    "dark and grey": _night,
+    "dark": partial(_dark, light=(0.2, 0.45)),
+    "very dark": partial(_dark, light=(0.06, 0.2)),
+    "dark and grey": partial(_night, light=(0.2, 0.45)),
+    "very dark and grey": partial(_night, light=(0.06, 0.2)),
     "grey": _grey,
     "bright": _bright,
-    "hazy": _hazy,
-    "blurred": _blurred,
-    "compressed": _compressed,
-    "noisy": _noisy,
+    "hazy": partial(_hazy, veiled=(0.4, 0.58)),
+    "very hazy": partial(_hazy, veiled=(0.58, 0.75)),
+    "blurred": partial(_blurred, radius=(0.01, 0.02)),
+    "very blurred": partial(_blurred, radius=(0.02, 0.04)),
+    "compressed": partial(_compressed, size=(0.25, 0.5), quality=(15, 30)),
+    "heavily compressed": partial(_compressed, size=(0.12, 0.25), quality=(5, 15)),
+    "noisy": partial(_noisy, sigma=(15, 27)),
+    "very noisy": partial(_noisy, sigma=(27, 50)),
     "turned": _quarter,
     "upside-down": _half,
     "tilted": _tilted,
     "drawn": _drawn,
-    "barred": _barred,
-    "distant": _distant,
+    "barred": partial(_barred, width=(0.15, 0.3)),
+    "behind wide bars": partial(_barred, width=(0.3, 0.5)),
+    "distant": partial(_distant, size=(0.42, 0.6)),
+    "very distant": partial(_distant, size=(0.3, 0.42)),
     "from above": _from_above,
     "tinted": _tinted,
 }
-"""All changes, by the name that the log gives them."""
+"""All changes, by the name that the log gives them; those that come in degrees in two of them, as half of what helps is
+how much."""
 
 
 def changed(image: Image.Image, way: str, generator: np.random.Generator) -> Image.Image:
