@@ -12,7 +12,10 @@ EACH = 24
 
 
 def photo(seed: int, size: tuple[int, int] = (60, 44)) -> Image.Image:
-    return picture(LABELS[seed % len(LABELS)], seed).resize(size)
+    """With grain, so that a blur can be seen."""
+    levels = np.asarray(picture(LABELS[seed % len(LABELS)], seed).resize(size)).astype(np.float32)
+    grain = np.random.default_rng(seed).normal(0, 8, size[::-1])[..., None]
+    return Image.fromarray(np.clip(levels + grain, 0, 255).astype(np.uint8))
 
 
 def look(image: Image.Image) -> Floats:
@@ -49,7 +52,7 @@ def test_what_is_as_it_always_was_stays() -> None:
 @pytest.mark.parametrize("way", ["grey", "hazy", "drawn", "compressed"])
 def test_pictures_that_were_changed_are_recognised(way: str) -> None:
     found = find_ways(*known(), asked(way))
-    assert max(found, key=lambda name: found[name]) == way
+    assert max(found, key=lambda name: found[name]).removeprefix("very ") == way
 
 
 def test_ordinary_pictures_look_like_nothing_else() -> None:
