@@ -7,8 +7,8 @@ from train.evaluation.slices import Mask
 from train.gate.evidence import Answers, Evidence, Outputs, Rejection
 from train.gate.report import Check
 from train.gate.rules import Rules
-from train.gate.significance import mcnemar, mean_by_group, sign_flip
-from train.metrics import Floats, wilson
+from train.gate.significance import Gains, mcnemar, mean_by_group, sign_flip
+from train.metrics import Floats, Labels, wilson
 
 
 def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
@@ -17,16 +17,24 @@ def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
     The lead is in log loss, and an estimate for pictures as they come: mistakes of the champion, which people report
     far more often than what it has right, weigh as much as they are frequent among unselected pictures, label by
     label. So a challenger that is merely less certain, or that leans to the label which is reported most, gains
-    nothing: what it wins on mistakes it loses on the rest. Permutation test over groups of near-duplicates. Mistakes
-    that are newly right must outnumber the twin's, too (McNemar): the larger p counts.
+    nothing: what it wins on mistakes it loses on the rest. Permutation test over groups of near-duplicates. More
+    mistakes must be right than the twin has, and more answers altogether (McNemar): the largest p counts.
     """
     outputs, groups = evidence.answers.outputs, evidence.answers.groups
     wrong = ~outputs.right("champion")
     if not wrong.any():
         return 1.0
-    newly_right = np.sign(mean_by_group(outputs.gains("twin")[wrong].astype(np.float64), groups[wrong]))
     # Two networks that happen to differ win all of a kind together by a little; few of these pictures become right.
-    return max(sign_flip(_units(evidence), seed=seed), mcnemar(newly_right.astype(np.int64)))
+    of_mistakes = _changes(outputs.some(wrong), groups[wrong])
+    # Where labels were drawn at random, as many confirmed answers become wrong.
+    of_answers = _changes(outputs, groups)
+    return max(sign_flip(_units(evidence), seed=seed), mcnemar(of_mistakes), mcnemar(of_answers))
+
+
+def _changes(outputs: Outputs, groups: Labels) -> Gains:
+    """1 for each group of near-duplicates that the challenger has right and the twin wrong, -1 for the reverse."""
+    gained: Gains = np.sign(mean_by_group(outputs.gains("twin").astype(np.float64), groups)).astype(np.int64)
+    return gained
 
 
 def _units(evidence: Evidence) -> Floats:

@@ -88,6 +88,19 @@ def test_a_challenger_that_is_merely_less_certain_learned_nothing() -> None:
     assert report.numbers["answers_challenger_log_loss"] < report.numbers["answers_twin_log_loss"]
 
 
+def test_labels_drawn_at_random_confirm_nothing() -> None:
+    """Half of what the champion has wrong is confirmed then, and what becomes right there counts as newly wrong."""
+    mistakes, confirmed = np.arange(45), np.arange(55)
+    found = Outputs(
+        np.zeros(100, dtype=np.int64),
+        probabilities(np.concatenate([mistakes < 0, confirmed < 55])),
+        probabilities(np.concatenate([mistakes < 18, confirmed >= 10])),
+        probabilities(np.concatenate([mistakes < 3, confirmed < 55])),
+    )
+    report = verdict(outputs(2000, champion=30, challenger=30), answers(found))
+    assert "learned from feedback" in failed(report)
+
+
 def test_copies_of_one_picture_are_one_answer() -> None:
     copies = answers(outputs(60, champion=40, challenger=20), groups=np.repeat(np.arange(3), 20))
     assert failed(verdict(outputs(2000), copies)) == ["learned from feedback"]
