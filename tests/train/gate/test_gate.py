@@ -89,14 +89,12 @@ def test_a_challenger_that_is_merely_less_certain_learned_nothing() -> None:
 
 
 def test_labels_drawn_at_random_confirm_nothing() -> None:
-    """Half of what the champion has wrong is confirmed then, and what becomes right there counts as newly wrong."""
-    mistakes, confirmed = np.arange(45), np.arange(55)
-    found = Outputs(
-        np.zeros(100, dtype=np.int64),
-        probabilities(np.concatenate([mistakes < 0, confirmed < 55])),
-        probabilities(np.concatenate([mistakes < 18, confirmed >= 10])),
-        probabilities(np.concatenate([mistakes < 3, confirmed < 55])),
-    )
+    """Half of what the champion has wrong is confirmed then, and where it is right now it seems newly wrong."""
+    first = {"champion": np.full(100, 0.95), "challenger": np.full(100, 0.95), "twin": np.full(100, 0.95)}
+    for name, fixed in (("champion", 0), ("challenger", 18), ("twin", 3)):
+        first[name][fixed:45] = 0.05  # of 45 mistakes
+    first["challenger"][45:57] = 0.45  # of 55 confirmed answers
+    found = Outputs(np.zeros(100, dtype=np.int64), *(np.column_stack([each, 1 - each]) for each in first.values()))
     report = verdict(outputs(2000, champion=30, challenger=30), answers(found))
     assert "learned from feedback" in failed(report)
 
