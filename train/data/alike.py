@@ -166,8 +166,8 @@ WAYS: Mapping[str, Change] = {
     "from above": _from_above,
     "tinted": _tinted,
 }
-"""All changes, by the name that the log gives them; those that come in degrees in two of them, as half of what helps is
-how much."""
+"""All changes, by the name that the log gives them. Those that vary most come in two degrees: how much matters as well
+as which."""
 
 
 def changed(image: Image.Image, way: str, generator: np.random.Generator) -> Image.Image:

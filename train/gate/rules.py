@@ -60,7 +60,8 @@ def judge_confirmed(answers: Answers, rules: Rules) -> Check:
     gains, n = outputs.gains("twin")[confirmed], int(confirmed.sum())
     allowed = max(1, math.floor(rules.max_confirmed_loss * n), chance_loss(gains), _made_up_for(answers, rules))
     newly, twin = (int((~outputs.right(model))[confirmed].sum()) for model in ("challenger", "twin"))
-    known = f" (the champion has {answers.error_rate:.0%} of such pictures wrong)" if answers.error_rate else ""
+    rate = answers.error_rate
+    known = f" (the champion has at least {rate:.0%} of such pictures wrong)" if rate else ""
     return Check(
         name="confirmed answers",
         passed=-int(gains.sum()) <= allowed,
