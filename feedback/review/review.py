@@ -19,6 +19,9 @@ from feedback.row import FeedbackRow
 log = logging.getLogger(__name__)
 
 _LONG_S = 0.5
+_FEW = 2000
+_PATIENCE_S = 5.0
+"""Few rows take long to put in order only where something else is slow: a busy machine, or the Hub."""
 
 
 class Action(StrEnum):
@@ -76,13 +79,14 @@ class Review:
         self._seen: dict[str, ReviewedRow] = {}
         self._ready: _Ready | None = None
         self._building = threading.Lock()
+        self._builder: threading.Thread | None = None
 
     def queue(self, *, at_once: bool = False) -> list[Entry]:
         """All rows, the most useful to look at first.
 
         Args:
-            at_once: Whether the last queue will do where making one takes long; the next one is made meanwhile. What
-                was decided here is in it.
+            at_once: Whether the last queue will do where making one takes long; the next one is made meanwhile, and
+                waited for a few seconds if there are few rows. What was decided here is in it.
 
         Raises:
             FeedbackError: they cannot be read.
@@ -91,7 +95,9 @@ class Review:
         if ready and at_once and ready.took_s > self._long_s:
             if ready.version != self._version():
                 self.prepare()
-            return ready.entries
+                if len(ready.entries) <= _FEW and self._builder:
+                    self._builder.join(_PATIENCE_S)
+            return (self._ready or ready).entries
         return self._build()
 
     def prepare(self, *, first: bool = False) -> None:
@@ -101,7 +107,8 @@ class Review:
             first: Only if there is none yet.
         """
         if not self._building.locked() and not (first and self._ready):
-            threading.Thread(target=self._build_or_log, name="review", daemon=True).start()
+            self._builder = threading.Thread(target=self._build_or_log, name="review", daemon=True)
+            self._builder.start()
 
     def _build(self) -> list[Entry]:
         with self._building:

@@ -65,7 +65,19 @@ def test_a_queue_is_made_again_only_when_the_journal_changed(tmp_path: Path) -> 
         assert len(desk.queue()) == 2
 
 
-def test_a_long_queue_is_shown_at_once_with_what_was_decided_since(tmp_path: Path) -> None:
+def test_few_rows_are_never_shown_as_they_were_because_the_machine_was_busy(tmp_path: Path) -> None:
+    with Journal.open(tmp_path) as journal, Journal.open(tmp_path) as another:
+        journal.append(some_row())
+        desk = Review(journal, long_s=0.0)
+        assert len(desk.queue()) == 1
+        another.append(some_row())
+        assert len(desk.queue(at_once=True)) == 2
+
+
+def test_a_long_queue_is_shown_at_once_with_what_was_decided_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feedback.review.review._FEW", 0)
     with Journal.open(tmp_path) as journal:
         journal.append(row := some_row())
         desk = Review(journal, long_s=0.0)
