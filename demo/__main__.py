@@ -34,8 +34,8 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     add = parser.add_argument
-    add("--kind", choices=[*KINDS], help="tell it of the embedded model, which people show this: takes a quarter of "
-        "an hour and more, and needs the photos that it was trained with")  # fmt: skip
+    add("--kind", choices=[*KINDS], help="tell it of the embedded model, which people show this: takes up to "
+        "half an hour, and needs the photos that it was trained with")  # fmt: skip
     add("--photos", metavar="DATA", help="with --kind these photos, with --init any of two labels or more: a folder or "
         "a Hub data set; ../shared/data/cats_vs_dogs if it is there")  # fmt: skip
     add("--init", metavar="WEIGHTS", help="train a small champion on --photos, from these weights: a safetensors file, "

@@ -69,7 +69,7 @@ def test_it_ends_with_a_model_folder_that_can_be_promoted(pipeline: Path) -> Non
 
 
 def test_what_has_not_changed_is_skipped(pipeline: Path) -> None:
-    """What Python compiled, which differs in each clone, is no change."""
+    """Compiled files, which differ from clone to clone, do not count as a change."""
     for name in ("catdog/images", "train/data", "train/network"):
         compiled = pipeline / name / "__pycache__" / "compiled.pyc"
         compiled.parent.mkdir(exist_ok=True)

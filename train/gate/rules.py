@@ -74,7 +74,7 @@ def _made_up_for(answers: Answers, rules: Rules) -> int:
 
     Some mistakes are confirmed by a wrong click, and seem lost where they are newly right. And of a kind that the
     champion often has wrong, a better model may change its mind in both directions. People report mistakes more often
-    than what is right, so that the share of mistakes among their answers is no error rate, only its upper limit.
+    than right answers, so the share of mistakes among their answers is only an upper limit of the error rate.
     """
     wrong = ~answers.outputs.right("champion")
     if wrong.all() or not wrong.any():
