@@ -27,7 +27,7 @@ from train.data.examples import map_rows, read_examples
 from train.data.source import Row, Source, open_source
 from train.data.splits import read_manifest, seen_splits
 from train.evaluation.distortions import DISTORTIONS
-from train.gate.evidence import Answers, Asked, Evidence, Latency, Outputs
+from train.gate.evidence import Answers, Asked, Evidence, Latency, Likeness, Outputs
 from train.gate.gate import judge
 from train.gate.history import History, Look
 from train.gate.learning import learning_p
@@ -49,8 +49,6 @@ _REMOVED = 0.3
 _FEWEST = 5
 _REPLAYED = 2000
 _KINDS_ROUNDS = 100
-_WORST_RATE = 0.5
-"""Of the model on the kind that challengers which learned nothing are about: the gate is never more lenient."""
 _RULES = Rules()
 
 
@@ -172,15 +170,17 @@ def moved(weights: Floats, *, by: float = 1.0, less_certain: float = 1.0, leans:
     return change
 
 
-def evidence_of(test: Pool, answers: Pool, challenger: Change, twin: Change, *, error_rate: float = 0.0) -> Evidence:
-    """What the gate looks at; the error rate is the model's on pictures that look as the answers do, if known."""
+def evidence_of(
+    test: Pool, answers: Pool, challenger: Change, twin: Change, *, likeness: Likeness | None = None
+) -> Evidence:
+    """What the gate looks at."""
     outputs = [
         Outputs(pool.labels, *map(_probabilities, (pool.logits, challenger(pool), twin(pool))))
         for pool in (test, answers)
     ]
     n = len(answers)
     rows = tuple((str(i),) for i in range(n))
-    volunteered = Answers(outputs[1], np.arange(n), (Asked.VOLUNTEERED,) * n, rows, error_rate=error_rate)
+    volunteered = Answers(outputs[1], np.arange(n), (Asked.VOLUNTEERED,) * n, rows, likeness=likeness)
     return Evidence(outputs[0], {}, volunteered, Latency(1.0, 1.0))
 
 
@@ -203,6 +203,12 @@ def draw(pool: Pool, n: int, corrections: float, rng: np.random.Generator) -> In
     return np.concatenate([wrong[:wanted], right[: n - wanted if corrections < 1 else 0]])
 
 
+def _likeness(pool: Pool) -> Likeness:
+    """The model has half of such pictures wrong, when the gate is most lenient, and of each label as in the pool."""
+    wrong = np.bincount(pool.labels[~pool.right], minlength=pool.logits.shape[1])
+    return Likeness(wrong, 2 * wrong)
+
+
 def null_challengers(heads: list[Floats], rng: np.random.Generator) -> tuple[Change, Change]:
     """A challenger that learned nothing, and its twin."""
     one, other = rng.choice(len(heads), 2, replace=False)
@@ -220,7 +226,7 @@ def false_acceptance(test: Pool, pool: Pool, heads: list[Floats], corrections: f
     rng, accepted = np.random.default_rng(1), 0
     for _ in range(rounds):
         answers = pool.take(draw(pool, 100, corrections, rng))
-        evidence = evidence_of(test, answers, *null_challengers(heads, rng), error_rate=_WORST_RATE)
+        evidence = evidence_of(test, answers, *null_challengers(heads, rng), likeness=_likeness(pool))
         accepted += accepts(evidence, History(), START)[0]
     return accepted / rounds
 
@@ -232,7 +238,7 @@ def false_acceptance_in_a_year(test: Pool, pool: Pool, heads: list[Floats], corr
         order, history = rng.permutation(draw(pool, WEEKS * PER_WEEK, corrections, rng)), History()
         for week in range(4, WEEKS + 1):
             answers = pool.take(order[: week * PER_WEEK])
-            evidence = evidence_of(test, answers, *null_challengers(heads, rng), error_rate=_WORST_RATE)
+            evidence = evidence_of(test, answers, *null_challengers(heads, rng), likeness=_likeness(pool))
             passed, history = accepts(evidence, history, START + timedelta(weeks=week))
             if passed:
                 accepted += 1

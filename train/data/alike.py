@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from train.metrics import Floats
 
@@ -31,6 +32,7 @@ _LEAST_IN_ALL = 0.4
 _LEAST_TOLD = 0.5
 """Of changed pictures that were not learned from, so many have to be told right."""
 _SETTLED = 1e-4
+_LARGEST = (640, 640)
 
 Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 Range = tuple[float, float]
@@ -92,12 +94,45 @@ def _tilted(image: Image.Image, generator: np.random.Generator) -> Image.Image:
 
 
 def _drawn(image: Image.Image, generator: np.random.Generator) -> Image.Image:
-    """The lines of a pencil: the photo divided by its own blurred self."""
+    """By a pencil, in all its shades."""
+    return _sketch(255 * (_lines(image, generator) / 255) ** float(generator.uniform(1, 6)))
+
+
+def _inked(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    """In one dark colour on white paper."""
+    lines = np.where(_lines(image, generator) < generator.uniform(200, 245), generator.uniform(0, 140), 255.0)
+    return _sketch(lines).filter(ImageFilter.GaussianBlur(float(generator.uniform(0, 1))))
+
+
+def _lines(image: Image.Image, generator: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Grey levels of a sketch: the photo divided by its own blurred self."""
     grey = ImageOps.grayscale(image.filter(ImageFilter.MedianFilter(3)))
     soft = ImageOps.invert(grey).filter(ImageFilter.GaussianBlur(float(generator.uniform(2, 8))))
-    lines = np.clip(np.asarray(grey).astype(np.float32) * 255 / (256 - np.asarray(soft).astype(np.float32)), 0, 255)
-    lines = 255 * (lines / 255) ** generator.uniform(1, 6)
-    return Image.fromarray(lines.astype(np.uint8)).convert("RGB")
+    light, dark = (np.asarray(each).astype(np.float32) for each in (grey, soft))
+    lines: npt.NDArray[np.float32] = np.clip(light * 255 / (256 - dark), 0, 255)
+    return lines
+
+
+def _sketch(levels: npt.NDArray[np.floating]) -> Image.Image:
+    return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
+
+
+def _painted(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    """In a few flat colours, as in a cartoon."""
+    flat = image
+    for _ in range(3):
+        flat = flat.filter(ImageFilter.MedianFilter(5))
+    vivid = ImageEnhance.Color(flat).enhance(float(generator.uniform(1, 2.5)))
+    return ImageOps.posterize(vivid, int(generator.integers(2, 4)))
+
+
+def _close_up(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    """A small part of it."""
+    share = float(generator.uniform(0.3, 0.5))
+    size = np.array(image.size) * share
+    left, top = generator.beta(2, 2, 2) * (np.array(image.size) - size)  # seldom in a corner
+    box = (left, top, left + size[0], top + size[1])
+    return image.resize(image.size, Image.Resampling.BICUBIC, box=box)
 
 
 def _barred(image: Image.Image, generator: np.random.Generator, *, width: Range) -> Image.Image:
@@ -159,10 +194,13 @@ WAYS: Mapping[str, Change] = {
     "upside-down": _half,
     "tilted": _tilted,
     "drawn": _drawn,
+    "inked": _inked,
+    "painted": _painted,
     "barred": partial(_barred, width=(0.15, 0.3)),
     "behind wide bars": partial(_barred, width=(0.3, 0.5)),
     "distant": partial(_distant, size=(0.42, 0.6)),
     "very distant": partial(_distant, size=(0.3, 0.42)),
+    "close-up": _close_up,
     "from above": _from_above,
     "tinted": _tinted,
 }
@@ -171,8 +209,12 @@ as which."""
 
 
 def changed(image: Image.Image, way: str, generator: np.random.Generator) -> Image.Image:
-    """A picture changed in one of `WAYS`, more or less; `AS_IS` leaves it."""
-    return WAYS[way](image, generator) if way else image
+    """A picture changed in one of `WAYS`, more or less, no larger than a network needs; `AS_IS` leaves it."""
+    if not way:
+        return image
+    small = image.copy()
+    small.thumbnail(_LARGEST)
+    return WAYS[way](small, generator)
 
 
 def find_ways(known: Floats, ways: Sequence[str], asked: Floats) -> dict[str, float]:
@@ -189,9 +231,10 @@ def find_ways(known: Floats, ways: Sequence[str], asked: Floats) -> dict[str, fl
         asked: Shape (n, d): features of the pictures.
     """
     model = make_pipeline(StandardScaler(), LogisticRegression(C=_STRENGTH, max_iter=300))
-    if cross_val_score(model, known, list(ways), cv=2).mean() < _LEAST_TOLD:
-        return {}
-    found = _shares(model.fit(known, list(ways)).predict_proba(asked))
+    with threadpool_limits(1):  # of products as small as these a second thread only waits, and takes ten times as long
+        if cross_val_score(model, known, list(ways), cv=2).mean() < _LEAST_TOLD:
+            return {}
+        found = _shares(model.fit(known, list(ways)).predict_proba(asked))
     shares = {
         str(way): float(share)
         for way, share in zip(model.classes_, found, strict=True)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from train.evaluation.slices import Mask
-from train.metrics import Floats, Labels
+from train.metrics import Floats, Labels, wilson
 
 _TINY = 1e-12
 
@@ -79,9 +79,8 @@ class Answers:
     """n of them: the feedback rows behind each picture."""
     images: tuple[bytes, ...] = field(default=(), repr=False)
     """n of them, or none: as sent, for the report's page."""
-    error_rate: float = 0.0
-    """At least this share of pictures that look as these do the champion has wrong, whoever reports what; 0 if nothing
-    is known."""
+    likeness: "Likeness | None" = None
+    """Of old pictures that were made to look as these do; None if nothing is known."""
 
     def __len__(self) -> int:
         return len(self.outputs)
@@ -89,6 +88,21 @@ class Answers:
     def which(self, *asked: Asked) -> Mask:
         """Shape (n,): the answers that came about in one of these ways."""
         return np.array([each in asked for each in self.asked], dtype=np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How the champion fares on a kind of picture, whoever reports what: on old ones that were made to look so."""
+
+    wrong: Labels
+    """Shape (labels,): how many that show a label it has wrong ..."""
+    count: Labels
+    """... of how many."""
+
+    @property
+    def error_rate(self) -> float:
+        """At least this share it has wrong (Wilson's 95% interval)."""
+        return wilson(int(self.wrong.sum()), int(self.count.sum()))[0]
 
 
 @dataclass(frozen=True, slots=True)

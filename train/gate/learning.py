@@ -17,8 +17,10 @@ def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
     The lead is in log loss, and an estimate for pictures as they come: mistakes of the champion, which people report
     far more often than what it has right, weigh as much as they are frequent among unselected pictures, label by
     label. So a challenger that is merely less certain, or that leans to the label which is reported most, gains
-    nothing: what it wins on mistakes it loses on the rest. Permutation test over groups of near-duplicates. More
-    mistakes must be right than the twin has, and more answers altogether (McNemar): the largest p counts.
+    nothing: what it wins on mistakes it loses on the rest. Which label the mistakes are of is told by old pictures that
+    were made to look like the answers, where there are any: a kind of picture has mistakes of its own. Permutation test
+    over groups of near-duplicates. More mistakes must be right than the twin has, and more answers altogether
+    (McNemar): the largest p counts.
     """
     outputs, groups = evidence.answers.outputs, evidence.answers.groups
     wrong = ~outputs.right("champion")
@@ -44,17 +46,27 @@ def _units(evidence: Evidence) -> Floats:
     frequent among unselected pictures. Mistakes are those that people reported, and those of the kept pictures only for
     a label that nobody reported; what is right are confirmed answers and kept pictures.
     """
-    kept, answers, unselected = evidence.kept, evidence.answers, evidence.unselected
-    units, labels = [], kept.champion.shape[1]
-    for label in range(labels):
-        for is_right in (False, True):
-            share = (_stratum(unselected, label, is_right).sum() + 0.5) / (len(unselected) + labels)
+    kept, answers, units = evidence.kept, evidence.answers, list[Floats]()
+    for label, shares in enumerate(_frequencies(evidence)):
+        for is_right, share in zip((False, True), shares, strict=True):
             answered, there = (_stratum(outputs, label, is_right) for outputs in (answers.outputs, kept))
             leads = mean_by_group(_lead(answers.outputs)[answered], answers.groups[answered])
             if is_right or not answered.any():
                 leads = np.concatenate([leads, _lead(kept)[there]])
             units.append(share * leads / max(1, len(leads)))
     return np.concatenate(units)
+
+
+def _frequencies(evidence: Evidence) -> Floats:
+    """How frequent pictures of a label are that the champion has wrong, or right: shape (labels, 2); their sum is 1."""
+    unselected, likeness = evidence.unselected, evidence.answers.likeness
+    labels = range(unselected.champion.shape[1])
+    counts = 0.5 + np.array([[_stratum(unselected, label, right).sum() for right in (False, True)] for label in labels])
+    if likeness:
+        wrong = 0.5 + likeness.wrong
+        counts[:, 0] = counts[:, 0].sum() * wrong / wrong.sum()
+    frequencies: Floats = counts / counts.sum()
+    return frequencies
 
 
 def _stratum(outputs: Outputs, label: int, is_right: bool) -> Mask:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from train.evaluation.slices import Mask
 from train.gate.evidence import Answers, Latency, Outputs, Rejection
 from train.gate.report import Check, Slice, points
-from train.gate.significance import Gains, chance_loss
+from train.gate.significance import Gains, at_most, chance_loss
 from train.metrics import ece
 
 
@@ -60,8 +60,8 @@ def judge_confirmed(answers: Answers, rules: Rules) -> Check:
     gains, n = outputs.gains("twin")[confirmed], int(confirmed.sum())
     allowed = max(1, math.floor(rules.max_confirmed_loss * n), chance_loss(gains), _made_up_for(answers, rules))
     newly, twin = (int((~outputs.right(model))[confirmed].sum()) for model in ("challenger", "twin"))
-    rate = answers.error_rate
-    known = f" (the champion has at least {rate:.0%} of such pictures wrong)" if rate else ""
+    likeness = answers.likeness
+    known = f" (the champion has at least {likeness.error_rate:.0%} of such pictures wrong)" if likeness else ""
     return Check(
         name="confirmed answers",
         passed=-int(gains.sum()) <= allowed,
@@ -74,16 +74,18 @@ def _made_up_for(answers: Answers, rules: Rules) -> int:
 
     Some mistakes are confirmed by a wrong click, and seem lost where they are newly right. And of a kind that the
     champion often has wrong, a better model may change its mind in both directions. People report mistakes more often
-    than right answers, so the share of mistakes among their answers is only an upper limit of the error rate.
+    than right answers, so the share of mistakes among their answers is only an upper limit of the error rate. Where so
+    many are lost on average, chance takes more once in twenty times.
     """
     wrong = ~answers.outputs.right("champion")
     if wrong.all() or not wrong.any():
         return 0
     newly_right = max(0.0, float(answers.outputs.gains("twin")[wrong].mean()))
-    error_rate = min(answers.error_rate, float(wrong.mean()))
+    error_rate = min(answers.likeness.error_rate if answers.likeness else 0.0, float(wrong.mean()))
+    confirmed = int((~wrong).sum())
     clicks = rules.wrong_clicks * int(wrong.sum())
-    of_the_kind = rules.lost_of_gained * error_rate / (1 - error_rate) * int((~wrong).sum())
-    return math.floor(newly_right * (clicks + of_the_kind))
+    of_the_kind = rules.lost_of_gained * error_rate / (1 - error_rate) * confirmed
+    return at_most(confirmed, min(1.0, newly_right * (clicks + of_the_kind) / confirmed))
 
 
 def judge_accuracy(gains: Gains, bound: float, rules: Rules) -> tuple[Check, Check]:

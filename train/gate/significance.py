@@ -82,8 +82,12 @@ def chance_loss(gains: Gains) -> int:
     By the binomial distribution: three of three are lost once in eight times, five of five hardly ever.
     """
     changed = int((gains != 0).sum())
-    worse = int(stats.binom.isf(_ONCE, changed, 0.5))  # the least number of which fewer than this share are above
-    return max(0, 2 * worse - changed)
+    return max(0, 2 * at_most(changed, 0.5) - changed)
+
+
+def at_most(n: int, rate: float) -> int:
+    """How many of n events that have this probability happen, in all but one of twenty times."""
+    return int(stats.binom.isf(_ONCE, n, rate))
 
 
 def smallest_p(units: int) -> float:

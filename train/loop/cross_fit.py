@@ -21,7 +21,7 @@ from catdog.model.model import softmax
 from train.data.alike import AS_IS, WAYS, find_ways
 from train.data.source import Source, source_of
 from train.data.splits import Divided, Split
-from train.gate.evidence import Answers, Outputs, Rejection, folds, no_answers
+from train.gate.evidence import Answers, Likeness, Outputs, Rejection, folds, no_answers
 from train.loop.base import Base
 from train.loop.challenger import (
     FullLearner,
@@ -36,7 +36,7 @@ from train.loop.corrections import Correction, Corrections
 from train.loop.features import Backbone, Layer, Maps
 from train.loop.late import Alike, LateSchedule, Logits, Pictures, predict_late
 from train.loop.rule import Bound, RuleLearner, rule_of
-from train.metrics import Floats, Labels, wilson
+from train.metrics import Floats, Labels
 from train.model_folder.calibration import fit_temperature
 from train.ood.rejection import Rule
 from train.options import Schedule
@@ -186,13 +186,13 @@ class _Round:
         maps = self._some(self.replayed, 1, what, ways=drawn.tolist())
         return Alike(Pictures(maps, self.replay.labels), self.replay.served)
 
-    def _error_rate(self) -> float:
-        """Of the champion on pictures that look as the answers do, at least: it learned from these, as they were."""
+    def _likeness(self) -> Likeness | None:
+        """How the champion fares on what looks like the answers; it learned from these pictures, as they were."""
         if self.alike is None:
-            return 0.0
-        pictures = self.alike.pictures
+            return None
+        pictures, count = self.alike.pictures, len(self.labels)
         wrong = predict_late(self.champion, pictures.served).argmax(axis=1) != pictures.labels
-        return wilson(int(wrong.sum()), len(wrong))[0]
+        return Likeness(*(np.bincount(of, minlength=count) for of in (pictures.labels[wrong], pictures.labels)))
 
     def _answers(self, learner: Learner, twin: nn.Module, temperature: float, twin_temperature: float) -> Answers:
         answers = self.corrections.answers
@@ -213,7 +213,7 @@ class _Round:
             asked=tuple(each.asked for each in answers),
             row_ids=tuple(each.row_ids for each in answers),
             images=tuple(each.image for each in answers),
-            error_rate=self._error_rate(),
+            likeness=self._likeness(),
         )
 
     def _kept(self, learner: Learner, validation: Logits, twin: nn.Module, twin_temperature: float) -> Outputs:

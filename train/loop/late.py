@@ -46,7 +46,7 @@ Logits = npt.NDArray[np.float32]
 class AlikeSchedule:
     """How the head learns where old pictures can be made to look like the answers."""
 
-    steps: int = 250
+    steps: int = 400
     batch_size: int = 128
     """Old pictures in each step, as they are and changed."""
     share: float = 0.5
@@ -57,9 +57,9 @@ class AlikeSchedule:
     pull: float = 1.0
     trust: float = 0.7
     """Share of a changed picture's label in its target; the rest is what the champion says about it as it was."""
-    hold: float = 1.0
+    hold: float = 2.0
     """Weight of the squared change of old pictures' logits."""
-    champion_share: float = 0.35
+    champion_share: float = 0.1
     """Of the champion's weights in the final ones (WiSE-FT, Wortsman et al. 2022, arXiv:2109.01903): what it has right
     about such pictures mostly stays right."""
 
