@@ -60,12 +60,33 @@ def _fence(image: Image.Image, generator: np.random.Generator) -> Image.Image:
     return fenced
 
 
+def _snow(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    """In falling snow."""
+    snowy = image.copy()
+    draw, size = ImageDraw.Draw(snowy), max(image.size)
+    for _ in range(int(generator.integers(250, 450))):
+        x, y = generator.uniform(0, 1, 2) * image.size
+        radius = float(generator.uniform(0.006, 0.02)) * size
+        draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=(245, 245, 250))
+    return snowy
+
+
+def _moving(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    """Blurred along a line, an eighth of the picture long."""
+    levels, steps, angle = np.asarray(image).astype(np.float32), image.width // 8, generator.uniform(0, np.pi)
+    along = np.outer(np.arange(steps) - steps / 2, [np.sin(angle), np.cos(angle)]).round().astype(int)
+    blurred = np.mean([np.roll(levels, tuple(shift), (0, 1)) for shift in along.tolist()], axis=0)
+    return Image.fromarray(blurred.astype(np.uint8))
+
+
 KINDS: dict[str, Kind] = {
     "night": _night,
     "turned": _turned,
     "drawing": _drawing,
     "compressed": _compressed,
     "fence": _fence,
+    "snow": _snow,
+    "moving": _moving,
     "asis": lambda image, _: image,
 }
 NAMES = {
@@ -74,5 +95,7 @@ NAMES = {
     "drawing": "drawings",
     "compressed": "blurred and heavily compressed photos",
     "fence": "photos through a fence",
+    "snow": "photos in falling snow",
+    "moving": "photos blurred by motion",
     "asis": "photos as they are",
 }

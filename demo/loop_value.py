@@ -96,7 +96,7 @@ def main(argv: Sequence[str]) -> int:
     add("--data", default=str(SHARED / "cats_vs_dogs"), help="what it was trained with: a folder or a Hub data set")
     add("--other", default=str(SHARED / "wild"), help="photos from elsewhere, for the kind `asis`")
     add("--work", type=Path, required=True, metavar="DIR", help="where everything is kept")
-    add("--kinds", default="night,turned,drawing,compressed,fence,asis", help="%(default)s")
+    add("--kinds", default="night,turned,drawing,compressed,fence,snow,moving,asis", help="%(default)s")
     add("--answers", default="100", help="25,50,100,200 (%(default)s)")
     add("--ways", default="0.05", help="0,0.05,0.2,random,poison (%(default)s)")
     add("--fresh", type=int, default=400, help="pictures of a kind to measure by (%(default)s)")
@@ -291,7 +291,7 @@ def plot(points: Sequence[Point], path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-_COLOURS = ("#0072B2", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#767676")
+_COLOURS = ("#0072B2", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#767676", "#56B4E9", "#000000")
 """Okabe and Ito's: colour-blind people tell them apart."""
 assert set(KINDS) == set(NAMES)
 

@@ -11,7 +11,9 @@ import train.network.torchvision_operators  # noqa: F401 - must come before timm
 import copy
 import logging
 import math
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -71,6 +73,10 @@ class Learner(Protocol):
         """What it says about the validation or the test pictures: shape (n, labels)."""
 
     @property
+    def at_once(self) -> int:
+        """How many networks may learn at the same time."""
+
+    @property
     def record(self) -> dict[str, Any]:
         """Settings, for the new model's metadata."""
 
@@ -111,6 +117,11 @@ class LateLearner:
     def split(self, network: nn.Module, split: Split) -> Logits:
         """See `Learner`."""
         return predict_late(network, self.maps[split].served)
+
+    @property
+    def at_once(self) -> int:
+        """One on each core."""
+        return os.cpu_count() or 1
 
     @property
     def record(self) -> dict[str, Any]:
@@ -206,6 +217,11 @@ class FullLearner:
         return self._run(network, self.data.examples.source, self.data.rows(split))
 
     @property
+    def at_once(self) -> int:
+        """One on all cores."""
+        return 1
+
+    @property
     def record(self) -> dict[str, Any]:
         """See `Learner`."""
         return {"schedule": asdict(self.schedule), "replay": asdict(self.replay)}
@@ -256,13 +272,16 @@ def out_of_fold(learner: Learner, folds: Labels) -> Logits:
         learner: With n answers.
         folds: Shape (n,): the fold of each.
     """
-    numbers = np.unique(folds)
-    parts = {}
-    for number in numbers.tolist():
+    numbers = np.unique(folds).tolist()
+
+    def asked(number: int) -> Logits:
         network = learner.learn(folds != number, f"fold {number + 1} of {len(numbers)}")
-        parts[number] = learner.answers(network, folds == number)
-    found = np.empty((len(folds), next(iter(parts.values())).shape[1]), dtype=np.float32)
-    for number, logits in parts.items():
+        return learner.answers(network, folds == number)
+
+    with ThreadPoolExecutor(learner.at_once) as pool:
+        parts = list(pool.map(asked, numbers))
+    found = np.empty((len(folds), parts[0].shape[1]), dtype=np.float32)
+    for number, logits in zip(numbers, parts, strict=True):
         found[folds == number] = logits
     return found
 

@@ -221,7 +221,7 @@ def _teach(
     network: nn.Module, parameters: list[nn.Parameter], lessons: "Sequence[_Lesson]", how: _Steps, show: str | None
 ) -> None:
     start = [each.detach().clone() for each in parameters]
-    optimizer = torch.optim.AdamW(parameters, lr=how.rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(parameters, lr=how.rate, weight_decay=0.0, fused=True)
     for step in tqdm(range(how.count), desc=show, unit="step", leave=False, disable=None if show else True):
         rate = how.rate * 0.5 * (1 + math.cos(math.pi * step / how.count))
         for group in optimizer.param_groups:
