@@ -10,6 +10,8 @@ from train.gate.rules import Rules
 from train.gate.significance import Gains, mcnemar, mean_by_group, sign_flip
 from train.metrics import Floats, Labels, wilson
 
+_SIGNIFICANT, _AS_LIKELY_AS_NOT = 0.05, 0.5
+
 
 def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
     """How likely the challenger's lead over its twin is if the feedback taught it nothing.
@@ -19,18 +21,20 @@ def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
     label. So a challenger that is merely less certain, or that leans to the label which is reported most, gains
     nothing: what it wins on mistakes it loses on the rest. Which label the mistakes are of is told by old pictures that
     were made to look like the answers, where there are any: a kind of picture has mistakes of its own. Permutation test
-    over groups of near-duplicates. More mistakes must be right than the twin has, and more answers altogether
-    (McNemar): the largest p counts.
+    over groups of near-duplicates.
+
+    Beside it more mistakes have to be right than the twin has, and more answers altogether; if chance explains that
+    (McNemar), its p-value counts instead. Where old pictures that look like the answers teach most, people's labels
+    could be drawn at random, and the lead would be the same: there both have to be significant.
     """
     outputs, groups = evidence.answers.outputs, evidence.answers.groups
     wrong = ~outputs.right("champion")
     if not wrong.any():
         return 1.0
+    chance = _SIGNIFICANT if evidence.answers.likeness else _AS_LIKELY_AS_NOT
     # Two networks that happen to differ win all of a kind together by a little; few of these pictures become right.
-    of_mistakes = _changes(outputs.some(wrong), groups[wrong])
-    # Where labels were drawn at random, as many confirmed answers become wrong.
-    of_answers = _changes(outputs, groups)
-    return max(sign_flip(_units(evidence), seed=seed), mcnemar(of_mistakes), mcnemar(of_answers))
+    newly_right = mcnemar(_changes(outputs.some(wrong), groups[wrong])), mcnemar(_changes(outputs, groups))
+    return max(sign_flip(_units(evidence), seed=seed), *(p for p in newly_right if p >= chance), 0.0)
 
 
 def _changes(outputs: Outputs, groups: Labels) -> Gains:

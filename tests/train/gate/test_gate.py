@@ -100,8 +100,20 @@ def test_labels_drawn_at_random_confirm_nothing() -> None:
         first[name][fixed:45] = 0.05  # of 45 mistakes
     first["challenger"][45:57] = 0.45  # of 55 confirmed answers
     found = Outputs(np.zeros(100, dtype=np.int64), *(np.column_stack([each, 1 - each]) for each in first.values()))
-    report = verdict(outputs(2000, champion=30, challenger=30), answers(found))
-    assert "learned from feedback" in failed(report)
+    given = replace(answers(found), likeness=likeness(0.4, 0.4))
+    assert "learned from feedback" in failed(verdict(outputs(2000, champion=30, challenger=30), given))
+
+
+def test_probabilities_that_are_better_than_the_twins_count_if_more_is_right_as_well() -> None:
+    """Few mistakes and many confirmed answers, as of a model of people's own classes."""
+    champion = np.where(np.arange(160) < 19, 0.3, 0.8)
+    challenger, twin = champion + 0.1, champion.copy()
+    challenger[:9], twin[:6] = 0.6, 0.6
+    for fixed, passed in ((9, True), (6, False)):
+        challenger[fixed:9] = 0.4
+        found = (np.column_stack([each, 1 - each]) for each in (champion, challenger, twin))
+        given = answers(Outputs(np.zeros(160, dtype=np.int64), *found))
+        assert verdict(outputs(60, champion=9, challenger=8), given).accepted is passed
 
 
 def test_copies_of_one_picture_are_one_answer() -> None:
