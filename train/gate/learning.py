@@ -10,7 +10,7 @@ from train.gate.rules import Rules
 from train.gate.significance import Gains, mcnemar, mean_by_group, sign_flip
 from train.metrics import Floats, Labels, wilson
 
-_SIGNIFICANT, _AS_LIKELY_AS_NOT = 0.05, 0.5
+_CHANCE = 0.05
 
 
 def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
@@ -23,18 +23,17 @@ def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
     were made to look like the answers, where there are any: a kind of picture has mistakes of its own. Permutation test
     over groups of near-duplicates.
 
-    Beside it more mistakes have to be right than the twin has, and more answers altogether; if chance explains that
-    (McNemar), its p-value counts instead. Where old pictures that look like the answers teach most, people's labels
-    could be drawn at random, and the lead would be the same: there both have to be significant.
+    Beside it significantly more mistakes have to be right than the twin has, and more answers altogether: if chance
+    explains that (McNemar), its p-value counts instead. Two networks that merely differ win all of a kind by a little,
+    and few of these pictures become right. And where old pictures that look like the answers teach most, labels drawn
+    at random would do as well, but as many confirmed answers become wrong.
     """
     outputs, groups = evidence.answers.outputs, evidence.answers.groups
     wrong = ~outputs.right("champion")
     if not wrong.any():
         return 1.0
-    chance = _SIGNIFICANT if evidence.answers.likeness else _AS_LIKELY_AS_NOT
-    # Two networks that happen to differ win all of a kind together by a little; few of these pictures become right.
     newly_right = mcnemar(_changes(outputs.some(wrong), groups[wrong])), mcnemar(_changes(outputs, groups))
-    return max(sign_flip(_units(evidence), seed=seed), *(p for p in newly_right if p >= chance), 0.0)
+    return max(sign_flip(_units(evidence), seed=seed), *(p for p in newly_right if p >= _CHANCE), 0.0)
 
 
 def _changes(outputs: Outputs, groups: Labels) -> Gains:
