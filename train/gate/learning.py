@@ -10,7 +10,7 @@ from train.gate.rules import Rules
 from train.gate.significance import Gains, mcnemar, mean_by_group, sign_flip
 from train.metrics import Floats, Labels, wilson
 
-_CHANCE = 0.05
+_CHANCE = 0.03
 
 
 def learning_p(evidence: Evidence, *, seed: int = 0) -> float:

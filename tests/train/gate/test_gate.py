@@ -105,10 +105,10 @@ def test_labels_drawn_at_random_confirm_nothing() -> None:
 
 
 def test_probabilities_that_are_better_than_the_twins_count_if_clearly_more_is_right_as_well() -> None:
-    """Few mistakes and many confirmed answers: five of five changes may not be significant at the level of a look."""
+    """Few mistakes and many confirmed answers: six of six changes may not be significant at the level of a look."""
     champion = np.where(np.arange(160) < 19, 0.3, 0.8)
     challenger = champion + 0.1
-    for fixed, passed in ((5, True), (4, False)):
+    for fixed, passed in ((6, True), (5, False)):
         challenger[:19] = np.where(np.arange(19) < fixed, 0.6, 0.4)
         found = (np.column_stack([each, 1 - each]) for each in (champion, challenger, champion))
         given = answers(Outputs(np.zeros(160, dtype=np.int64), *found))
