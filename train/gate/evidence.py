@@ -64,6 +64,21 @@ class Outputs:
 
 
 @dataclass(frozen=True, slots=True)
+class Likeness:
+    """How the champion fares on a kind of picture, whoever reports what: on old ones that were made to look so."""
+
+    wrong: Labels
+    """Shape (labels,): how many that show a label it has wrong ..."""
+    count: Labels
+    """... of how many."""
+
+    @property
+    def error_rate(self) -> float:
+        """At least this share it has wrong (Wilson's 95% interval)."""
+        return wilson(int(self.wrong.sum()), int(self.count.sum()))[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Answers:
     """People's answers, one entry per picture. Each challenger output is out of fold: its model never saw the picture.
 
@@ -79,7 +94,7 @@ class Answers:
     """n of them: the feedback rows behind each picture."""
     images: tuple[bytes, ...] = field(default=(), repr=False)
     """n of them, or none: as sent, for the report's page."""
-    likeness: "Likeness | None" = None
+    likeness: Likeness | None = None
     """Of old pictures that were made to look as these do; None if nothing is known."""
 
     def __len__(self) -> int:
@@ -88,21 +103,6 @@ class Answers:
     def which(self, *asked: Asked) -> Mask:
         """Shape (n,): the answers that came about in one of these ways."""
         return np.array([each in asked for each in self.asked], dtype=np.bool_)
-
-
-@dataclass(frozen=True, slots=True)
-class Likeness:
-    """How the champion fares on a kind of picture, whoever reports what: on old ones that were made to look so."""
-
-    wrong: Labels
-    """Shape (labels,): how many that show a label it has wrong ..."""
-    count: Labels
-    """... of how many."""
-
-    @property
-    def error_rate(self) -> float:
-        """At least this share it has wrong (Wilson's 95% interval)."""
-        return wilson(int(self.wrong.sum()), int(self.count.sum()))[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from train.gate.significance import Gains, mcnemar, mean_by_group, sign_flip
 from train.metrics import Floats, Labels, wilson
 
 _CHANCE = 0.03
+"""From this p-value on chance explains that more is right."""
 
 
 def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
