@@ -73,9 +73,11 @@ def _snow(image: Image.Image, generator: np.random.Generator) -> Image.Image:
 
 def _moving(image: Image.Image, generator: np.random.Generator) -> Image.Image:
     """Blurred along a line, an eighth of the picture long."""
-    levels, steps, angle = np.asarray(image).astype(np.float32), image.width // 8, generator.uniform(0, np.pi)
+    levels, steps, angle = np.asarray(image).astype(np.float32), max(1, image.width // 8), generator.uniform(0, np.pi)
     along = np.outer(np.arange(steps) - steps / 2, [np.sin(angle), np.cos(angle)]).round().astype(int)
-    blurred = np.mean([np.roll(levels, tuple(shift), (0, 1)) for shift in along.tolist()], axis=0)
+    blurred = np.zeros_like(levels)
+    for shift in along.tolist():
+        blurred += np.roll(levels, tuple(shift), (0, 1)) / steps
     return Image.fromarray(blurred.astype(np.uint8))
 
 

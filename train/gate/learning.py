@@ -34,7 +34,7 @@ def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
     if not wrong.any():
         return 1.0
     newly_right = mcnemar(_changes(outputs.some(wrong), groups[wrong])), mcnemar(_changes(outputs, groups))
-    return max(sign_flip(_units(evidence), seed=seed), *(p for p in newly_right if p >= _CHANCE), 0.0)
+    return max([sign_flip(_units(evidence), seed=seed), *(p for p in newly_right if p >= _CHANCE)])
 
 
 def _changes(outputs: Outputs, groups: Labels) -> Gains:
