@@ -71,6 +71,9 @@ class Point:
     """Pictures of the kind that nobody sent."""
     wrong_before: int
     wrong_after: int
+    turned_away_before: int
+    """So many the page calls "Neither"."""
+    turned_away_after: int
     loss_before: float
     """Log loss on them."""
     loss_after: float
@@ -198,14 +201,15 @@ def _point(  # noqa: PLR0913, PLR0917 - each is one thing
     except GateRefusedError as error:
         reasons = (str(error),)
     after = Model.load(out) if accepted is not None else model
-    wrong_before, loss_before = _judged(model, fresh)
-    wrong_after, loss_after = _judged(after, fresh)
+    wrong_before, away_before, loss_before = _judged(model, fresh)
+    wrong_after, away_after, loss_after = _judged(after, fresh)
     own, new = (
         load_metadata(each).metrics for each in (arguments.model, out if accepted is not None else arguments.model)
     )
     return Point(
         kind=kind, way=way, answers=len(told), corrections=sum(each.said.label != each.label for each in told),
-        fresh=len(fresh), wrong_before=wrong_before, wrong_after=wrong_after, loss_before=loss_before,
+        fresh=len(fresh), wrong_before=wrong_before, wrong_after=wrong_after, turned_away_before=away_before,
+        turned_away_after=away_after, loss_before=loss_before,
         loss_after=loss_after, elsewhere=_all(own)[0], lost_elsewhere=_all(own)[1] - _all(new)[1],
         accepted=accepted, reasons=reasons, seconds=time.monotonic() - started,
     )  # fmt: skip
@@ -217,8 +221,8 @@ def _all(metrics: dict[str, dict[str, float]]) -> tuple[int, int]:
     return int(sum(each["n"] for each in both)), round(sum(each["n"] * each["accuracy"] for each in both))
 
 
-def _judged(model: Model, fresh: Sequence[Shown]) -> tuple[int, float]:
-    """How many a model has wrong, and its log loss."""
+def _judged(model: Model, fresh: Sequence[Shown]) -> tuple[int, int, float]:
+    """How many a model has wrong, how many it calls "neither", and its log loss."""
     pixels = [preprocess(each.image, model.metadata.preprocessing) for each in fresh]
     found = [
         prediction
@@ -227,7 +231,8 @@ def _judged(model: Model, fresh: Sequence[Shown]) -> tuple[int, float]:
     ]
     given = [each.probabilities[each.labels.index(shown.label)] for each, shown in zip(found, fresh, strict=True)]
     wrong = sum(each.label != shown.label for each, shown in zip(found, fresh, strict=True))
-    return wrong, float(-np.log(np.maximum(given, 1e-12)).mean())
+    turned_away = sum(each.verdict.is_neither for each in found)
+    return wrong, turned_away, float(-np.log(np.maximum(given, 1e-12)).mean())
 
 
 def _reviewed(shown: Shown, label: str) -> ReviewedRow:
@@ -245,8 +250,8 @@ def _reviewed(shown: Shown, label: str) -> ReviewedRow:
 def as_table(points: Sequence[Point]) -> str:
     """Markdown."""
     lines = [
-        "| kind | answers (corrections) | wrong clicks | its mistakes | gone | log loss | elsewhere | gate |",
-        "|---|---|---|---|---|---|---|---|",
+        '| kind | answers (corrected) | wrong clicks | its mistakes | gone | "neither" | log loss | elsewhere | gate |',
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for each in points:
         cells = (
@@ -255,6 +260,7 @@ def as_table(points: Sequence[Point]) -> str:
             way_in_words(each.way),
             f"{each.wrong_before} -> {each.wrong_after} of {each.fresh:,}",
             f"{each.gone:.0%}",
+            f"{each.turned_away_before} -> {each.turned_away_after}",
             f"{each.loss_before:.3f} -> {each.loss_after:.3f}",
             f"{-each.lost_elsewhere:+d} of {each.elsewhere:,}",
             "accepted" if each.accepted else f"refused: {'; '.join(each.reasons)}",

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +24,16 @@ _FLAGS = (
     "--disable-component-update",
     "--no-first-run",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Shares of photos."""
+
+    label: float
+    """The likeliest label is the true one ..."""
+    verdict: float
+    """... and the page names it, and does not say "Neither" or "Not sure"."""
 
 
 class Program:
@@ -49,10 +60,11 @@ class Program:
         if answer["status"] != "saved":
             raise BrokenClaimError(f"A correction was not saved: {answer}.")
 
-    def accuracy(self, photos: Sequence[Photo]) -> float:
-        """The share of photos that the app is right about."""
-        right = [photo for photo in photos if self.classify(photo)["label"] == photo.label]
-        return len(right) / len(photos)
+    def rates(self, photos: Sequence[Photo]) -> Rates:
+        """How often the app is right about photos."""
+        answers = [(self.classify(photo), photo.label) for photo in photos]
+        label, verdict = (sum(answer[key] == true for answer, true in answers) for key in ("label", "verdict"))
+        return Rates(label / len(photos), verdict / len(photos))
 
     def _checked(self, answer: httpx.Response) -> dict[str, Any]:
         if answer.is_error:

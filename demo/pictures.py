@@ -64,7 +64,7 @@ class Material:
     """Of the old kind: somebody gives them wrong labels."""
 
 
-GOOD = Counts(data=0, stream=250, fresh=100, ordinary=100)
+GOOD = Counts(data=0, stream=120, fresh=100, ordinary=100)
 """For a model that is there already, and seldom wrong."""
 PHOTOS = Counts(data=2000, stream=150, fresh=75, ordinary=50)
 SHAPES = Counts(data=40, stream=30, fresh=15, ordinary=40)

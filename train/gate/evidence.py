@@ -106,17 +106,29 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejection:
-    """What each model's rule for "neither" makes of pictures: True where it turns one away."""
+class TurnedAway:
+    """Which of n pictures each model's rule turns away as `neither`; the twin's rule is the champion's."""
 
     champion: Mask
-    """Shape (n,): of answers that say `neither`."""
+    """Shape (n,)."""
     challenger: Mask
-    """Out of fold."""
-    twin: Mask
-    test_champion: Mask
-    """Shape (m,): of the test pictures, all of which show one of the labels."""
-    test_challenger: Mask
+
+    def __len__(self) -> int:
+        return len(self.champion)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """What the rule for "neither" makes of pictures."""
+
+    neither: TurnedAway
+    """Of answers that say `neither`; the challenger's out of fold."""
+    known: TurnedAway
+    """Of those that the champion has learned."""
+    answers: TurnedAway
+    """Of the answers that name a label, as `Answers` has them; the challenger's out of fold."""
+    test: TurnedAway
+    """Of the test pictures, all of which show one of the labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +150,7 @@ class Evidence:
     answers: Answers
     latency: Latency
     rejection: Rejection | None = None
-    """None if nobody answered `neither`, or the model has no rule for it."""
+    """None if there is nothing to learn for the rule for "neither", or the model has none."""
     validation: Outputs | None = None
     """The validation pictures, if they count beside the test set: they chose the temperature, and no more."""
 

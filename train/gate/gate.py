@@ -16,7 +16,7 @@ from catdog.cli import counted
 from feedback.review.needed import chance, corrections_needed
 from train.gate.evidence import Answers, Asked, Evidence, Outputs
 from train.gate.history import History, Look
-from train.gate.learning import asks_both, judge_learning, learning_p, rejection_p
+from train.gate.learning import claims, judge_learning
 from train.gate.report import GateReport, Picture, Slice
 from train.gate.rules import (
     Rules,
@@ -56,6 +56,8 @@ class Counts:
     """Those that the champion has wrong."""
     neither: int
     """Answers `neither`, where the model has a rule for it; else 0."""
+    turned_away: int
+    """Answers with a label that are turned away as `neither`, where these are so many that the rule learns from it."""
     test: int
     """Test pictures."""
 
@@ -73,7 +75,7 @@ def foresee(counts: Counts, history: History, *, rules: Rules, now: datetime) ->
     notes = (*_small_test(counts.test, rules), _outlook(counts.corrections, level))
     if counts.answers + counts.neither < rules.min_answers:
         return Outlook(f"{counted(counts.answers + counts.neither, 'answer')}, {rules.min_answers} are needed", notes)
-    if min(smallest_p(counts.corrections), smallest_p(counts.neither)) >= level:
+    if smallest_p(max(counts.corrections, counts.neither, counts.turned_away)) >= level:
         return Outlook(
             f"the model is wrong about {counts.corrections} of {counted(counts.answers, 'answer')}, too few to show a "
             f"gain at p < {level:.2g}; with {corrections_needed(level)} mistakes a challenger that removes 30% of them "
@@ -99,11 +101,9 @@ def judge(evidence: Evidence, history: History, *, rules: Rules, now: datetime, 
     gains = unselected.gains("champion")
     bound = lower_bound(gains, seed=0)
     slices = tuple(slice_of(name, mask, test, rules) for name, mask in evidence.slices.items())
-    p = learning_p(evidence)
-    p_neither = rejection_p(evidence.rejection)
-    learned = judge_learning(answers, evidence.rejection, p, p_neither, level, rules)
+    claimed = claims(evidence)
     checks = (
-        learned,
+        judge_learning(evidence, claimed, level, rules),
         judge_confirmed(answers, rules),
         *judge_accuracy(gains, bound, rules),
         judge_log_loss(unselected, rules),
@@ -113,7 +113,7 @@ def judge(evidence: Evidence, history: History, *, rules: Rules, now: datetime, 
         *judge_rejection(evidence.rejection, rules),
     )
     accepted = all(check.passed for check in checks)
-    joint_p = min(1.0, min(p, p_neither) * (2 if asks_both(answers, evidence.rejection) else 1))
+    joint_p = min(1.0, min(each.p for each in claimed) * len(claimed))
     return GateReport(
         accepted=accepted,
         checks=checks,
@@ -123,9 +123,9 @@ def judge(evidence: Evidence, history: History, *, rules: Rules, now: datetime, 
             **_numbers("answers", answers.outputs),
             "unselected_n": len(unselected),
             "lower_bound": bound,
-            "p": p,
             "level": level,
-            "p_neither": p_neither if evidence.rejection else None,
+            "p": None, "p_neither": None, "p_let_through": None,
+            **{each.name: each.p for each in claimed},
             "champion_ms": evidence.latency.champion_ms,
             "challenger_ms": evidence.latency.challenger_ms,
         },

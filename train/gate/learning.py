@@ -1,10 +1,13 @@
 """Did the challenger learn something from the feedback? It has to beat its twin, which never saw the feedback."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from catdog.cli import counted
 from train.evaluation.slices import Mask
-from train.gate.evidence import Answers, Evidence, Outputs, Rejection
+from train.gate.evidence import Answers, Evidence, Outputs, TurnedAway
 from train.gate.report import Check
 from train.gate.rules import Rules
 from train.gate.significance import Gains, mcnemar, mean_by_group, sign_flip
@@ -12,6 +15,7 @@ from train.metrics import Floats, Labels, wilson
 
 _CHANCE = 0.03
 """From this p-value on chance explains that more is right."""
+_ORDERS = 9999
 
 
 def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
@@ -82,54 +86,106 @@ def _lead(outputs: Outputs) -> Floats:
     return outputs.loss("twin") - outputs.loss("challenger")
 
 
-def rejection_p(rejection: Rejection | None) -> float:
-    """p-value of the challenger rejecting more `neither` answers than its twin (McNemar); 1 without a rule."""
-    if rejection is None:
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Something that feedback may have taught the challenger."""
+
+    name: str
+    """`p`, `p_neither` or `p_let_through`, in the report's numbers."""
+    p: float
+    """How likely what it shows is if it was taught nothing."""
+    finding: str
+
+
+def claims(evidence: Evidence) -> tuple[Claim, ...]:
+    """What the challenger can claim to have learned, at least one thing: each way to pass costs the others some level.
+
+    The labels of pictures; to turn away what people called `neither`; to give a label to what they named.
+    """
+    answers, rejection = evidence.answers, evidence.rejection
+    found = []
+    if len(answers) or not rejection:
+        found.append(Claim("p", learning_p(evidence), _told(answers)))
+    if rejection and len(rejection.neither):
+        found.append(Claim("p_neither", rejection_p(rejection.neither), _told_neither(rejection.neither)))
+    if rejection and _let_through(rejection.answers).any():
+        found.append(
+            Claim(
+                "p_let_through",
+                let_through_p(answers, rejection.answers),
+                _told_let_through(answers, rejection.answers),
+            )
+        )
+    return tuple(found)
+
+
+def rejection_p(neither: TurnedAway) -> float:
+    """p-value of the challenger rejecting more `neither` answers than its twin (McNemar)."""
+    return mcnemar(neither.challenger.astype(np.int64) - neither.champion.astype(np.int64))
+
+
+def let_through_p(answers: Answers, turned_away: TurnedAway, *, seed: int = 0) -> float:
+    """p-value of giving labels to pictures that the champion turned away as `neither` though people named them.
+
+    More of the labels have to be right than wrong (McNemar), and they have to agree with people's more than these do in
+    any other order (permutation): where people, or the challenger, always say the same, nothing is shown.
+    """
+    through, outputs = _let_through(turned_away), answers.outputs
+    _, first = np.unique(answers.groups[through], return_index=True)
+    labels, right = outputs.labels[through][first], outputs.right("challenger")[through][first]
+    if not len(labels):
         return 1.0
-    return mcnemar(rejection.challenger.astype(np.int64) - rejection.twin.astype(np.int64))
+    said = outputs.challenger.argmax(axis=1)[through][first]
+    orders = np.random.default_rng(seed).permuted(np.tile(labels, (_ORDERS, 1)), axis=1)
+    as_good = int(((orders == said).sum(axis=1) >= right.sum()).sum())
+    return max(mcnemar(2 * right.astype(np.int64) - 1), (as_good + 1) / (_ORDERS + 1))
 
 
-def asks_both(answers: Answers, rejection: Rejection | None) -> bool:
-    """Whether there are answers of labels and answers `neither`, so that there are two ways to pass."""
-    return len(answers) > 0 and rejection is not None
+def _let_through(turned_away: TurnedAway) -> Mask:
+    through: Mask = turned_away.champion & ~turned_away.challenger
+    return through
 
 
-def judge_learning(  # noqa: PLR0913, PLR0917 - each is one thing
-    answers: Answers, rejection: Rejection | None, p: float, p_neither: float, level: float, rules: Rules
-) -> Check:
-    """Whether labels or `neither` were learned; where both are asked about, each has half of the level."""
-    each_level = level / 2 if asks_both(answers, rejection) else level
-    told = [_told(answers, p, each_level)] if len(answers) or not rejection else []
-    if rejection:
-        told.append(f"{_told_neither(rejection)}: p = {p_neither:.2g}, below {each_level:.2g} is asked")
-    too_few = _groups(answers) + (len(rejection.champion) if rejection else 0) < rules.min_answers
+def judge_learning(evidence: Evidence, claimed: Sequence[Claim], level: float, rules: Rules) -> Check:
+    """Whether anything was learned; where there are several ways to show it, each has its part of the level."""
+    answers, each_level = evidence.answers, level / len(claimed)
+    told = [f"{each.finding}: p = {each.p:.2g}, below {each_level:.2g} is asked" for each in claimed]
+    passed = any(each.p < each_level for each in claimed)
+    too_few = _groups(answers) + (len(evidence.rejection.neither) if evidence.rejection else 0) < rules.min_answers
     if too_few:
         told.insert(0, f"{counted(len(answers), 'answer')}, too few to show a gain: {rules.min_answers} are needed")
-    return Check(
-        name="learned from feedback", passed=not too_few and min(p, p_neither) < each_level, finding="; ".join(told)
-    )
+    elif not passed and len(answers):
+        told.append("Nothing systematic was found in the feedback")
+    return Check(name="learned from feedback", passed=passed and not too_few, finding="; ".join(told))
 
 
-def _told(answers: Answers, p: float, level: float) -> str:
+def _told(answers: Answers) -> str:
     outputs = answers.outputs
     wrong = ~outputs.right("champion")
     n = int(wrong.sum())
     if not n:
-        return f"the champion has all {len(answers)} answers right, so there is nothing to learn"
+        return f"the champion has the labels of all {len(answers)} answers right"
     won, twin = int(outputs.right("challenger")[wrong].sum()), int(outputs.right("twin")[wrong].sum())
     low, high = wilson(won, n)
-    verdict = "" if p < level else ". Nothing systematic was found in the feedback"
     return (
         f"of {counted(n, 'correction')} {won} newly right ({low:.0%} to {high:.0%}), {twin} without the feedback; "
-        f"log loss against the twin, weighted: p = {p:.2g}, below {level:.2g} is asked{verdict}"
+        "log loss against the twin, weighted"
     )
 
 
-def _told_neither(rejection: Rejection) -> str:
-    n = len(rejection.champion)
+def _told_neither(neither: TurnedAway) -> str:
     return (
-        f"of {n} answers `neither` {int(rejection.challenger.sum())} are turned away, "
-        f"{int(rejection.champion.sum())} before and {int(rejection.twin.sum())} without the feedback"
+        f"of {len(neither)} answers `neither` {int(neither.challenger.sum())} are turned away, "
+        f"{int(neither.champion.sum())} before and without the feedback"
+    )
+
+
+def _told_let_through(answers: Answers, turned_away: TurnedAway) -> str:
+    through = _let_through(turned_away)
+    right = int(answers.outputs.right("challenger")[through].sum())
+    return (
+        f"of {int(turned_away.champion.sum())} answers with a label that are turned away as `neither` "
+        f"{int(through.sum())} get a label now, {right} the right one"
     )
 
 

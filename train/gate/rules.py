@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from train.evaluation.slices import Mask
 from train.gate.evidence import Answers, Latency, Outputs, Rejection
 from train.gate.report import Check, Slice, points
@@ -161,13 +163,24 @@ def judge_latency(latency: Latency, rules: Rules) -> Check:
 
 
 def judge_rejection(rejection: Rejection | None, rules: Rules) -> tuple[Check, ...]:
-    """Test pictures that the rule for "neither" turns away, where the models have one."""
+    """What the rule for "neither" turns away, where the models have one.
+
+    Not many more pictures of the labels, and not many fewer of those that people called `neither`.
+    """
     if rejection is None:
         return ()
-    before, after = float(rejection.test_champion.mean()), float(rejection.test_challenger.mean())
-    allowed = before + max(rules.max_turned_away_rise, 1 / len(rejection.test_champion))
+    before, after = float(rejection.test.champion.mean()), float(rejection.test.challenger.mean())
+    allowed = before + max(rules.max_turned_away_rise, 1 / len(rejection.test))
     finding = f"{after:.2%} after {before:.2%}, at most {allowed:.2%} is allowed"
-    return (Check(name='test pictures turned away as "neither"', passed=after <= allowed, finding=finding),)
+    checks = [Check(name='test pictures turned away as "neither"', passed=after <= allowed, finding=finding)]
+    gains = np.concatenate(
+        [each.challenger.astype(np.int64) - each.champion for each in (rejection.neither, rejection.known)]
+    )
+    if len(gains):
+        lost, may_be_lost = -int(gains.sum()), max(1, chance_loss(gains))
+        finding = f"{lost} fewer of {len(gains)} are turned away, at most {may_be_lost} fewer are allowed"
+        checks.append(Check(name="answers `neither`", passed=lost <= may_be_lost, finding=finding))
+    return tuple(checks)
 
 
 def slice_of(name: str, mask: Mask, test: Outputs, rules: Rules) -> Slice:

@@ -6,7 +6,7 @@ and asked about that fifth. The challenger itself learns from all of them.
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from catdog.model.model import softmax
 from train.data.alike import AS_IS, WAYS, find_ways
 from train.data.source import Source, source_of
 from train.data.splits import Divided, Split
-from train.gate.evidence import Answers, Likeness, Outputs, Rejection, folds, no_answers
+from train.gate.evidence import Answers, Likeness, Outputs, Rejection, TurnedAway, folds, no_answers
 from train.loop.base import Base
 from train.loop.challenger import (
     FullLearner,
@@ -35,7 +35,7 @@ from train.loop.challenger import (
 from train.loop.corrections import Correction, Corrections
 from train.loop.features import Backbone, Layer, Maps
 from train.loop.late import Alike, LateSchedule, Logits, Pictures, predict_late
-from train.loop.rule import Bound, RuleLearner, rule_of
+from train.loop.rule import Features, RuleLearner, base_bound, rule_of, turns_away_many
 from train.metrics import Floats, Labels
 from train.model_folder.calibration import fit_temperature
 from train.ood.rejection import Rule
@@ -225,12 +225,14 @@ class _Round:
     def _rule(self) -> tuple[Rule | None, Rejection | None]:
         """The next rule for "neither", and what it makes of the answers that it did not see."""
         rule, new = rule_of(self.base.folder), self.corrections.neither
-        if rule is None or not new:
+        if rule is None:
             if new:
                 _log.warning("%d pictures of neither label teach nothing: the model has no rule for them. "
                              "`python -m train neither` makes one.", len(new))  # fmt: skip
+            return None, None
+        answered = self._for_rule(rule, self.corrections.answers, "answers")
+        if not new and not turns_away_many(base_bound(rule).rejects(answered[:, 0])):
             return rule, None
-        known = self.corrections.neither_rehearsed
         own, validation, test = (
             self._some(members, views, what, layer=Layer.NEITHER).astype(np.float32)
             for members, views, what in (
@@ -239,11 +241,45 @@ class _Round:
                 (np.sort(self.data.members("test")), 1, "test pictures, for the rule,"),
             )
         )
-        what = "answers of neither label"
-        neither = self._of([*new, *known], NEITHER_VIEWS, what, layer=Layer.NEITHER).astype(np.float32)
-        learner = RuleLearner(rule, own.reshape(-1, own.shape[-1]), validation[:, 0], neither, new=len(new))
-        groups = group_near_duplicates(pack([each.phash for each in new]))
-        return learner.next(), _rejection(learner, folds(groups, seed=self.how.late.seed), test[:, 0])
+        rehearsed = self._for_rule(rule, self.corrections.rehearsed, "answers that the base has learned")
+        learner = RuleLearner(
+            rule=rule,
+            own=np.concatenate([each.reshape(-1, each.shape[-1]) for each in (own, rehearsed)]),
+            validation=validation[:, 0],
+            neither=self._for_rule(rule, [*new, *self.corrections.neither_rehearsed], "answers of neither label"),
+            new=len(new),
+            answered=answered,
+        )
+        return learner.next(), self._rejection(learner, test[:, 0])
+
+    def _for_rule(self, rule: Rule, corrections: Sequence[Correction], what: str) -> Features:
+        """Shape (n, views, features)."""
+        if not corrections:
+            return np.zeros((0, NEITHER_VIEWS, len(rule.head.weight)), dtype=np.float32)
+        what = f"{what}, for the rule,"
+        return self._of(corrections, NEITHER_VIEWS, what, layer=Layer.NEITHER).astype(np.float32)
+
+    def _rejection(self, learner: RuleLearner, test: Features) -> Rejection:
+        """What champion and challenger make of answers that they did not see, and of the test pictures."""
+        base, challenger = learner.base, learner.learn()
+        new, known = learner.neither[: learner.new, 0], learner.neither[learner.new :, 0]
+        answered = learner.answered[:, 0]
+        neither, named = np.zeros(len(new), dtype=np.bool_), np.zeros(len(answered), dtype=np.bool_)
+        for out in self._folds(self.corrections.neither):
+            neither[out] = learner.learn(without=out).rejects(new[out])
+        for out in self._folds(self.corrections.answers):
+            named[out] = learner.learn(without_answered=out).rejects(answered[out])
+        return Rejection(
+            neither=TurnedAway(base.rejects(new), neither),
+            known=TurnedAway(base.rejects(known), challenger.rejects(known)),
+            answers=TurnedAway(base.rejects(answered), named),
+            test=TurnedAway(base.rejects(test), challenger.rejects(test)),
+        )
+
+    def _folds(self, corrections: Sequence[Correction]) -> Iterator[npt.NDArray[np.bool_]]:
+        """Which of them, shape (n,), each fold has."""
+        fold_of = folds(group_near_duplicates(pack([each.phash for each in corrections])), seed=self.how.late.seed)
+        return (fold_of == number for number in np.unique(fold_of).tolist())
 
     def _replay(self) -> npt.NDArray[np.int64]:
         rows = self.how.replay.draw(self.data.rows("train"), len(self.corrections.answers), seed=self.how.late.seed)
@@ -278,19 +314,6 @@ class _Round:
         source = source_of("answers", [each.image for each in corrections], [0] * len(corrections), self.labels)
         digests = [each.digest for each in corrections]
         return self.backbone.maps(source, range(len(source)), digests, layer=layer, views=views, what=what)
-
-
-def _rejection(learner: RuleLearner, fold_of: Labels, test: npt.NDArray[np.float32]) -> Rejection:
-    """What champion and challenger make of answers that say `neither`, and of the test pictures."""
-    new = learner.neither[: learner.new, 0]
-    challenger = np.zeros(learner.new, dtype=np.bool_)
-    for number in np.unique(fold_of).tolist():
-        out = fold_of == number
-        challenger[out] = learner.learn(without=out).rejects(new[out])
-    base: Bound = learner.base
-    champion = base.rejects(new)
-    # The twin learns from no answer, so that its rule is the base's.
-    return Rejection(champion, challenger, champion, base.rejects(test), learner.learn().rejects(test))
 
 
 def as_source(corrections: Sequence[Correction], labels: tuple[str, ...]) -> Source:

@@ -38,6 +38,7 @@ from train.loop.features import CACHE_FOLDER
 from train.loop.late import LateSchedule
 from train.loop.publish import Published, publish
 from train.loop.repository import ModelRepository, known_looks, publish_refusal
+from train.loop.rule import turns_away_many
 from train.model_folder.write import Origin, finish_model_folder, write_model_folder
 from train.options import Schedule
 
@@ -126,10 +127,14 @@ def describe(corrections: Corrections) -> str:
 
 def _require_enough(base: Base, corrections: Corrections, history: History, now: datetime, rules: Rules) -> None:
     """Spare the training where the gate can only refuse, and say what it will be able to tell."""
-    wrong = [base.model.predict(decode_image(each.image)).label != each.label for each in corrections.answers]
+    said = [base.model.predict(decode_image(each.image)) for each in corrections.answers]
+    wrong = sum(each.label != answer.label for each, answer in zip(said, corrections.answers, strict=True))
+    turned_away = np.array([each.verdict.is_neither for each in said], dtype=np.bool_)
     test = sum(split == "test" for split in base.manifest.values())
     neither = len(corrections.neither) if base.metadata.verdict.neither else 0
-    outlook = foresee(Counts(len(wrong), sum(wrong), neither, test), history, rules=rules, now=now)
+    named = int(turned_away.sum()) if turns_away_many(turned_away) else 0
+    counts = Counts(answers=len(said), corrections=wrong, neither=neither, turned_away=named, test=test)
+    outlook = foresee(counts, history, rules=rules, now=now)
     for note in outlook.notes:
         _log.info("%s", note)
     if outlook.reason:

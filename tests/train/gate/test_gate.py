@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from train.gate.evidence import Answers, Asked, Evidence, Latency, Likeness, Outputs, Rejection, folds
+from train.gate.evidence import Answers, Asked, Evidence, Latency, Likeness, Outputs, Rejection, TurnedAway, folds
 from train.gate.gate import Counts, foresee, judge
 from train.gate.history import History, Look
 from train.gate.report import GateReport
@@ -48,6 +48,7 @@ def likeness(*error_rates: float) -> Likeness:
     return Likeness(np.array([round(1000 * rate) for rate in error_rates]), np.full(len(error_rates), 1000))
 
 
+NONE = TurnedAway(np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.bool_))
 LEARNED = answers(outputs(60, champion=40, challenger=20))
 
 
@@ -223,8 +224,12 @@ def test_too_few_answers_are_refused_and_not_a_crash(count: int) -> None:
 
 
 def rejection(challenger: int, *, pets: int = 0) -> Rejection:
-    few = np.arange(50) < 5
-    return Rejection(few, np.arange(50) < challenger, few, np.arange(2000) < 20, np.arange(2000) < 20 + pets)
+    return Rejection(
+        neither=TurnedAway(np.arange(50) < 5, np.arange(50) < challenger),
+        known=NONE,
+        answers=NONE,
+        test=TurnedAway(np.arange(2000) < 20, np.arange(2000) < 20 + pets),
+    )
 
 
 def test_answers_of_neither_alone_can_pass_and_turn_away_no_pets() -> None:
@@ -234,6 +239,45 @@ def test_answers_of_neither_alone_can_pass_and_turn_away_no_pets() -> None:
     assert failed(verdict(outputs(2000), nobody, rejection=rejection(40, pets=5))) == [
         'test pictures turned away as "neither"'
     ]
+
+
+def named(people: np.ndarray, challenger: np.ndarray, *, through: int = 40, known: TurnedAway = NONE) -> GateReport:
+    """The verdict on 60 answers that the champion turns away; the challenger lets some through."""
+    said = probabilities(challenger == 0)
+    found = answers(Outputs(people, said, said, said))
+    away = TurnedAway(np.ones(60, dtype=np.bool_), np.arange(60) >= through)
+    test = TurnedAway(np.arange(2000) < 20, np.arange(2000) < 20)
+    return verdict(outputs(2000), found, rejection=Rejection(NONE, known, away, test))
+
+
+PEOPLE = np.arange(60) % 2
+
+
+def test_labels_of_pictures_that_were_turned_away_can_pass_where_people_agree_with_them() -> None:
+    most_right = np.where(np.arange(60) % 6 == 5, 1 - PEOPLE, PEOPLE)
+    report = named(PEOPLE, most_right)
+    assert report.accepted
+    assert "of 60 answers with a label that are turned away as `neither` 40 get a label now, 34 the right one" in (
+        report.as_text()
+    )
+
+
+@pytest.mark.parametrize(
+    ("people", "challenger"),
+    [
+        (np.random.default_rng(0).integers(0, 2, 60), PEOPLE),
+        (np.zeros(60, dtype=np.int64), np.zeros(60, dtype=np.int64)),
+        (PEOPLE, 1 - PEOPLE),
+    ],
+    ids=["people say anything", "always the same", "the challenger is wrong"],
+)
+def test_labels_that_say_nothing_let_nothing_through(people: np.ndarray, challenger: np.ndarray) -> None:
+    assert failed(named(people, challenger)) == ["learned from feedback"]
+
+
+def test_what_people_called_neither_stays_turned_away() -> None:
+    known = TurnedAway(np.ones(20, dtype=np.bool_), np.arange(20) < 12)
+    assert failed(named(PEOPLE, PEOPLE, known=known)) == ["answers `neither`"]
 
 
 def test_every_look_spends_some_of_the_chance_to_err_and_time_brings_little_back() -> None:
@@ -259,13 +303,14 @@ def test_a_gain_that_passes_at_first_is_not_enough_after_many_looks() -> None:
 
 def test_what_cannot_be_judged_is_said_before_any_training() -> None:
     def outlook(**changes: int) -> str | None:
-        counts = {"answers": 100, "corrections": 70, "neither": 0, "test": 2000, **changes}
+        counts = {"answers": 100, "corrections": 70, "neither": 0, "turned_away": 0, "test": 2000, **changes}
         return foresee(Counts(**counts), History(), rules=RULES, now=NOW).reason
 
     assert outlook() is None
     assert "30 are needed" in str(outlook(answers=20, corrections=20))
     assert "too few to show a gain" in str(outlook(corrections=5))
     assert outlook(answers=0, corrections=0, neither=50) is None
+    assert outlook(corrections=0, turned_away=50) is None
 
 
 def test_the_report_names_pictures_won_and_lost() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -23,11 +24,12 @@ from train.data.source import Source, open_outliers, open_source, source_of
 from train.data.splits import Divided, read_manifest, restore
 from train.loop.challenger import restore_network
 from train.loop.features import Backbone, Layer
-from train.loop.rule import Features, RuleLearner, rule_of
+from train.loop.rule import Bound, Features, RuleLearner, let_through, rule_of
 from train.model_folder.amend import add_rule
 from train.model_folder.quantize import QUANTIZED_FILE
 from train.network.create import preprocessing, timm
-from train.ood.branch import branch_of, fit_adapter, head_of, joined
+from train.ood.branch import Head, branch_of, fit_adapter, head_of, joined
+from train.ood.head import fit_threshold
 from train.ood.rejection import kinds_of, make_rule
 from train.options import RuleOptions
 
@@ -159,6 +161,7 @@ def test_accepted_pictures_of_other_things_are_learned(ruled: Path, data: Divide
         validation=features(data.examples.source, data.rows("validation"))[:, 0],
         neither=features(things, list(range(12))),
         new=12,
+        answered=np.zeros((0, 1, len(rule.head.weight)), dtype=np.float32),
     )
     after = learner.next()
     assert after.metrics["refitted_with"] == 12
@@ -166,6 +169,49 @@ def test_accepted_pictures_of_other_things_are_learned(ruled: Path, data: Divide
     assert not np.array_equal(after.head.weight, rule.head.weight)
     seen = learner.neither[:, 0]
     assert after.head.score(seen).mean() - after.max_score > rule.head.score(seen).mean() - rule.max_score
+
+
+def test_pictures_that_people_named_are_let_through_and_other_things_are_not() -> None:
+    random = np.random.default_rng(0)
+    own, other = random.normal(0, 1, (400, 8)), random.normal(0, 1, (400, 8))
+    other[:, 0] += 6  # tells other things from the labels' own pictures
+    named, other_so = random.normal(0, 1, (60, 3, 8)), random.normal(0, 1, (60, 8))
+    other_so[:, 0] += 6
+    for kind in (named, other_so):  # a kind of picture that looks like nothing seen before, and a little like others
+        kind[..., 1] += 8
+        kind[..., 0] += 2
+    head = Head(np.array([1, 0.5, 0, 0, 0, 0, 0, 0], dtype=np.float32), 0.0)
+    bound = Bound(head, fit_threshold(head.score(own)))
+    assert bound.rejects(named[:, 0]).mean() > 0.9
+
+    now = bound
+    for _ in range(4):
+        after = let_through(now, named, own)
+        now = Bound(after, fit_threshold(after.score(own)))
+    assert now.rejects(named[:, 0]).mean() <= 0.15
+    assert now.rejects(other_so).mean() > 0.7
+    assert now.rejects(other).mean() > 0.97
+    assert now.rejects(own).mean() <= bound.rejects(own).mean()
+
+
+def test_the_rule_learns_from_named_pictures_where_it_turns_many_away(ruled: Path) -> None:
+    rule = rule_of(ruled)
+    assert rule is not None
+    rule = replace(rule, head=Head(np.array([1, 0, 0, 0], dtype=np.float32), 0.0), max_score=3.0)
+    own = np.random.default_rng(0).normal(0, 1, (1000, 4)).astype(np.float32)
+    none = np.zeros((0, 1, 4), dtype=np.float32)
+
+    def learner(turned_away: int) -> RuleLearner:
+        answered = own[:50, None].copy()
+        answered[:turned_away, 0, :2] += 6
+        return RuleLearner(rule, own=own, validation=own, neither=none, new=0, answered=answered)
+
+    few, many = learner(5), learner(30)
+    assert np.array_equal(few.learn().head.weight, rule.head.weight)
+    assert many.learn().rejects(many.answered[:, 0]).sum() <= 5
+    assert many.next().metrics["refitted_with"] >= 30
+    without_them = np.arange(50) < 30
+    assert np.array_equal(many.learn(without_answered=without_them).head.weight, rule.head.weight)
 
 
 def noise(seed: int) -> bytes:
