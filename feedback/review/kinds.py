@@ -22,7 +22,7 @@ from catdog.model.model import Model
 from catdog.model.preprocessing import preprocess
 from feedback.decision import ReviewedRow, Status
 from feedback.review.needed import corrections_needed, fisher, sign_test, wilson
-from feedback.row import SHADOW
+from feedback.row import SHADOW, FeedbackRow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +54,7 @@ class Answered:
     revision: str
     """Of the model that predicted."""
     predicted: str
+    """The likeliest label; `neither` where the page said so, or a person does."""
     label: str
     """The one that counts; `unsure` for a picture of the sample without a label."""
     is_sample: bool
@@ -61,8 +62,8 @@ class Answered:
     features: Floats | None
     """What the network sees, shape (d,); None if it does not tell."""
     image: bytes
-    shadow: tuple[str, str] | None = None
-    """Revision and label of a challenger in shadow that disagreed with the model."""
+    shadow: tuple[str, str, str] | None = None
+    """Revision of a challenger in shadow that disagreed with the model, its label, and the model's."""
 
     @property
     def is_labelled(self) -> bool:
@@ -248,27 +249,29 @@ def _answered(each: ReviewedRow, image: "Image.Image", model: Model) -> Answered
         row_id=row.id,
         status=each.status,
         revision=row.model_revision,
-        predicted=row.verdict if label == NEITHER else row.predicted_label,
+        predicted=row.verdict if NEITHER in {label, row.verdict} else row.predicted_label,
         label=label,
         is_sample=row.is_audit,
         traits=frozenset([*traits, *([NEITHER] if label == NEITHER else [])]),
         features=features,
         image=row.image,
-        shadow=_shadow(row.extra),
+        shadow=_shadow(row),
     )
 
 
-def _shadow(extra: str) -> tuple[str, str] | None:
-    said = json.loads(extra).get(SHADOW)
-    return (str(said.get("model_revision")), str(said.get("label"))) if isinstance(said, dict) else None
+def _shadow(row: FeedbackRow) -> tuple[str, str, str] | None:
+    said = json.loads(row.extra).get(SHADOW)
+    if not isinstance(said, dict):
+        return None
+    return str(said.get("model_revision")), str(said.get("label")), row.predicted_label
 
 
 def _disagreements(answered: Sequence[Answered]) -> Iterable[Disagreement]:
     known = [(each, each.shadow) for each in answered if each.shadow and each.is_labelled]
     for revision in sorted({shadow[0] for _, shadow in known}):
-        some = [(each, shadow[1]) for each, shadow in known if shadow[0] == revision]
-        won = sum(each.label == said for each, said in some)
-        lost = sum(not each.is_wrong for each, _ in some)
+        some = [(each.label, shadow[1], shadow[2]) for each, shadow in known if shadow[0] == revision]
+        won = sum(label == challenger for label, challenger, _ in some)
+        lost = sum(label == champion for label, _, champion in some)
         yield Disagreement(revision, len(some), won, lost, sign_test(won, lost))
 
 

@@ -236,7 +236,7 @@ class _Round:
         own, validation, test = (
             self._some(members, views, what, layer=Layer.NEITHER).astype(np.float32)
             for members, views, what in (
-                (self.replayed[:_RULE_OWN], REPLAY_VIEWS, "old training pictures, for the rule,"),
+                (self.replayed[:_RULE_OWN], REPLAY_VIEWS if new else 1, "old training pictures, for the rule,"),
                 (np.sort(self.data.members("validation")), 1, "validation pictures, for the rule,"),
                 (np.sort(self.data.members("test")), 1, "test pictures, for the rule,"),
             )

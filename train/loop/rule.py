@@ -21,6 +21,7 @@ STILL_TURNED_AWAY = 0.1
 """Of answered pictures that show a label, so many may be turned away."""
 _SHIFT_STRENGTH = 0.1
 _SHIFTS = 4
+_LEAST_ALONG = 0.1
 _log = logging.getLogger(__name__)
 
 Features = npt.NDArray[np.float32]
@@ -134,7 +135,8 @@ def let_through(
     changed = old.T @ old / len(old) + np.cov(named, rowvar=False, bias=True) + _SHIFT_STRENGTH * np.eye(len(mean))
     direction = np.linalg.solve(changed, mean)
     served = answered[:, 0]
-    needed = (bound.head.score(served) - bound.max_score) / (_with_one(served / scale) @ direction)
+    along = np.maximum(_with_one(served / scale) @ direction, _LEAST_ALONG)  # 1 on average
+    needed = (bound.head.score(served) - bound.max_score) / along
     shift = max(0.0, float(np.quantile(needed, 1 - STILL_TURNED_AWAY))) * direction
     weight = bound.head.weight - (shift[:-1] / scale).astype(np.float32)
     return Head(weight, bound.head.bias - float(shift[-1]))

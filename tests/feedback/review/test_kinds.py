@@ -62,6 +62,15 @@ def test_dark_mistakes_among_bright_confirmations_are_systematic(model: Model) -
     assert set(found.order()) == {each.row_id for each in found.members["dark"]}
 
 
+def test_what_the_page_called_neither_and_a_person_named_is_a_mistake(model: Model) -> None:
+    turned_away = [replace(row, verdict="neither") for row in answers(12, 0.2, "cat")]
+    found = report([*turned_away, *answers(25, 1.0, "cat", first=100)], model)
+    dark = next(each for each in found.kinds if each.name == "dark")
+    assert dark.systematic
+    assert dark.corrections == 12
+    assert {each.predicted for each in found.members["dark"]} == {"neither"}
+
+
 def test_accepted_corrections_count_towards_what_the_gate_needs(model: Model) -> None:
     found = report([*answers(12, 0.2, "dog"), *answers(25, 1.0, "cat", first=100)], model, accepted=True)
     dark = next(each for each in found.kinds if each.name == "dark")
