@@ -58,15 +58,24 @@ def test_a_model_that_was_not_scored_says_so(trained: Path) -> None:
     assert "has not been evaluated" in text
 
 
-def test_the_card_of_the_embedded_model_says_which_of_its_networks_learned_from_corrected_labels() -> None:
-    metadata = load_metadata(EMBEDDED_MODEL)
+def test_the_card_of_the_embedded_model_says_what_it_learned_from() -> None:
     card = (EMBEDDED_MODEL / "README.md").read_text()
-    assert card == render_card(metadata)
-    assert (
-        "1 of the\n  3 averaged networks were trained with labels corrected by `cats_vs_dogs.csv` (2 replaced, 15"
-        in card
-    )
+    assert card == render_card(load_metadata(EMBEDDED_MODEL))
+    assert "Taught by `tf_efficientnet_lite2" in card
+    assert "over all splits it replaces 2 and leaves out 15 pictures" in card
     assert "as they are, in training" not in card
+
+
+def test_the_card_of_a_mean_says_which_of_its_networks_learned_from_corrected_labels(trained: Path) -> None:
+    metadata = load_metadata(trained)
+    overlay = {"name": "mended.csv", "relabelled": 2, "dropped": 15}
+    members = [{"overlay": overlay}, {"overlay": None}, {"overlay": None}]
+    data = {**metadata.training["data"], "name": "cats_vs_dogs"}
+    training = {**metadata.training, "data": data, "settings": {"members": members}}
+    mean = metadata.model_copy(update={"training": training})
+    assert "1 of the\n  3 averaged networks were trained with labels corrected by `mended.csv` (2 replaced, 15" in (
+        render_card(mean)
+    )
 
 
 def test_a_template_among_the_metadata_stays_text(trained: Path) -> None:
