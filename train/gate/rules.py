@@ -44,7 +44,8 @@ class Rules:
     wrong_clicks: float = 0.05
     """... and this share of the mistakes that people saw may have been confirmed by a wrong click."""
     max_turned_away_rise: float = 0.002
-    """Share of test pictures that the rule for "neither" may turn away beyond what the champion's does."""
+    """Share of test pictures that the rule for "neither" may turn away beyond what the champion's does; or what chance
+    alone does once in twenty times, if that is more."""
 
     def loss_allowed(self, n: int) -> float:
         """Of accuracy on n unselected pictures."""
@@ -170,7 +171,8 @@ def judge_rejection(rejection: Rejection | None, rules: Rules) -> tuple[Check, .
     if rejection is None:
         return ()
     before, after = float(rejection.test.champion.mean()), float(rejection.test.challenger.mean())
-    allowed = before + max(rules.max_turned_away_rise, 1 / len(rejection.test))
+    kept = rejection.test.champion.astype(np.int64) - rejection.test.challenger
+    allowed = before + max(rules.max_turned_away_rise, max(1, chance_loss(kept)) / len(kept))
     finding = f"{after:.2%} after {before:.2%}, at most {allowed:.2%} is allowed"
     checks = [Check(name='test pictures turned away as "neither"', passed=after <= allowed, finding=finding)]
     gains = np.concatenate(

@@ -71,7 +71,7 @@ def test_the_card_of_a_mean_says_which_of_its_networks_learned_from_corrected_la
     overlay = {"name": "mended.csv", "relabelled": 2, "dropped": 15}
     members = [{"overlay": overlay}, {"overlay": None}, {"overlay": None}]
     data = {**metadata.training["data"], "name": "cats_vs_dogs"}
-    training = {**metadata.training, "data": data, "settings": {"members": members}}
+    training = {**metadata.training, "data": data, "recipe": "soup", "settings": {"members": members}}
     mean = metadata.model_copy(update={"training": training})
     assert "1 of the\n  3 averaged networks were trained with labels corrected by `mended.csv` (2 replaced, 15" in (
         render_card(mean)
