@@ -170,10 +170,10 @@ def judge_rejection(rejection: Rejection | None, rules: Rules) -> tuple[Check, .
     """
     if rejection is None:
         return ()
-    before, after = float(rejection.test.champion.mean()), float(rejection.test.challenger.mean())
-    kept = rejection.test.champion.astype(np.int64) - rejection.test.challenger
-    allowed = before + max(rules.max_turned_away_rise, max(1, chance_loss(kept)) / len(kept))
-    finding = f"{after:.2%} after {before:.2%}, at most {allowed:.2%} is allowed"
+    kept, n = rejection.test.champion.astype(np.int64) - rejection.test.challenger, len(rejection.test)
+    before, after = int(rejection.test.champion.sum()), int(rejection.test.challenger.sum())
+    allowed = before + max(math.floor(rules.max_turned_away_rise * n), 1, chance_loss(kept))
+    finding = f"{after / n:.2%} after {before / n:.2%}, at most {allowed / n:.2%} is allowed"
     checks = [Check(name='test pictures turned away as "neither"', passed=after <= allowed, finding=finding)]
     gains = np.concatenate(
         [each.challenger.astype(np.int64) - each.champion for each in (rejection.neither, rejection.known)]
