@@ -53,8 +53,9 @@ def assert_equal(answers: list[dict[str, object]], pictures: list[bytes], *, wit
     model = Model.load(EMBEDDED_MODEL)
     for answer, data in zip(answers, pictures, strict=True):
         expected = model.predict(decode_image(data))
-        assert answer["label"] == expected.label
         assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=within)
+        second, first = sorted(expected.probabilities)[-2:]
+        assert answer["label"] == expected.label or first - second <= 2 * within
 
 
 def test_the_vectors_are_what_python_makes() -> None:

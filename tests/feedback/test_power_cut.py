@@ -24,4 +24,4 @@ def test_a_power_cut_loses_no_row_that_was_acknowledged(library: Path, tmp_path:
 
 
 def test_the_library_notices_commits_that_are_not_flushed(library: Path, tmp_path: Path) -> None:
-    assert cut_power(library, tmp_path / "cuts", rows=20, cuts=1, mode="NORMAL").lost
+    assert cut_power(library, tmp_path / "cuts", rows=20, cuts=3, mode="NORMAL").lost

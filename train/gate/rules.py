@@ -175,13 +175,12 @@ def judge_rejection(rejection: Rejection | None, rules: Rules) -> tuple[Check, .
     allowed = before + max(math.floor(rules.max_turned_away_rise * n), 1, chance_loss(kept))
     finding = f"{after / n:.2%} after {before / n:.2%}, at most {allowed / n:.2%} is allowed"
     checks = [Check(name='test pictures turned away as "neither"', passed=after <= allowed, finding=finding)]
-    gains = np.concatenate(
-        [each.challenger.astype(np.int64) - each.champion for each in (rejection.neither, rejection.known)]
-    )
-    if len(gains):
-        lost, may_be_lost = -int(gains.sum()), max(1, chance_loss(gains))
-        finding = f"{lost} fewer of {len(gains)} are turned away, at most {may_be_lost} fewer are allowed"
-        checks.append(Check(name="answers `neither`", passed=lost <= may_be_lost, finding=finding))
+    pairs = (rejection.neither, rejection.known)
+    before, after = (np.concatenate([getattr(each, who) for each in pairs]) for who in ("champion", "challenger"))
+    if n := len(before):
+        least = int(before.sum()) - max(1, chance_loss(after.astype(np.int64) - before))
+        finding = f"of {n} {int(after.sum())} are turned away after {int(before.sum())}, at least {least} are asked"
+        checks.append(Check(name="answers `neither`", passed=int(after.sum()) >= least, finding=finding))
     return tuple(checks)
 
 
