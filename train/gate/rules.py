@@ -175,12 +175,14 @@ def judge_rejection(rejection: Rejection | None, rules: Rules) -> tuple[Check, .
     allowed = before + max(math.floor(rules.max_turned_away_rise * n), 1, chance_loss(kept))
     finding = f"{after / n:.2%} after {before / n:.2%}, at most {allowed / n:.2%} is allowed"
     checks = [Check(name='test pictures turned away as "neither"', passed=after <= allowed, finding=finding)]
-    pairs = (rejection.neither, rejection.known)
-    before, after = (np.concatenate([getattr(each, who) for each in pairs]) for who in ("champion", "challenger"))
-    if n := len(before):
-        least = int(before.sum()) - max(1, chance_loss(after.astype(np.int64) - before))
-        finding = f"of {n} {int(after.sum())} are turned away after {int(before.sum())}, at least {least} are asked"
-        checks.append(Check(name="answers `neither`", passed=int(after.sum()) >= least, finding=finding))
+    said = [
+        np.concatenate([each.champion, each.challenger]).reshape(2, -1) for each in (rejection.neither, rejection.known)
+    ]
+    was, now = np.concatenate(said, axis=1).astype(np.int64)
+    if len(was):
+        least = int(was.sum()) - max(1, chance_loss(now - was))
+        finding = f"of {len(was)} {now.sum()} are turned away after {was.sum()}, at least {least} are asked"
+        checks.append(Check(name="answers `neither`", passed=int(now.sum()) >= least, finding=finding))
     return tuple(checks)
 
 
