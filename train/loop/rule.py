@@ -97,8 +97,9 @@ class RuleLearner:
 
     def next(self) -> Rule:
         """The rule of the next model."""
-        bound, named = self.learn(), int(self.base.rejects(self.answered[:, 0]).sum())
-        learned = self.rule.metrics.get("refitted_with", 0) + self.new + named
+        bound, named = self.learn(), self.base.rejects(self.answered[:, 0])
+        new = self.new + (int(named.sum()) if turns_away_many(named) else 0)
+        learned = self.rule.metrics.get("refitted_with", 0) + new
         metrics = {**self.rule.metrics, "refitted_with": learned}
         return replace(self.rule, head=bound.head, max_score=bound.max_score, metrics=metrics)
 
