@@ -165,9 +165,9 @@ class Story:
         material = self._plan.material
         self._tell.step(f"People show it {material.kind}, and correct it")
         new_kind, ordinary = program.rates(material.fresh), program.rates(material.ordinary)
-        for what, count, rates in (("ordinary", material.ordinary, ordinary), ("such", material.fresh, new_kind)):
+        for what, photos, rates in (("ordinary", material.ordinary, ordinary), ("such", material.fresh, new_kind)):
             self._tell.tell(
-                f"of {len(count)} new {what} pictures {rates.label:.1%} have the right label, {rates.verdict:.1%} are "
+                f"of {len(photos)} new {what} pictures {rates.label:.1%} have the right label, {rates.verdict:.1%} are "
                 "called so on the page"
             )
         self._tell.claim(

@@ -133,7 +133,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Of one picture on one core, in milliseconds."""
+    """Processor time of one picture, in milliseconds."""
 
     champion_ms: float
     challenger_ms: float

@@ -175,9 +175,7 @@ def judge_rejection(rejection: Rejection | None, rules: Rules) -> tuple[Check, .
     allowed = before + max(math.floor(rules.max_turned_away_rise * n), 1, chance_loss(kept))
     finding = f"{after / n:.2%} after {before / n:.2%}, at most {allowed / n:.2%} is allowed"
     checks = [Check(name='test pictures turned away as "neither"', passed=after <= allowed, finding=finding)]
-    said = [
-        np.concatenate([each.champion, each.challenger]).reshape(2, -1) for each in (rejection.neither, rejection.known)
-    ]
+    said = [np.stack([each.champion, each.challenger]) for each in (rejection.neither, rejection.known)]
     was, now = np.concatenate(said, axis=1).astype(np.int64)
     if len(was):
         least = int(was.sum()) - max(1, chance_loss(now - was))

@@ -17,11 +17,13 @@ from train.ood.head import fit_head, fit_threshold
 from train.ood.rejection import Rule, ease_of
 
 REFIT_STRENGTH = 0.1
-STILL_TURNED_AWAY = 0.1
+_STILL_TURNED_AWAY = 0.1
 """Of answered pictures that show a label, so many may be turned away."""
 _SHIFT_STRENGTH = 0.1
+"""Of the pull towards the head as it was, per standard deviation of each feature."""
 _SHIFTS = 4
 _LEAST_ALONG = 0.1
+"""A picture that hardly lies along the move would ask for a far larger one."""
 _log = logging.getLogger(__name__)
 
 Features = npt.NDArray[np.float32]
@@ -111,15 +113,15 @@ def base_bound(rule: Rule) -> Bound:
 
 def turns_away_many(turned_away: npt.NDArray[np.bool_]) -> bool:
     """Whether more of the answered pictures that show a label, shape (k,), are turned away than may be."""
-    return bool(turned_away.sum() > STILL_TURNED_AWAY * len(turned_away))
+    return bool(turned_away.sum() > _STILL_TURNED_AWAY * len(turned_away))
 
 
 def let_through(
     bound: Bound, answered: Features, own: Features, *, ease: npt.NDArray[np.float64] | float = 1.0
 ) -> Head:
-    """Move a head so that at most a tenth of the pictures that people named are turned away.
+    """Move a head until a tenth of the pictures that people named stay above the threshold.
 
-    There is nothing to turn away to learn from, so the head keeps what it knows about other things: their scores move
+    There are no pictures of other things to learn from, so the head keeps what it knows about them: their scores move
     only as far as they look like these pictures. Of all changes that move the mean score of these by as much, it is
     the one that changes least the scores of the labels' own pictures, and what tells these from one another (least
     squares).
@@ -138,7 +140,7 @@ def let_through(
     served = answered[:, 0]
     along = np.maximum(_with_one(served / scale) @ direction, _LEAST_ALONG)  # 1 on average
     needed = (bound.head.score(served) - bound.max_score) / along
-    shift = max(0.0, float(np.quantile(needed, 1 - STILL_TURNED_AWAY))) * direction
+    shift = max(0.0, float(np.quantile(needed, 1 - _STILL_TURNED_AWAY))) * direction
     weight = bound.head.weight - (shift[:-1] / scale).astype(np.float32)
     return Head(weight, bound.head.bias - float(shift[-1]))
 
