@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.train.pictures import LABELS, picture
-from train.data.alike import AS_IS, WAYS, changed, find_ways, summary
+from train.loop.alike import AS_IS, WAYS, changed, find_ways, summary
 from train.metrics import Floats
 
 EACH = 24
@@ -49,7 +49,7 @@ def test_what_is_as_it_always_was_stays() -> None:
     assert changed(photo(1), AS_IS, np.random.default_rng(3)).tobytes() == photo(1).tobytes()
 
 
-@pytest.mark.parametrize("way", ["grey", "hazy", "drawn", "compressed"])
+@pytest.mark.parametrize("way", ["grey", "hazy", "drawn", "compressed", "behind glass"])
 def test_pictures_that_were_changed_are_recognised(way: str) -> None:
     found = find_ways(*known(), asked(way))
     assert max(found, key=lambda name: found[name]).removeprefix("very ") == way
@@ -62,3 +62,14 @@ def test_ordinary_pictures_look_like_nothing_else() -> None:
 def test_where_changes_cannot_be_told_apart_nothing_is_recognised() -> None:
     looks, ways = known()
     assert find_ways(looks[:, :1], ways, asked("grey")[:, :1]) == {}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_motion_draws_a_dot_out_into_a_line(seed: int) -> None:
+    levels = np.zeros((120, 160, 3), dtype=np.uint8)
+    levels[55:60, 75:80] = 255
+    smeared = np.asarray(changed(Image.fromarray(levels), "very smeared", np.random.default_rng(seed)))[..., 0]
+    spread = np.cov(np.nonzero(smeared), aweights=smeared[np.nonzero(smeared)])
+    short, long = np.sqrt(np.linalg.eigvalsh(spread))
+    assert long > 1.5 * short
+    assert smeared.sum() == pytest.approx(levels[..., 0].sum(), rel=0.15)

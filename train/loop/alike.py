@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -66,6 +66,33 @@ def _hazy(image: Image.Image, generator: np.random.Generator, *, veiled: Range) 
 def _blurred(image: Image.Image, generator: np.random.Generator, *, radius: Range) -> Image.Image:
     """By a radius relative to the shorter side."""
     return image.filter(ImageFilter.GaussianBlur(float(generator.uniform(*radius)) * min(image.size)))
+
+
+def _smeared(image: Image.Image, generator: np.random.Generator, *, length: Range) -> Image.Image:
+    """By motion along a line; its length is relative to the shorter side."""
+    angle, length_px = generator.uniform(0, np.pi), float(generator.uniform(*length)) * min(image.size)
+    step = length_px / 2 * np.array([np.cos(angle), np.sin(angle)])
+    while np.abs(step).max() >= 0.5:  # noqa: PLR2004 - each mean with a shifted copy doubles the exposures
+        image = Image.blend(image, ImageChops.offset(image, *step.round().astype(int).tolist()), 0.5)
+        step = step / 2
+    return image
+
+
+def _behind_glass(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    """Something else is mirrored in the pane, which adds its light: the picture itself, the other way round."""
+    mirrored = ImageOps.mirror(image).filter(
+        ImageFilter.GaussianBlur(float(generator.uniform(0, 0.03)) * min(image.size))
+    )
+    bright = ImageEnhance.Brightness(mirrored).enhance(float(generator.uniform(0.4, 0.9)))
+    return ImageChops.screen(image, bright)
+
+
+def _pixelated(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    share = float(generator.uniform(24, 56)) / min(image.size)
+    small = image.resize(
+        (max(1, round(image.width * share)), max(1, round(image.height * share))), Image.Resampling.BOX
+    )
+    return small.resize(image.size, Image.Resampling.NEAREST)
 
 
 def _compressed(image: Image.Image, generator: np.random.Generator, *, size: Range, quality: Range) -> Image.Image:
@@ -184,8 +211,12 @@ WAYS: Mapping[str, Change] = {
     "bright": _bright,
     "hazy": partial(_hazy, veiled=(0.4, 0.58)),
     "very hazy": partial(_hazy, veiled=(0.58, 0.75)),
+    "behind glass": _behind_glass,
     "blurred": partial(_blurred, radius=(0.01, 0.02)),
     "very blurred": partial(_blurred, radius=(0.02, 0.04)),
+    "smeared": partial(_smeared, length=(0.05, 0.1)),
+    "very smeared": partial(_smeared, length=(0.1, 0.2)),
+    "pixelated": _pixelated,
     "compressed": partial(_compressed, size=(0.25, 0.5), quality=(15, 30)),
     "heavily compressed": partial(_compressed, size=(0.12, 0.25), quality=(5, 15)),
     "noisy": partial(_noisy, sigma=(15, 27)),
