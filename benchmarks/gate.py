@@ -6,13 +6,14 @@ The model predicts its test and validation pictures, other pictures, and those a
 turned, ...), so that there are mistakes enough. People's answers are drawn from the others. Challengers and twins that
 learned nothing are the model with its head refitted on samples of its training pictures; some challengers are moved
 twice as far, less certain, or lean to one label besides. Learning is simulated by removing 30% of the mistakes of one
-kind. The gate judges.
+kind. In some rows the champion turns most answered pictures away as "neither", and the challenger lets most of these
+through; where it knows nothing about them, people's labels are coin tosses. The gate judges.
 """
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,10 +28,10 @@ from train.data.examples import map_rows, read_examples
 from train.data.source import Row, Source, open_source
 from train.data.splits import read_manifest, seen_splits
 from train.evaluation.distortions import DISTORTIONS
-from train.gate.evidence import Answers, Asked, Evidence, Latency, Likeness, Outputs
+from train.gate.evidence import Answers, Asked, Evidence, Latency, Likeness, Outputs, Rejection, TurnedAway
 from train.gate.gate import judge
 from train.gate.history import History, Look
-from train.gate.learning import learning_p
+from train.gate.learning import claims
 from train.gate.rules import Rules
 
 Floats = npt.NDArray[np.float64]
@@ -46,6 +47,8 @@ _REFITS = 64
 _REFIT_ROWS = 1500
 _RIDGE = 30.0
 _REMOVED = 0.3
+_TURNED_AWAY = 0.8
+"""Of the answered pictures, where the champion turns many away; the challenger gives as many of these a label."""
 _FEWEST = 5
 _REPLAYED = 2000
 _KINDS_ROUNDS = 100
@@ -170,8 +173,14 @@ def moved(weights: Floats, *, by: float = 1.0, less_certain: float = 1.0, leans:
     return change
 
 
-def evidence_of(
-    test: Pool, answers: Pool, challenger: Change, twin: Change, *, likeness: Likeness | None = None
+def evidence_of(  # noqa: PLR0913 - each is one thing
+    test: Pool,
+    answers: Pool,
+    challenger: Change,
+    twin: Change,
+    *,
+    likeness: Likeness | None = None,
+    rejection: Rejection | None = None,
 ) -> Evidence:
     """What the gate looks at."""
     outputs = [
@@ -181,7 +190,15 @@ def evidence_of(
     n = len(answers)
     rows = tuple((str(i),) for i in range(n))
     volunteered = Answers(outputs[1], np.arange(n), (Asked.VOLUNTEERED,) * n, rows, likeness=likeness)
-    return Evidence(outputs[0], {}, volunteered, Latency(1.0, 1.0))
+    return Evidence(outputs[0], {}, volunteered, Latency(1.0, 1.0), rejection)
+
+
+def let_through(test: Pool, answers: int, rng: np.random.Generator) -> Rejection:
+    """A rule that lets most of the answered pictures through which it turned away, and the test pictures as before."""
+    none, before = TurnedAway(*np.zeros((2, 0), dtype=np.bool_)), rng.random(answers) < _TURNED_AWAY
+    still = before & (rng.random(answers) >= _TURNED_AWAY)
+    tested = np.zeros(len(test), dtype=np.bool_)
+    return Rejection(neither=none, known=none, answers=TurnedAway(before, still), test=TurnedAway(tested, tested))
 
 
 def _probabilities(logits: Floats) -> Floats:
@@ -190,7 +207,8 @@ def _probabilities(logits: Floats) -> Floats:
 
 def accepts(evidence: Evidence, history: History, now: datetime) -> tuple[bool, History]:
     """The gate's verdict. The slow rules are skipped where the first has refused already."""
-    level, p = history.level(now), learning_p(evidence)
+    claimed, level = claims(evidence), history.level(now)
+    p = min(each.p for each in claimed) * len(claimed)
     accepted = p < level and judge(evidence, history, rules=_RULES, now=now).accepted
     look = Look(at=now, champion="model", answers=len(evidence.answers), p=p, level=level, accepted=accepted)
     return accepted, history.plus(look)
@@ -201,6 +219,12 @@ def draw(pool: Pool, n: int, corrections: float, rng: np.random.Generator) -> In
     wrong, right = (rng.permutation(np.flatnonzero(pool.right == is_right)) for is_right in (False, True))
     wanted = min(round(n * corrections), len(wrong))
     return np.concatenate([wrong[:wanted], right[: n - wanted if corrections < 1 else 0]])
+
+
+def _answers(pool: Pool, n: int, corrections: float, rng: np.random.Generator, *, tossed: bool) -> Pool:
+    """In any order; with people's labels, or with tossed ones, of which no model can know more than half."""
+    answers = pool.take(rng.permutation(draw(pool, n, corrections, rng)))
+    return replace(answers, labels=rng.integers(0, pool.logits.shape[1], len(answers))) if tossed else answers
 
 
 def _likeness(pool: Pool) -> Likeness:
@@ -221,26 +245,34 @@ def null_challengers(heads: list[Floats], rng: np.random.Generator) -> tuple[Cha
     return moved(heads[one], **disguises[rng.integers(len(disguises))]), moved(heads[other])
 
 
-def false_acceptance(test: Pool, pool: Pool, heads: list[Floats], corrections: float, rounds: int) -> float:
+def false_acceptance(  # noqa: PLR0913 - each is one thing
+    test: Pool, pool: Pool, heads: list[Floats], corrections: float, rounds: int, *, lets_through: bool = False
+) -> float:
     """Of challengers that learned nothing, judged once by 100 answers."""
     rng, accepted = np.random.default_rng(1), 0
     for round_ in range(rounds):
-        answers = pool.take(draw(pool, 100, corrections, rng))
+        answers = _answers(pool, 100, corrections, rng, tossed=lets_through)
         likeness = _likeness(pool) if round_ % 2 else None
-        evidence = evidence_of(test, answers, *null_challengers(heads, rng), likeness=likeness)
+        challengers = null_challengers(heads, rng)
+        rejection = let_through(test, len(answers), rng) if lets_through else None
+        evidence = evidence_of(test, answers, *challengers, likeness=likeness, rejection=rejection)
         accepted += accepts(evidence, History(), START)[0]
     return accepted / rounds
 
 
-def false_acceptance_in_a_year(test: Pool, pool: Pool, heads: list[Floats], corrections: float, rounds: int) -> float:
+def false_acceptance_in_a_year(  # noqa: PLR0913 - each is one thing
+    test: Pool, pool: Pool, heads: list[Floats], corrections: float, rounds: int, *, lets_through: bool = False
+) -> float:
     """Of years in which eight answers come every week, and another challenger that learned nothing is judged by all."""
     rng, accepted = np.random.default_rng(2), 0
     for round_ in range(rounds):
         likeness = _likeness(pool) if round_ % 2 else None
-        order, history = rng.permutation(draw(pool, WEEKS * PER_WEEK, corrections, rng)), History()
+        stream, history = _answers(pool, WEEKS * PER_WEEK, corrections, rng, tossed=lets_through), History()
         for week in range(4, WEEKS + 1):
-            answers = pool.take(order[: week * PER_WEEK])
-            evidence = evidence_of(test, answers, *null_challengers(heads, rng), likeness=likeness)
+            answers = stream.take(np.arange(week * PER_WEEK))
+            challengers = null_challengers(heads, rng)
+            rejection = let_through(test, len(answers), rng) if lets_through else None
+            evidence = evidence_of(test, answers, *challengers, likeness=likeness, rejection=rejection)
             passed, history = accepts(evidence, history, START + timedelta(weeks=week))
             if passed:
                 accepted += 1
@@ -264,6 +296,17 @@ def power(  # noqa: PLR0913 - each is one thing
         challenger = learned(moved(heads[one], by=by), answered, rng)
         evidence = evidence_of(test, answered, challenger, moved(heads[other], by=by))
         accepted += accepts(evidence, _weekly_refusals(looks), START + timedelta(weeks=looks))[0]
+    return accepted / rounds
+
+
+def power_of_letting_through(test: Pool, pool: Pool, heads: list[Floats], rounds: int, *, right: float) -> float:
+    """How often a challenger passes whose rule lets pictures through, if the labels of so many of them are right."""
+    rng, accepted = np.random.default_rng(5), 0
+    for _ in range(rounds):
+        answers = pool.take(draw(pool, 100, 1 - right, rng))
+        challenger, twin = (moved(heads[each], by=0.5) for each in rng.choice(len(heads), 2, replace=False))
+        evidence = evidence_of(test, answers, challenger, twin, rejection=let_through(test, len(answers), rng))
+        accepted += accepts(evidence, History(), START)[0]
     return accepted / rounds
 
 
@@ -352,16 +395,25 @@ def simulate(world: World, arguments: argparse.Namespace) -> None:
         for name, share in (("corrections only", 1.0), ("70% corrections", 0.7), ("30% corrections", 0.3)):
             once = false_acceptance(kept, pool, twins, share, rounds)
             print(f"| learned nothing; 100 answers, {name} | {once:.1%} |", flush=True)
+        once = false_acceptance(kept, pool, twins, 0.5, rounds, lets_through=True)
+        print(f"| lets through what was turned away; 100 answers, labels tossed | {once:.1%} |", flush=True)
     if "years" in wanted:
         for name, share in (("corrections only", 1.0), ("half corrections", 0.5)):
             year = false_acceptance_in_a_year(kept, pool, twins, share, arguments.years)
             print(f"| learned nothing; {WEEKS} weekly looks, {PER_WEEK} answers a week, {name} | {year:.1%} of years |",
                   flush=True)  # fmt: skip
+        year = false_acceptance_in_a_year(kept, pool, twins, 0.5, arguments.years, lets_through=True)
+        print(f"| lets through what was turned away; weekly looks, labels tossed | {year:.1%} of years |",
+              flush=True)  # fmt: skip
     if "power" in wanted:
         for answers, looks, by in ((50, 0, 0.5), (100, 0, 0.5), (200, 0, 0.5), (100, 52, 0.5), (100, 0, 1.0)):
             share = power(kept, pool, twins, min(rounds, _KINDS_ROUNDS), answers=answers, looks=looks, by=by)
             after = f", after {looks} refusals" if looks else ", moved twice as far" if by > 0.5 else ""  # noqa: PLR2004
             print(f"| remove 30% of the mistakes of a kind; {answers} answers{after} | {share:.0%} |", flush=True)
+        for right in (0.6, 0.7, 0.8):
+            share = power_of_letting_through(kept, pool, twins, min(rounds, _KINDS_ROUNDS), right=right)
+            print(f"| lets through what was turned away; 100 answers, {right:.0%} of the labels right | {share:.0%} |",
+                  flush=True)  # fmt: skip
     if "small" in wanted:
         for size in (53, 200, 500):
             share, points = power_of_small_tests(pool, twins, min(rounds, _KINDS_ROUNDS), test_size=size)
