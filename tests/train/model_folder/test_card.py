@@ -66,16 +66,17 @@ def test_the_card_of_the_embedded_model_says_what_it_learned_from() -> None:
     assert "as they are, in training" not in card
 
 
-def test_the_card_of_a_mean_says_which_of_its_networks_learned_from_corrected_labels(trained: Path) -> None:
+def test_the_card_of_a_mean_says_what_its_networks_learned_from(trained: Path) -> None:
     metadata = load_metadata(trained)
     overlay = {"name": "mended.csv", "relabelled": 2, "dropped": 15}
-    members = [{"overlay": overlay}, {"overlay": None}, {"overlay": None}]
+    taught = {"teacher": "big.safetensors", "architecture": "big_net", "side": 224, "views": 6, "share": 0.7}
+    members = [{"overlay": overlay, "settings": {"distillation": taught}}, *[{"overlay": None, "settings": {}}] * 2]
     data = {**metadata.training["data"], "name": "cats_vs_dogs"}
     training = {**metadata.training, "data": data, "recipe": "soup", "settings": {"members": members}}
     mean = metadata.model_copy(update={"training": training})
-    assert "1 of the\n  3 averaged networks were trained with labels corrected by `mended.csv` (2 replaced, 15" in (
-        render_card(mean)
-    )
+    card = render_card(mean)
+    assert "1 of the\n  3 averaged networks were trained with labels corrected by `mended.csv` (2 replaced, 15" in card
+    assert "Taught (1 of the 3 networks) by `big.safetensors` (`big_net`, 224 pixels)" in card
 
 
 def test_a_template_among_the_metadata_stays_text(trained: Path) -> None:
