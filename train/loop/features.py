@@ -136,9 +136,10 @@ class Backbone:
         generator = np.random.default_rng([row.index, views])
         image = changed(image, way, generator)
         shown = [image, *(random_view(image, generator) for _ in range(views - 1))]
-        pixels = np.stack([preprocess(each, self.metadata.preprocessing) for each in shown])
-        # The network runs in the decoding threads: only maps are kept, not pixels.
-        return function(pixels).astype(np.float16)
+        # The network runs in the decoding threads: only maps are kept, not pixels. It sees one view at a time, since a
+        # session keeps the memory of its largest batch.
+        inputs = (preprocess(each, self.metadata.preprocessing)[None] for each in shown)
+        return np.concatenate([function(each) for each in inputs]).astype(np.float16)
 
     def _key(self, digests: Sequence[str], layer: Layer, views: int, ways: Sequence[str]) -> str:
         model = [self.metadata.sha256(ONNX_FILE), self.metadata.preprocessing.model_dump()]

@@ -214,7 +214,7 @@ def _collect(
 def _divide(options: RetrainOptions, base: Base) -> Divided:
     """The original data, each picture in the split that it had; pictures that are new are in none."""
     source = open_source(options.data, revision=options.revision).with_labels(base.metadata.labels)
-    # The first time `datasets` copies the data, and what that took would be kept: a fifth of all that retraining takes.
+    # The first time `datasets` copies the data, and a fifth of all memory would stay with what that took.
     pa.default_memory_pool().release_unused()
     trim()
     examples = read_examples(source, cache=options.out.parent / CACHE_FOLDER)
