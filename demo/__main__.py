@@ -17,6 +17,7 @@ from demo.processes import ROOT
 from demo.story import Plan, Story
 
 _PHOTOS = ROOT.parent / "shared" / "data" / "cats_vs_dogs"
+_KIND = "fence"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -34,40 +35,38 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     add = parser.add_argument
-    add("--kind", choices=[*KINDS], help="tell it of the embedded model, which people show this: takes up to "
-        "half an hour, and needs the photos that it was trained with")  # fmt: skip
-    add("--photos", metavar="DATA", help="with --kind these photos, with --init any of two labels or more: a folder or "
-        "a Hub data set; ../shared/data/cats_vs_dogs if it is there")  # fmt: skip
+    add("--kind", choices=[*KINDS], help=f"what people show the embedded model ({_KIND})")
+    add("--photos", metavar="DATA", help="what the embedded model was trained with, microsoft/cats_vs_dogs or a copy "
+        "of it; with --init any photos of two labels or more (../shared/data/cats_vs_dogs if it is there)")  # fmt: skip
     add("--init", metavar="WEIGHTS", help="train a small champion on --photos, from these weights: a safetensors file, "
         "or timm/NAME on the Hub")  # fmt: skip
-    add("--generated", action="store_true", help="generated pictures and a small champion: the default")
+    add("--generated", action="store_true", help="generated pictures and a small champion: the default without photos")
     add("--no-browser", dest="browser", action="store_false", help="the API alone")
     add("--work", type=Path, metavar="DIR", help="keep everything, logs too, in this empty folder")
     return parser
 
 
 def _tell(arguments: argparse.Namespace, work: Path) -> int:
-    narrator = Narrator()
-    Story(_plan(arguments, work), narrator).run()
+    narrator, plan = Narrator(), _plan(arguments, work)
+    if not (plan.data or arguments.init or arguments.generated):
+        narrator.tell("There are no photos here. --photos microsoft/cats_vs_dogs tells it of the embedded model.")
+    Story(plan, narrator).run()
     return 0
 
 
 def _plan(arguments: argparse.Namespace, work: Path) -> Plan:
-    """A small champion of pictures that everybody can make, unless photos are asked for."""
+    """The embedded model, if there are photos; else a small champion of pictures that everybody can make."""
     data = arguments.photos or (str(_PHOTOS) if _PHOTOS.is_dir() else None)
     if (arguments.init or arguments.kind) and not data:
         raise SettingsError("--init and --kind need --photos: the champion's own, such as microsoft/cats_vs_dogs.")
-    if arguments.photos and not (arguments.init or arguments.kind):
-        raise SettingsError("--photos needs --kind (for the embedded model) or --init (for a small one).")
-    if arguments.generated or not (arguments.init or arguments.kind):
+    if arguments.generated or not data:
         weights = EMBEDDED_MODEL / "model.safetensors"
         fit = ("--init", str(weights), "--recipe", "probe", "--img-size", "64")
         return Plan(generated(SHAPES), fit, (), work, arguments.browser, threads=1)
-    if arguments.init and data:
+    if arguments.init:
         fit = ("--init", str(arguments.init), "--recipe", "probe", "--img-size", "80")
         return Plan(real_photos(data, PHOTOS), fit, (), work, arguments.browser)
-    assert data is not None and arguments.kind  # noqa: PT018 - both were asked for above
-    material = new_to(EMBEDDED_MODEL, data, GOOD, arguments.kind)
+    material = new_to(EMBEDDED_MODEL, data, GOOD, arguments.kind or _KIND)
     return Plan(material, (), (), work, arguments.browser, champion=EMBEDDED_MODEL, data=data)
 
 
