@@ -269,7 +269,7 @@ def false_acceptance_in_a_year(  # noqa: PLR0913 - each is one thing
         likeness = _likeness(pool) if round_ % 2 else None
         stream, history = _answers(pool, WEEKS * PER_WEEK, corrections, rng, tossed=lets_through), History()
         for week in range(4, WEEKS + 1):
-            answers = stream.take(np.arange(week * PER_WEEK))
+            answers = stream.take(np.arange(len(stream))[: week * PER_WEEK])
             challengers = null_challengers(heads, rng)
             rejection = let_through(test, len(answers), rng) if lets_through else None
             evidence = evidence_of(test, answers, *challengers, likeness=likeness, rejection=rejection)

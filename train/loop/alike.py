@@ -79,12 +79,12 @@ def _smeared(image: Image.Image, generator: np.random.Generator, *, length: Rang
 
 
 def _behind_glass(image: Image.Image, generator: np.random.Generator) -> Image.Image:
-    """Something else is mirrored in the pane, which adds its light: the picture itself, the other way round."""
-    mirrored = ImageOps.mirror(image).filter(
-        ImageFilter.GaussianBlur(float(generator.uniform(0, 0.03)) * min(image.size))
-    )
-    bright = ImageEnhance.Brightness(mirrored).enhance(float(generator.uniform(0.4, 0.9)))
-    return ImageChops.screen(image, bright)
+    """Something else is mirrored in the pane: a part of the picture, so that nothing but the picture is needed."""
+    radius = float(generator.uniform(0, 0.02)) * min(image.size)
+    mirrored = ImageOps.mirror(_close_up(image, generator)).filter(ImageFilter.GaussianBlur(radius))
+    if generator.random() < 0.5:  # noqa: PLR2004 - at night the pane adds light, by day it takes some of the picture's
+        return ImageChops.screen(image, ImageEnhance.Brightness(mirrored).enhance(float(generator.uniform(0.4, 0.9))))
+    return Image.blend(image, mirrored, float(generator.uniform(0.3, 0.55)))
 
 
 def _pixelated(image: Image.Image, generator: np.random.Generator) -> Image.Image:
