@@ -18,10 +18,10 @@ from torch import nn
 
 from catdog.images.phash import group_near_duplicates, pack
 from catdog.model.model import softmax
+from train.data.alike import AS_IS, WAYS, find_ways
 from train.data.source import Source, source_of
 from train.data.splits import Divided, Split
 from train.gate.evidence import Answers, Likeness, Outputs, Rejection, TurnedAway, folds, no_answers
-from train.loop.alike import AS_IS, WAYS, find_ways
 from train.loop.base import Base
 from train.loop.challenger import (
     FullLearner,

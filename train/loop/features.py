@@ -26,9 +26,9 @@ from torch import nn
 from catdog.errors import DataError
 from catdog.model.metadata import ONNX_FILE, Metadata
 from catdog.model.preprocessing import preprocess
+from train.data.alike import AS_IS, changed, summary
 from train.data.examples import map_rows
 from train.data.source import Row, Source
-from train.loop.alike import AS_IS, changed, summary
 from train.network.backbone import TRUNK, BeforeHead
 from train.network.export import PIXELS, exported
 from train.ood.branch import FEATURES, trunk_shape
@@ -110,7 +110,7 @@ class Backbone:
             layer: Which.
             views: How many of each.
             what: What the pictures are, for the log.
-            ways: How each is changed before it is seen, see `train.loop.alike`; none are as they are.
+            ways: How each is changed before it is seen, see `train.data.alike`; none are as they are.
 
         Raises:
             DataError: a picture cannot be read any more.

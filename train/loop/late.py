@@ -6,7 +6,7 @@ of both: on old pictures they say more than a label does (Hinton et al. 2015, ar
 picture that it is sure about weighs less. Each step pulls the weights back towards the champion's (L2-SP, Li et al.
 2018, arXiv:1802.01483).
 
-Where the answers are of a kind that old pictures can be changed into, see `train.loop.alike`, these teach most of it:
+Where the answers are of a kind that old pictures can be changed into, see `train.data.alike`, these teach most of it:
 the target is the old picture's label, softened by what the champion says about the picture as it was. Old pictures as
 they are keep the champion's logits then (dark experience replay, Buzzega et al. 2020, arXiv:2004.07211): where it is
 certain, its probabilities would not notice a change.

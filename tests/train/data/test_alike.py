@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.train.pictures import LABELS, picture
-from train.loop.alike import AS_IS, WAYS, changed, find_ways, summary
+from train.data.alike import AS_IS, WAYS, changed, find_ways, summary
 from train.metrics import Floats
 
 EACH = 24
