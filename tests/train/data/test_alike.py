@@ -1,5 +1,7 @@
 """What pictures look like is told by old ones that were changed in known ways."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,7 +10,7 @@ from tests.train.pictures import LABELS, picture
 from train.data.alike import AS_IS, WAYS, changed, find_ways, summary
 from train.metrics import Floats
 
-EACH = 24
+EACH = 48
 
 
 def photo(seed: int, size: tuple[int, int] = (60, 44)) -> Image.Image:
@@ -25,6 +27,7 @@ def look(image: Image.Image) -> Floats:
     return summary(np.concatenate([pixels, np.log(pixels + 0.01), np.ptp(pixels, axis=0)[None], *steps]))
 
 
+@cache
 def known() -> tuple[Floats, list[str]]:
     ways = [way for way in (AS_IS, *WAYS) for _ in range(EACH)]
     looks = [look(changed(photo(seed), way, np.random.default_rng(seed))) for seed, way in enumerate(ways)]
