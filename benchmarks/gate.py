@@ -47,6 +47,7 @@ _WORSE_SHAPES = 3
 _REFITS = 512
 _REFIT_ROWS = 1500
 _NEW_ROWS = 100
+"""Of a sample, in which a challenger and its twin differ: as many as there are answers."""
 _RIDGE = 30.0
 _REMOVED = 0.3
 _TURNED_AWAY = 0.8
