@@ -14,7 +14,9 @@ from train.gate.significance import Gains, mcnemar, mean_by_group, sign_flip
 from train.metrics import Floats, Labels, wilson
 
 _CHANCE = 0.03
-"""From this p-value on chance explains that more is right."""
+"""From this p-value on chance explains that more is right ..."""
+_CHANCE_OVER_CHAMPION = 0.05
+"""... and from this one on that log loss is lower than the champion's."""
 _ORDERS = 9999
 
 
@@ -31,14 +33,20 @@ def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
     Beside it significantly more mistakes have to be right than the twin has, and more answers altogether: if chance
     explains that (McNemar), its p-value counts instead. Two networks that merely differ win all of a kind by a little,
     and few of these pictures become right. And where old pictures that look like the answers teach most, labels drawn
-    at random would do as well, but as many confirmed answers become wrong.
+    at random would do as well, but as many confirmed answers become wrong. The lead over the champion, estimated in the
+    same way, must be more than chance, too: a challenger that had luck with its training leads over a twin that had
+    none, but both are worse than what they come from.
     """
     outputs, groups = evidence.answers.outputs, evidence.answers.groups
     wrong = ~outputs.right("champion")
     if not wrong.any():
         return 1.0
-    newly_right = mcnemar(_changes(outputs.some(wrong), groups[wrong])), mcnemar(_changes(outputs, groups))
-    return max([sign_flip(_units(evidence), seed=seed), *(p for p in newly_right if p >= _CHANCE)])
+    beside = (
+        (mcnemar(_changes(outputs.some(wrong), groups[wrong])), _CHANCE),
+        (mcnemar(_changes(outputs, groups)), _CHANCE),
+        (sign_flip(_units(evidence, over="champion"), seed=seed), _CHANCE_OVER_CHAMPION),
+    )
+    return max([sign_flip(_units(evidence, over="twin"), seed=seed), *(p for p, chance in beside if p >= chance)])
 
 
 def _changes(outputs: Outputs, groups: Labels) -> Gains:
@@ -47,8 +55,8 @@ def _changes(outputs: Outputs, groups: Labels) -> Gains:
     return gained
 
 
-def _units(evidence: Evidence) -> Floats:
-    """By how much the twin's log loss exceeds the challenger's, a weighted value per group of near-duplicates.
+def _units(evidence: Evidence, *, over: str) -> Floats:
+    """By how much another model's log loss exceeds the challenger's, a weighted value per group of near-duplicates.
 
     Pictures form strata by their label and by whether the champion has them right; each weighs as much as it is
     frequent among unselected pictures. Mistakes are those that people reported, and those of the kept pictures only for
@@ -58,9 +66,9 @@ def _units(evidence: Evidence) -> Floats:
     for label, shares in enumerate(_frequencies(evidence)):
         for is_right, share in zip((False, True), shares, strict=True):
             answered, there = (_stratum(outputs, label, is_right) for outputs in (answers.outputs, kept))
-            leads = mean_by_group(_lead(answers.outputs)[answered], answers.groups[answered])
+            leads = mean_by_group(_lead(answers.outputs, over)[answered], answers.groups[answered])
             if is_right or not answered.any():
-                leads = np.concatenate([leads, _lead(kept)[there]])
+                leads = np.concatenate([leads, _lead(kept, over)[there]])
             units.append(share * leads / max(1, len(leads)))
     return np.concatenate(units)
 
@@ -82,8 +90,8 @@ def _stratum(outputs: Outputs, label: int, is_right: bool) -> Mask:
     return mask
 
 
-def _lead(outputs: Outputs) -> Floats:
-    return outputs.loss("twin") - outputs.loss("challenger")
+def _lead(outputs: Outputs, over: str) -> Floats:
+    return outputs.loss(over) - outputs.loss("challenger")
 
 
 @dataclass(frozen=True, slots=True)

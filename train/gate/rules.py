@@ -39,7 +39,7 @@ class Rules:
     """Groups of near-duplicates."""
     max_confirmed_loss: float = 0.05
     """Of the answers that confirm the champion; one may always be lost, or what chance takes away."""
-    lost_of_gained: float = 0.5
+    lost_of_gained: float = 2 / 3
     """Of what a kind of picture gains, so much may be lost among its confirmed answers, where that is more ..."""
     wrong_clicks: float = 0.05
     """... and this share of the mistakes that people saw may have been confirmed by a wrong click."""
