@@ -98,6 +98,7 @@ def main(argv: Sequence[str]) -> int:
     add("--model", type=Path, default=EMBEDDED_MODEL, help="the champion's folder (the embedded model)")
     add("--data", default=str(SHARED / "cats_vs_dogs"), help="what it was trained with: a folder or a Hub data set")
     add("--other", default=str(SHARED / "wild"), help="photos from elsewhere, for the kind `asis`")
+    add("--held-back", metavar="DATA", help="photos that nobody sends, for the kind `asis` (every second of --other)")
     add("--work", type=Path, required=True, metavar="DIR", help="where everything is kept")
     add("--kinds", default="night,turned,drawing,compressed,fence,snow,moving,asis", help="%(default)s")
     add("--answers", default="100", help="25,50,100,200 (%(default)s)")
@@ -121,7 +122,9 @@ def _measure(arguments: argparse.Namespace) -> Iterator[Point]:
             for way in arguments.ways.split(","):
                 kept = arguments.work / f"{kind}-{count}-{way}.json"
                 if not kept.exists():
-                    if not fresh:
+                    if not fresh and kind == "asis" and arguments.held_back:
+                        stream, fresh = (_as_they_are(model, each) for each in (arguments.other, arguments.held_back))
+                    elif not fresh:
                         data = arguments.other if kind == "asis" else arguments.data
                         wanted = max(map(int, arguments.answers.split(",")))
                         stream, fresh = _pictures(model, manifest, kind, data, wanted, arguments.fresh)
@@ -160,6 +163,17 @@ def _pictures(  # noqa: PLR0913, PLR0917 - each is one thing
             break
     log.info("%s: wrong about %d of %d that people show", kind, wrong, len(stream))
     return stream, kept
+
+
+def _as_they_are(model: Model, data: str) -> list[Shown]:
+    """All pictures of a data set, in any order."""
+    source, shown = open_source(data).with_labels(model.labels), list[Shown]()
+    for batch in source.batches(np.random.default_rng(0).permutation(len(source)).tolist()):
+        for row in batch:
+            if row.data is not None and row.label is not None:
+                image = decode_image(row.data)
+                shown.append(Shown(f"asis-{row.index}", image, model.labels[row.label], model.predict(image)))
+    return shown
 
 
 def answered(stream: Sequence[Shown], count: int) -> list[Shown]:

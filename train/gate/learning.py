@@ -7,16 +7,17 @@ import numpy as np
 
 from catdog.cli import counted
 from train.evaluation.slices import Mask
+from train.gate.estimate import Estimate
 from train.gate.evidence import Answers, Evidence, Outputs, TurnedAway
 from train.gate.report import Check
 from train.gate.rules import Rules
 from train.gate.significance import Gains, mcnemar, mean_by_group, sign_flip
-from train.metrics import Floats, Labels, wilson
+from train.metrics import Labels, wilson
 
 _CHANCE = 0.03
 """From this p-value on chance explains that more is right ..."""
-_CHANCE_OVER_CHAMPION = 0.05
-"""... and from this one on that log loss is lower than the champion's."""
+_CHANCE_BESIDE = 0.1
+"""... and from this one on that log loss is lower than that of the champion, or of a twin that leans."""
 _ORDERS = 9999
 
 
@@ -24,74 +25,38 @@ def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
     """How likely the challenger's lead over its twin is if the feedback taught it nothing.
 
     The lead is in log loss, and an estimate for pictures as they come: mistakes of the champion, which people report
-    far more often than what it has right, weigh as much as they are frequent among unselected pictures, label by
-    label. So a challenger that is merely less certain, or that leans to the label which is reported most, gains
-    nothing: what it wins on mistakes it loses on the rest. Which label the mistakes are of is told by old pictures that
-    were made to look like the answers, where there are any: a kind of picture has mistakes of its own. Permutation test
-    over groups of near-duplicates.
+    far more often than what it has right, weigh as much as they are frequent among unselected pictures. So a challenger
+    that is merely less certain gains nothing: what it wins on mistakes it loses on the rest. Permutation test over
+    groups of near-duplicates.
 
-    Beside it significantly more mistakes have to be right than the twin has, and more answers altogether: if chance
-    explains that (McNemar), its p-value counts instead. Two networks that merely differ win all of a kind by a little,
-    and few of these pictures become right. And where old pictures that look like the answers teach most, labels drawn
-    at random would do as well, but as many confirmed answers become wrong. The lead over the champion, estimated in the
-    same way, must be more than chance, too: a challenger that had luck with its training leads over a twin that had
-    none, but both are worse than what they come from.
+    Chance must not explain any of these beside it either, or its p-value counts instead:
+
+    - More mistakes are right than the twin has, and more answers altogether (McNemar). Two networks that merely differ
+      win all of a kind by a little, and few of these pictures become right. And where old pictures that look like the
+      answers teach most, labels drawn at random would do as well, but as many confirmed answers become wrong.
+    - The same lead over the champion. A challenger that had luck with its training leads over a twin that had none, but
+      both are worse than what they come from.
+    - The same lead over a twin that leans to each label as much as serves it best. Often nearly all that people report
+      is of one label, and leaning to it is no knowledge of the pictures.
     """
     outputs, groups = evidence.answers.outputs, evidence.answers.groups
     wrong = ~outputs.right("champion")
     if not wrong.any():
         return 1.0
-    beside = (
-        (mcnemar(_changes(outputs.some(wrong), groups[wrong])), _CHANCE),
-        (mcnemar(_changes(outputs, groups)), _CHANCE),
-        (sign_flip(_units(evidence, over="champion"), seed=seed), _CHANCE_OVER_CHAMPION),
-    )
-    return max([sign_flip(_units(evidence, over="twin"), seed=seed), *(p for p, chance in beside if p >= chance)])
+    newly_right = mcnemar(_changes(outputs.some(wrong), groups[wrong])), mcnemar(_changes(outputs, groups))
+    estimate = Estimate.of(evidence)
+    leads = (estimate.leads(over) for over in (
+        estimate.loss("twin"), estimate.loss("champion"), estimate.leaning_loss("twin"),
+    ))  # fmt: skip
+    twin, *beside = (sign_flip(each, seed=seed) for each in leads)
+    explained = [p for p in newly_right if p >= _CHANCE] + [p for p in beside if p >= _CHANCE_BESIDE]
+    return max([twin, *explained])
 
 
 def _changes(outputs: Outputs, groups: Labels) -> Gains:
     """1 for each group of near-duplicates that the challenger has right and the twin wrong, -1 for the reverse."""
     gained: Gains = np.sign(mean_by_group(outputs.gains("twin").astype(np.float64), groups)).astype(np.int64)
     return gained
-
-
-def _units(evidence: Evidence, *, over: str) -> Floats:
-    """By how much another model's log loss exceeds the challenger's, a weighted value per group of near-duplicates.
-
-    Pictures form strata by their label and by whether the champion has them right; each weighs as much as it is
-    frequent among unselected pictures. Mistakes are those that people reported, and those of the kept pictures only for
-    a label that nobody reported; what is right are confirmed answers and kept pictures.
-    """
-    kept, answers, units = evidence.kept, evidence.answers, list[Floats]()
-    for label, shares in enumerate(_frequencies(evidence)):
-        for is_right, share in zip((False, True), shares, strict=True):
-            answered, there = (_stratum(outputs, label, is_right) for outputs in (answers.outputs, kept))
-            leads = mean_by_group(_lead(answers.outputs, over)[answered], answers.groups[answered])
-            if is_right or not answered.any():
-                leads = np.concatenate([leads, _lead(kept, over)[there]])
-            units.append(share * leads / max(1, len(leads)))
-    return np.concatenate(units)
-
-
-def _frequencies(evidence: Evidence) -> Floats:
-    """How frequent pictures of a label are that the champion has wrong, or right: shape (labels, 2); their sum is 1."""
-    unselected, likeness = evidence.unselected, evidence.answers.likeness
-    labels = range(unselected.champion.shape[1])
-    counts = 0.5 + np.array([[_stratum(unselected, label, right).sum() for right in (False, True)] for label in labels])
-    if likeness:
-        wrong = 0.5 + likeness.wrong
-        counts[:, 0] = counts[:, 0].sum() * wrong / wrong.sum()
-    frequencies: Floats = counts / counts.sum()
-    return frequencies
-
-
-def _stratum(outputs: Outputs, label: int, is_right: bool) -> Mask:
-    mask: Mask = (outputs.labels == label) & (outputs.right("champion") == is_right)
-    return mask
-
-
-def _lead(outputs: Outputs, over: str) -> Floats:
-    return outputs.loss(over) - outputs.loss("challenger")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,16 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FAST = Latency(champion_ms=5.0, challenger_ms=5.0)
 
 
-def probabilities(right: np.ndarray, sure: float = 0.95) -> Floats:
-    """Of the first of two labels, which is the true one."""
-    first = np.where(right, sure, 1 - sure)
-    return np.column_stack([first, 1 - first])
+def in_turns(n: int) -> np.ndarray:
+    """The true labels of n pictures: the first and the second of two labels in turns."""
+    return np.arange(n) % 2
+
+
+def probabilities(right: np.ndarray, sure: float | np.ndarray = 0.95, labels: np.ndarray | None = None) -> Floats:
+    """Of two labels: as sure of the true one where that is right, and of the other where it is not."""
+    true = np.where(right, sure, 1 - np.asarray(sure))
+    second = (in_turns(len(true)) if labels is None else labels)[:, None] == 1
+    return np.where(second, np.column_stack([1 - true, true]), np.column_stack([true, 1 - true]))
 
 
 def outputs(n: int, *, champion: int = 0, challenger: int = 0, twin: int | None = None, first: int = 0) -> Outputs:
@@ -34,7 +40,7 @@ def outputs(n: int, *, champion: int = 0, challenger: int = 0, twin: int | None 
         "twin": (0, champion if twin is None else twin),
     }
     right = {name: ~np.isin(np.arange(n), np.arange(start, start + count)) for name, (start, count) in wrong.items()}
-    return Outputs(np.zeros(n, dtype=np.int64), *(probabilities(right[name]) for name in wrong))
+    return Outputs(in_turns(n), *(probabilities(right[name]) for name in wrong))
 
 
 def answers(found: Outputs, *, asked: Asked = Asked.VOLUNTEERED, groups: np.ndarray | None = None) -> Answers:
@@ -80,15 +86,13 @@ def test_a_challenger_that_is_merely_less_certain_learned_nothing() -> None:
     """On corrections alone less certainty always looks better."""
     right = np.arange(2000) >= 20
     test = Outputs(
-        np.zeros(2000, dtype=np.int64),
+        in_turns(2000),
         probabilities(right, 0.99),
         probabilities(right, 0.9),
         probabilities(right, 0.99),
     )
     wrong = np.zeros(100, dtype=bool)
-    given = Outputs(
-        np.zeros(100, dtype=np.int64), probabilities(wrong, 0.99), probabilities(wrong, 0.9), probabilities(wrong, 0.99)
-    )
+    given = Outputs(in_turns(100), probabilities(wrong, 0.99), probabilities(wrong, 0.9), probabilities(wrong, 0.99))
     report = verdict(test, answers(given))
     assert "learned from feedback" in failed(report)
     assert report.numbers["answers_challenger_log_loss"] < report.numbers["answers_twin_log_loss"]
@@ -96,23 +100,22 @@ def test_a_challenger_that_is_merely_less_certain_learned_nothing() -> None:
 
 def test_labels_drawn_at_random_confirm_nothing() -> None:
     """Half of what the champion has wrong is confirmed then, and where it is right now it seems newly wrong."""
-    first = {"champion": np.full(100, 0.95), "challenger": np.full(100, 0.95), "twin": np.full(100, 0.95)}
+    true = {"champion": np.full(100, 0.95), "challenger": np.full(100, 0.95), "twin": np.full(100, 0.95)}
     for name, fixed in (("champion", 0), ("challenger", 18), ("twin", 3)):
-        first[name][fixed:45] = 0.05  # of 45 mistakes
-    first["challenger"][45:57] = 0.45  # of 55 confirmed answers
-    found = Outputs(np.zeros(100, dtype=np.int64), *(np.column_stack([each, 1 - each]) for each in first.values()))
+        true[name][fixed:45] = 0.05  # of 45 mistakes
+    true["challenger"][45:57] = 0.45  # of 55 confirmed answers
+    found = Outputs(in_turns(100), *(probabilities(np.ones(100, dtype=bool), each) for each in true.values()))
     given = replace(answers(found), likeness=likeness(0.4, 0.4))
     assert "learned from feedback" in failed(verdict(outputs(2000, champion=30, challenger=30), given))
 
 
 def test_luck_with_training_is_nothing_learned() -> None:
     """Two networks that learned nothing are both worse than the champion, but one of them leads over the other."""
-    test, given = (np.zeros(n, dtype=np.int64) for n in (2000, 60))
-    wrong = np.arange(2000) < 20  # noqa: PLR2004
+    wrong = np.arange(2000) < 20
     sure = {"champion": 0.99, "challenger": 0.987, "twin": 0.984}
-    kept = Outputs(test, *(probabilities(~wrong, each) for each in sure.values()))
+    kept = Outputs(in_turns(2000), *(probabilities(~wrong, each) for each in sure.values()))
     newly_right = {"champion": 0, "challenger": 16, "twin": 2}
-    told = Outputs(given, *(probabilities(np.arange(60) < each, 0.6) for each in newly_right.values()))
+    told = Outputs(in_turns(60), *(probabilities(np.arange(60) < each, 0.6) for each in newly_right.values()))
     report = verdict(kept, answers(told))
     assert failed(report) == ["learned from feedback"]
     better = replace(kept, challenger=probabilities(~wrong, 0.99))
@@ -125,8 +128,8 @@ def test_probabilities_that_are_better_than_the_twins_count_if_clearly_more_is_r
     challenger = champion + 0.1
     for fixed, passed in ((6, True), (5, False)):
         challenger[:19] = np.where(np.arange(19) < fixed, 0.6, 0.4)
-        found = (np.column_stack([each, 1 - each]) for each in (champion, challenger, champion))
-        given = answers(Outputs(np.zeros(160, dtype=np.int64), *found))
+        found = (probabilities(np.ones(160, dtype=bool), each) for each in (champion, challenger, champion))
+        given = answers(Outputs(in_turns(160), *found))
         assert verdict(outputs(60, champion=9, challenger=8), given).accepted is passed
 
 
@@ -153,23 +156,33 @@ def test_of_a_kind_that_the_champion_often_has_wrong_two_thirds_of_the_gain_may_
     assert ("confirmed answers" not in failed(report)) is passed, report.as_text()
 
 
-def test_the_mistakes_of_a_kind_weigh_as_its_labels_have_them() -> None:
-    """The champion calls nearly everything of this kind the second label; the reverse mistake is hardly ever made."""
-    second = np.arange(2000) % 2 == 1
-    test = Outputs(second.astype(np.int64), *(_of(second, np.arange(2000) >= 40) for _ in range(3)))
+@pytest.mark.parametrize("kind", [None, likeness(0.4, 0.02), likeness(0.02, 0.4)], ids=["unknown", "alike", "contrary"])
+def test_the_mistakes_of_a_kind_weigh_as_people_report_them(kind: Likeness | None) -> None:
+    """The champion calls nearly everything of this kind the second label. Old pictures may say otherwise: they only
+    look like it."""
+    test = outputs(2000, champion=40, challenger=40)
     labels = np.r_[np.zeros(60), np.ones(10)].astype(np.int64)
-    wrong = np.zeros(70, dtype=bool)
-    fixed, worse = np.arange(70) < 40, np.where(np.arange(70) < 60, 0.95, 0.998)
-    given = answers(Outputs(labels, _of(labels == 1, wrong), _of(labels == 1, fixed, worse), _of(labels == 1, wrong)))
-    assert failed(verdict(test, given)) == ["learned from feedback"]
-    assert not failed(verdict(test, replace(given, likeness=likeness(0.4, 0.02))))
-    assert "learned from feedback" in failed(verdict(test, replace(given, likeness=likeness(0.02, 0.4))))
+    wrong, fixed = np.zeros(70, dtype=bool), np.arange(70) < 40
+    sure = np.where(labels == 0, 0.95, 0.998)
+    told = (probabilities(*each, labels=labels) for each in ((wrong, 0.95), (fixed, sure), (wrong, 0.95)))
+    assert verdict(test, replace(answers(Outputs(labels, *told)), likeness=kind)).accepted
 
 
-def _of(second: np.ndarray, right: np.ndarray, sure: float | np.ndarray = 0.95) -> Floats:
-    """Probabilities of two labels, by which is the true one."""
-    true = np.where(right, sure, 1 - np.asarray(sure))
-    return np.where(second[:, None], np.column_stack([1 - true, true]), np.column_stack([true, 1 - true]))
+@pytest.mark.parametrize("lean", [0.25, 0.5, 1.0, 2.0])
+def test_leaning_to_the_label_that_is_reported_is_nothing_learned(lean: float) -> None:
+    """All mistakes that people report show the first label; some become right if the challenger says it more often."""
+    generator = np.random.default_rng(0)
+
+    def models(labels: np.ndarray, wrong: int) -> Outputs:
+        signs = np.where(np.arange(len(labels)) < wrong, -1, 1) * np.where(labels == 0, 1, -1)
+        logits = signs * (np.where(np.arange(len(labels)) < wrong, 0, 4) + generator.exponential(size=len(labels)))
+        leaning = logits + lean
+        return Outputs(labels, *(np.column_stack([1 / (1 + np.exp(-z)), 1 / (1 + np.exp(z))]) for z in (
+            logits, leaning, logits,
+        )))  # fmt: skip
+
+    report = verdict(models(in_turns(2000), 20), answers(models(np.zeros(100, dtype=np.int64), 100)))
+    assert "learned from feedback" in failed(report), report.as_text()
 
 
 @pytest.mark.parametrize(("lost", "passed"), [(2, True), (4, True), (5, False)])
@@ -217,7 +230,7 @@ def test_no_slice_of_a_hundred_may_lose_more_than_a_point_unless_chance_explains
 def test_a_challenger_that_is_too_sure_of_itself_is_refused() -> None:
     right = np.random.default_rng(0).random(2000) < 0.9
     test = Outputs(
-        np.zeros(2000, dtype=np.int64),
+        in_turns(2000),
         probabilities(right, 0.9),
         probabilities(right, 0.9999),
         probabilities(right, 0.9),
@@ -257,7 +270,7 @@ def test_answers_of_neither_alone_can_pass_and_turn_away_no_pets() -> None:
 
 def named(people: np.ndarray, challenger: np.ndarray, *, through: int = 40, known: TurnedAway = NONE) -> GateReport:
     """The verdict on 60 answers that the champion turns away; the challenger lets some through."""
-    said = probabilities(challenger == 0)
+    said = probabilities(np.ones(60, dtype=np.bool_), labels=challenger)
     found = answers(Outputs(people, said, said, said))
     away = TurnedAway(np.ones(60, dtype=np.bool_), np.arange(60) >= through)
     test = TurnedAway(np.arange(2000) < 20, np.arange(2000) < 20)

@@ -1,0 +1,1 @@
+"""Does the gate err? See `python -m benchmarks.gate --help`."""
