@@ -17,7 +17,7 @@ from demo.pictures import Photo
 
 _TIMEOUT_S = 60.0
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-_FLAGS = (
+BROWSER_FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-background-networking",
@@ -91,7 +91,7 @@ class Visitor:
             BrokenClaimError: the page does not do what it should, inside the block too.
         """
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=_find(playwright), args=[*_FLAGS])
+            browser = playwright.chromium.launch(executable_path=find_browser(playwright), args=[*BROWSER_FLAGS])
             try:
                 page = browser.new_page()
                 page.set_default_timeout(1000 * _TIMEOUT_S)
@@ -127,7 +127,7 @@ class Visitor:
         page.locator("#thanks .thanks").wait_for()
 
 
-def _find(playwright: Playwright) -> str:
+def find_browser(playwright: Playwright) -> str:
     """A browser of the system, or the one that Playwright brought."""
     found = next((path for path in map(shutil.which, _NAMES) if path), playwright.chromium.executable_path)
     if not Path(found).is_file():
