@@ -42,9 +42,7 @@ def main() -> int:
         "--other", default=str(SHARED / "wild"), help="other pictures with the same labels (%(default)s)"
     )
     parser.add_argument("--rounds", type=int, default=1000, help="challengers that learned nothing (%(default)s)")
-    parser.add_argument(
-        "--years", type=int, default=100, help="of weekly looks (%(default)s)"
-    )
+    parser.add_argument("--years", type=int, default=100, help="of weekly looks (%(default)s)")
     parser.add_argument("--cache", type=Path, default=Path("runs/gate/predictions.npz"), help="(%(default)s)")
     parser.add_argument("--only", choices=("nothing", "years", "power", "small"), help="one of the four tables")
     arguments = parser.parse_args()

@@ -8,7 +8,7 @@ from benchmarks.gate.world import Change, Floats, Ints, Pool
 from catdog.model.model import softmax
 from train.gate.evidence import Likeness, Rejection, TurnedAway
 
-_REFITS = 512
+REFITS = 512
 _REFIT_ROWS = 1500
 _NEW_ROWS = 100
 """Of a sample, in which a challenger and its twin differ: as many as there are answers."""
@@ -28,10 +28,10 @@ class Refit:
     """Of one that was fitted on the same sample but for some of it."""
 
 
-def refits(pool: Pool, rng: np.random.Generator) -> list[Refit]:
+def refits(pool: Pool, rng: np.random.Generator, *, count: int = REFITS) -> list[Refit]:
     """Heads, each fitted on a sample of its own."""
     found = []
-    for _ in range(_REFITS):
+    for _ in range(count):
         rows = rng.choice(len(pool), min(_REFIT_ROWS, len(pool)), replace=True)
         changed = np.concatenate([rows[_NEW_ROWS:], rng.choice(len(pool), _NEW_ROWS, replace=True)])
         found.append(Refit(_refit(pool.take(rows)), _refit(pool.take(changed))))

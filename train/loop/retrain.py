@@ -154,6 +154,7 @@ def _make(
     work.mkdir(parents=True, exist_ok=True)
     data = _divide(options, base)
     learned = learn(base, data, corrections, _how(options, base, corrections, work))
+    trim()  # the pictures' maps are done with, and to write the folder takes as much again
     folder = work / "model"
     test = _write(folder, base, data, learned, options.late.seed)
     evidence = _collect(base.model, Model.load(folder), test, data, learned)
