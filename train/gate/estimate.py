@@ -38,7 +38,7 @@ class Estimate:
         """
         answers, kept = evidence.answers, evidence.kept
         outputs = joined(answers.outputs, kept)
-        groups = np.concatenate([answers.groups, answers.groups.max() + 1 + np.arange(len(kept))])
+        groups = np.concatenate([answers.groups, answers.groups.max(initial=-1) + 1 + np.arange(len(kept))])
         answered, weights = np.arange(len(outputs)) < len(answers), np.zeros(len(outputs))
         for label, shares in enumerate(_frequencies(evidence)):
             for is_right, share in zip((False, True), shares, strict=True):

@@ -12,7 +12,7 @@ from train.gate.evidence import Answers, Evidence, Outputs, TurnedAway
 from train.gate.report import Check
 from train.gate.rules import Rules
 from train.gate.significance import Gains, mcnemar, mean_by_group, sign_flip
-from train.metrics import Labels, wilson
+from train.metrics import Floats, Labels, wilson
 
 _CHANCE = 0.03
 """From this p-value on chance explains that more is right ..."""
@@ -21,8 +21,8 @@ _CHANCE_BESIDE = 0.1
 _ORDERS = 9999
 
 
-def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
-    """How likely the challenger's lead over its twin is if the feedback taught it nothing.
+def chance_of_lead(evidence: Evidence, *, seed: int = 0) -> tuple[float, str]:
+    """How likely the challenger's lead over its twin is if the feedback taught it nothing, and what that was told by.
 
     The lead is in log loss, and an estimate for pictures as they come: mistakes of the champion, which people report
     far more often than what it has right, weigh as much as they are frequent among unselected pictures. So a challenger
@@ -40,17 +40,21 @@ def learning_p(evidence: Evidence, *, seed: int = 0) -> float:
       is of one label, and leaning to it is no knowledge of the pictures.
     """
     outputs, groups = evidence.answers.outputs, evidence.answers.groups
-    wrong = ~outputs.right("champion")
+    wrong, estimate = ~outputs.right("champion"), Estimate.of(evidence)
     if not wrong.any():
-        return 1.0
-    newly_right = mcnemar(_changes(outputs.some(wrong), groups[wrong])), mcnemar(_changes(outputs, groups))
-    estimate = Estimate.of(evidence)
-    leads = (estimate.leads(over) for over in (
-        estimate.loss("twin"), estimate.loss("champion"), estimate.leaning_loss("twin"),
-    ))  # fmt: skip
-    twin, *beside = (sign_flip(each, seed=seed) for each in leads)
-    explained = [p for p in newly_right if p >= _CHANCE] + [p for p in beside if p >= _CHANCE_BESIDE]
-    return max([twin, *explained])
+        return 1.0, "corrections"
+
+    def leads(over: Floats) -> float:
+        return sign_flip(estimate.leads(over), seed=seed)
+
+    comparisons = (
+        (leads(estimate.loss("twin")), 0.0, "log loss against the twin"),
+        (mcnemar(_changes(outputs.some(wrong), groups[wrong])), _CHANCE, "corrections newly right against the twin"),
+        (mcnemar(_changes(outputs, groups)), _CHANCE, "answers newly right against the twin"),
+        (leads(estimate.loss("champion")), _CHANCE_BESIDE, "log loss against the champion"),
+        (leads(estimate.leaning_loss("twin")), _CHANCE_BESIDE, "log loss against the twin if it leaned to labels"),
+    )
+    return max((p, what) for p, chance, what in comparisons if p >= chance)
 
 
 def _changes(outputs: Outputs, groups: Labels) -> Gains:
@@ -78,7 +82,8 @@ def claims(evidence: Evidence) -> tuple[Claim, ...]:
     answers, rejection = evidence.answers, evidence.rejection
     found = []
     if len(answers) or not rejection:
-        found.append(Claim("p", learning_p(evidence), _told(answers)))
+        p, told_by = chance_of_lead(evidence)
+        found.append(Claim("p", p, _told(answers, told_by)))
     if rejection and len(rejection.neither):
         found.append(Claim("p_neither", rejection_p(rejection.neither), _told_neither(rejection.neither)))
     if rejection and _let_through(rejection.answers).any():
@@ -132,7 +137,7 @@ def judge_learning(evidence: Evidence, claimed: Sequence[Claim], level: float, r
     return Check(name="learned from feedback", passed=passed and not too_few, finding="; ".join(told))
 
 
-def _told(answers: Answers) -> str:
+def _told(answers: Answers, told_by: str) -> str:
     outputs = answers.outputs
     wrong = ~outputs.right("champion")
     n = int(wrong.sum())
@@ -142,7 +147,7 @@ def _told(answers: Answers) -> str:
     low, high = wilson(won, n)
     return (
         f"of {counted(n, 'correction')} {won} newly right ({low:.0%} to {high:.0%}), {twin} without the feedback; "
-        "log loss against the twin, weighted"
+        f"{told_by}"
     )
 
 
