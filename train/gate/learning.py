@@ -16,8 +16,10 @@ from train.metrics import Floats, Labels, wilson
 
 _CHANCE = 0.03
 """From this p-value on chance explains that more is right ..."""
-_CHANCE_BESIDE = 0.1
-"""... and from this one on that log loss is lower than that of the champion, or of a twin that leans."""
+_CHANCE_OVER_CHAMPION = 0.05
+"""... that log loss is lower than the champion's ..."""
+_CHANCE_OVER_LEANING = 0.1
+"""... and that it is lower than that of a twin that leans."""
 _ORDERS = 9999
 
 
@@ -51,8 +53,8 @@ def chance_of_lead(evidence: Evidence, *, seed: int = 0) -> tuple[float, str]:
         (leads(estimate.loss("twin")), 0.0, "log loss against the twin"),
         (mcnemar(_changes(outputs.some(wrong), groups[wrong])), _CHANCE, "corrections newly right against the twin"),
         (mcnemar(_changes(outputs, groups)), _CHANCE, "answers newly right against the twin"),
-        (leads(estimate.loss("champion")), _CHANCE_BESIDE, "log loss against the champion"),
-        (leads(estimate.leaning_loss("twin")), _CHANCE_BESIDE, "log loss against the twin if it leaned to labels"),
+        (leads(estimate.loss("champion")), _CHANCE_OVER_CHAMPION, "log loss against the champion"),
+        (leads(estimate.leaning_loss("twin")), _CHANCE_OVER_LEANING, "log loss against the twin, were it to lean"),
     )
     return max((p, what) for p, chance, what in comparisons if p >= chance)
 
