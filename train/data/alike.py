@@ -88,6 +88,7 @@ def _behind_glass(image: Image.Image, generator: np.random.Generator) -> Image.I
 
 
 def _pixelated(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    """In squares, a few dozen along the shorter side."""
     share = float(generator.uniform(24, 56)) / min(image.size)
     small = image.resize(
         (max(1, round(image.width * share)), max(1, round(image.height * share))), Image.Resampling.BOX
