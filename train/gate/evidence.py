@@ -67,15 +67,15 @@ class Outputs:
 class Likeness:
     """How the champion fares on a kind of picture, whoever reports what: on old ones that were made to look so."""
 
-    wrong: Labels
-    """Shape (labels,): how many that show a label it has wrong ..."""
-    count: Labels
-    """... of how many."""
+    wrong: int
+    """So many it has wrong ..."""
+    count: int
+    """... of so many."""
 
     @property
     def error_rate(self) -> float:
         """At least this share it has wrong (Wilson's 95% interval)."""
-        return wilson(int(self.wrong.sum()), int(self.count.sum()))[0]
+        return wilson(self.wrong, self.count)[0]
 
 
 @dataclass(frozen=True, slots=True)

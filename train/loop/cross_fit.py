@@ -190,9 +190,9 @@ class _Round:
         """How the champion fares on what looks like the answers; it learned from these pictures, as they were."""
         if self.alike is None:
             return None
-        pictures, count = self.alike.pictures, len(self.labels)
+        pictures = self.alike.pictures
         wrong = predict_late(self.champion, pictures.served).argmax(axis=1) != pictures.labels
-        return Likeness(*(np.bincount(of, minlength=count) for of in (pictures.labels[wrong], pictures.labels)))
+        return Likeness(int(wrong.sum()), len(pictures))
 
     def _answers(self, learner: Learner, twin: nn.Module, temperature: float, twin_temperature: float) -> Answers:
         answers = self.corrections.answers
