@@ -21,19 +21,23 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from catdog.cli import run
-from catdog.errors import DataError
+from catdog.errors import DataError, SettingsError
 from demo.people import BROWSER_FLAGS, find_browser
 
 SENT, HELD_BACK = "sent", "held-back"
 _SIDE, _MARGIN = 256, 24
 _LABELS = {"cat": {"cat", "kitten"}, "dog": {"dog", "puppy", "poodle", "labrador"}}
 _KNOWN = """
-face head body big small side sitting jumping sniffing animal animals pet nature ecology canine felyne emoji with tears
-of joy wry smile smiling crying grinning kissing pouting weary eyes heart black guide service disability wearing collar
-harness on leash and whistle droplet question exclamation mark point
+face head body big small side sitting jumping sniffing animal animals pet nature ecology canine felyne emoji tears of
+joy wry smile smiling crying grinning kissing pouting weary black guide service disability
 filled fill line linear bold regular thin light duotone outline solid broken flat remix alt
 """
 """Other words that a name may have: of what the animal does, and of how it is drawn. A hot dog is no dog."""
+_THINGS = frozenset(
+    ("eyes", "heart", "collar", "harness", "leash", "whistle", "droplet", "question", "exclamation", "mark", "point")
+)
+_JOINING = frozenset(("with", "and", "wearing", "on"))
+"""A cat may have eyes, and a dog wear a harness; cat eyes and a dog harness are no animals."""
 _NO_PICTURES = ("Logos", "Programming")
 """Categories of sets in which a husky is a tool."""
 
@@ -58,11 +62,17 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     icons = list(find_icons(arguments.package))
     sides = halves(icons)
+    counts = Counter((sides[icon.author], icon.label) for icon in icons)
+    if missing := [f"{label} in {side}" for side in (SENT, HELD_BACK) for label in _LABELS if not counts[side, label]]:
+        raise DataError(f"There are too few icons in {arguments.package}: no {', no '.join(missing)}.")
+    try:
+        arguments.out.mkdir(parents=True)
+    except FileExistsError:
+        raise SettingsError(f"{arguments.out} exists already. Choose another --out.") from None
     _draw(icons, [arguments.out / sides[icon.author] / icon.label / f"{icon.set}_{icon.name}.png" for icon in icons])
     with (arguments.out / "licences.csv").open("w", newline="") as file:
         rows = sorted({(icon.set, icon.author, icon.licence) for icon in icons})
         csv.writer(file).writerows([("set", "author", "licence"), *rows])
-    counts = Counter((sides[icon.author], icon.label) for icon in icons)
     print(", ".join(f"{side}: {counts[side, 'cat']} cats, {counts[side, 'dog']} dogs" for side in (SENT, HELD_BACK)))
     return 0
 
@@ -74,16 +84,18 @@ def find_icons(package: Path) -> Iterator[Icon]:
         DataError: these are no icon sets.
     """
     try:
-        sets = json.loads((package / "collections.json").read_text())
+        about = json.loads((package / "collections.json").read_text())
+        sets = [
+            (prefix, each, json.loads((package / "json" / f"{prefix}.json").read_text()))
+            for prefix, each in about.items()
+            if each.get("category") not in _NO_PICTURES
+        ]
     except FileNotFoundError as error:
-        raise DataError(f"{package} is not the package @iconify/json: it has no collections.json.") from error
-    for prefix, about in sets.items():
-        if about.get("category") in _NO_PICTURES:
-            continue
-        icons = json.loads((package / "json" / f"{prefix}.json").read_text())
+        raise DataError(f"{package} is not the package @iconify/json: it has no {Path(error.filename).name}.") from None
+    for prefix, set_, icons in sets:
         for name, icon in icons["icons"].items():
             if label := _label(name):
-                author, licence = about["author"]["name"], about["license"]["title"]
+                author, licence = set_["author"]["name"], set_["license"]["title"]
                 yield Icon(label, prefix, name, author, licence, _svg(icons | icon))
 
 
@@ -91,7 +103,9 @@ def _label(name: str) -> str | None:
     """What a name says is shown: one of the labels and nothing else, or None."""
     words = {word for word in re.split(r"[-_\d]+", name) if word}
     shown = [label for label, called in _LABELS.items() if words & called]
-    return shown[0] if len(shown) == 1 and words <= {*_KNOWN.split(), *_LABELS[shown[0]]} else None
+    if len(shown) != 1 or (words & _THINGS and not words & _JOINING):
+        return None
+    return shown[0] if words <= {*_KNOWN.split(), *_JOINING, *_THINGS, *_LABELS[shown[0]]} else None
 
 
 def _svg(icon: dict[str, object]) -> str:

@@ -99,5 +99,5 @@ NAMES = {
     "fence": "photos through a fence",
     "snow": "photos in falling snow",
     "moving": "photos blurred by motion",
-    "asis": "photos as they are",
+    "asis": "pictures as they are",
 }

@@ -84,6 +84,8 @@ class Point:
     """By the gate; None if it refused before any training."""
     reasons: tuple[str, ...]
     seconds: float
+    data: str = ""
+    """Where the pictures are from."""
 
     @property
     def gone(self) -> float:
@@ -97,8 +99,8 @@ def main(argv: Sequence[str]) -> int:
     add = parser.add_argument
     add("--model", type=Path, default=EMBEDDED_MODEL, help="the champion's folder (the embedded model)")
     add("--data", default=str(SHARED / "cats_vs_dogs"), help="what it was trained with: a folder or a Hub data set")
-    add("--other", default=str(SHARED / "wild"), help="photos from elsewhere, for the kind `asis`")
-    add("--held-back", metavar="DATA", help="photos that nobody sends, for the kind `asis` (every second of --other)")
+    add("--other", default=str(SHARED / "wild"), help="pictures from elsewhere, for the kind `asis`")
+    add("--held-back", metavar="DATA", help="those that nobody sends (every second of --other)")
     add("--work", type=Path, required=True, metavar="DIR", help="where everything is kept")
     add("--kinds", default="night,turned,drawing,compressed,fence,snow,moving,asis", help="%(default)s")
     add("--answers", default="100", help="25,50,100,200 (%(default)s)")
@@ -106,6 +108,8 @@ def main(argv: Sequence[str]) -> int:
     add("--fresh", type=int, default=400, help="pictures of a kind to measure by (%(default)s)")
     add("--plot", type=Path, metavar="PNG", help="draw the points")
     arguments = parser.parse_args(argv)
+    if arguments.held_back and "asis" not in arguments.kinds.split(","):
+        parser.error("--held-back is for the kind `asis`")
     points = list(_measure(arguments))
     print(as_table(points))
     if arguments.plot:
@@ -118,6 +122,7 @@ def _measure(arguments: argparse.Namespace) -> Iterator[Point]:
     for kind in arguments.kinds.split(","):
         stream: list[Shown] = []
         fresh: list[Shown] = []
+        data = arguments.other if kind == "asis" else arguments.data
         for count in map(int, arguments.answers.split(",")):
             for way in arguments.ways.split(","):
                 kept = arguments.work / f"{kind}-{count}-{way}.json"
@@ -125,14 +130,16 @@ def _measure(arguments: argparse.Namespace) -> Iterator[Point]:
                     if not fresh and kind == "asis" and arguments.held_back:
                         stream, fresh = (_as_they_are(model, each) for each in (arguments.other, arguments.held_back))
                     elif not fresh:
-                        data = arguments.other if kind == "asis" else arguments.data
                         wanted = max(map(int, arguments.answers.split(",")))
                         stream, fresh = _pictures(model, manifest, kind, data, wanted, arguments.fresh)
                     # A story of its own, in which nobody has looked before.
                     (arguments.work / HISTORY_FILE).unlink(missing_ok=True)
                     point = _point(arguments, model, kind, answered(stream, count), fresh, way)
                     kept.write_text(json.dumps(asdict(point)))
-                yield Point(**json.loads(kept.read_text()))
+                point = Point(**json.loads(kept.read_text()))
+                if point.data != data:
+                    raise DataError(f"{kept} is of pictures from {point.data or 'elsewhere'}. Choose another --work.")
+                yield point
 
 
 def _pictures(  # noqa: PLR0913, PLR0917 - each is one thing
@@ -226,6 +233,7 @@ def _point(  # noqa: PLR0913, PLR0917 - each is one thing
         turned_away_after=away_after, loss_before=loss_before,
         loss_after=loss_after, elsewhere=_all(own)[0], lost_elsewhere=_all(own)[1] - _all(new)[1],
         accepted=accepted, reasons=reasons, seconds=time.monotonic() - started,
+        data=arguments.other if kind == "asis" else arguments.data,
     )  # fmt: skip
 
 

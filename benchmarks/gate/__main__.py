@@ -1,6 +1,7 @@
 """Does the gate err? Simulated on a model's real predictions: false acceptances, and gains that it misses.
 
     python -m benchmarks.gate [--model DIR] [--data DIR] [--other DIR] [--rounds N] [--years N] [--cache FILE]
+                            [--only TABLE]
 
 The model predicts its test and validation pictures, other pictures, and those again in worse shape (darkened, blurred,
 turned, ...), so that there are mistakes enough. People's answers are drawn from the others. Challengers and twins that

@@ -8,9 +8,9 @@ import numpy as np
 from benchmarks.gate.challengers import (
     REMOVED,
     Refit,
+    all_wrong,
     answers_from,
     draw,
-    half_wrong,
     leaning_challengers,
     learned,
     let_through,
@@ -41,7 +41,7 @@ def false_acceptance(  # noqa: PLR0913 - each is one thing
     rng, accepted = np.random.default_rng(1), 0
     for round_ in range(rounds):
         answers = answers_from(pool, 100, corrections, rng, tossed=lets_through)
-        likeness = half_wrong(pool) if round_ % 2 else None
+        likeness = all_wrong() if round_ % 2 else None
         challengers = null_challengers(heads, rng)
         rejection = let_through(test, len(answers), rng) if lets_through else None
         evidence = evidence_of(test, answers, *challengers, likeness=likeness, rejection=rejection)
@@ -74,7 +74,7 @@ def false_acceptance_in_a_year(  # noqa: PLR0913 - each is one thing
     """Of years in which eight answers come every week, and another challenger that learned nothing is judged by all."""
     rng, accepted = np.random.default_rng(2), 0
     for round_ in range(rounds):
-        likeness = half_wrong(pool) if round_ % 2 else None
+        likeness = all_wrong() if round_ % 2 else None
         stream, history = answers_from(pool, WEEKS * PER_WEEK, corrections, rng, tossed=lets_through), History()
         for week in range(4, WEEKS + 1):
             answers = stream.take(np.arange(len(stream))[: week * PER_WEEK])
@@ -124,10 +124,9 @@ def power_of_small_tests(pool: Pool, heads: list[Refit], rounds: int, *, test_si
     for _ in range(rounds):
         test = pool.take(with_error_rate(pool, test_size, 0.13, rng))
         answers = pool.take(with_repeats(pool, 228, rng, corrections=0.4))
-        both = np.concatenate([np.arange(len(test)), len(test) + np.arange(len(answers))])
         joined = Pool(*(np.concatenate([getattr(each, name) for each in (test, answers)]) for name in Pool.__slots__))
         one, other = rng.choice(len(heads), 2, replace=False)
-        better = learned(moved(heads[one].weights), joined.take(both), rng)(joined)
+        better = learned(moved(heads[one].weights), joined, rng)(joined)
         given = iter((better[: len(test)], better[len(test) :]))
 
         def challenger(_: Pool, given: Iterator[Floats] = given) -> Floats:

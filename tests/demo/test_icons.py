@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from catdog.errors import SettingsError
+from catdog.errors import DataError, SettingsError
 from demo.icons import HELD_BACK, SENT, find_icons, halves, main
 from tests.conftest import missing_tool
 
@@ -18,7 +18,11 @@ SQUARE = '<path fill="currentColor" d="M0 0h24v24H0z"/>'
 def package(tmp_path: Path) -> Path:
     """Three sets by two authors, and one of logos."""
     sets = {
-        "first": ("One", "Emoji", ["cat-face", "dog", "hot-dog", "cat-and-dog", "house"]),
+        "first": (
+            "One",
+            "Emoji",
+            ["cat-face", "dog", "hot-dog", "cat-and-dog", "house", "dog-harness", "dog-wearing-harness"],
+        ),
         "second": ("One", None, ["poodle"]),
         "third": ("Two", "UI 24px", ["kitten-2", "dog-filled"]),
         "tools": ("Three", "Logos", ["dog"]),
@@ -36,7 +40,7 @@ def package(tmp_path: Path) -> Path:
 def test_what_is_named_a_cat_or_a_dog_and_nothing_else_is_found(package: Path) -> None:
     found = [(icon.set, icon.name, icon.label) for icon in find_icons(package)]
     assert found == [
-        ("first", "cat-face", "cat"), ("first", "dog", "dog"), ("second", "poodle", "dog"),
+        ("first", "cat-face", "cat"), ("first", "dog", "dog"), ("first", "dog-wearing-harness", "dog"), ("second", "poodle", "dog"),
         ("third", "kitten-2", "cat"), ("third", "dog-filled", "dog"),
     ]  # fmt: skip
 
@@ -54,10 +58,21 @@ def test_they_are_drawn_in_a_folder_for_each_half_and_label(package: Path, tmp_p
         missing_tool("no Chromium")
     assert sorted(str(path.relative_to(out)) for path in out.rglob("*.png")) == [
         "held-back/cat/third_kitten-2.png", "held-back/dog/third_dog-filled.png", "sent/cat/first_cat-face.png",
-        "sent/dog/first_dog.png", "sent/dog/second_poodle.png",
+        "sent/dog/first_dog-wearing-harness.png", "sent/dog/first_dog.png", "sent/dog/second_poodle.png",
     ]  # fmt: skip
     drawn = np.asarray(Image.open(out / "sent/dog/first_dog.png").convert("L"))
     assert drawn.shape == (256, 256)
     assert drawn[0, 0] == 255
     assert drawn[128, 128] < 64
     assert "first,One,MIT" in (out / "licences.csv").read_text()
+
+
+def test_what_is_no_icon_package_or_lacks_a_label_is_said_and_nothing_is_written(package: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (package / "json" / "third.json").unlink()
+    with pytest.raises(DataError, match="is not the package @iconify/json: it has no third"):
+        main([str(package), "--out", str(out)])
+    (package / "json" / "third.json").write_text('{"icons": {"dog": {"body": ""}}}')
+    with pytest.raises(DataError, match="no cat in held-back"):
+        main([str(package), "--out", str(out)])
+    assert not out.exists()

@@ -7,15 +7,16 @@ these are is told by unselected pictures.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import softmax  # type: ignore[import-untyped]
+from scipy.optimize import minimize  # type: ignore[import-untyped]
+from scipy.special import log_softmax  # type: ignore[import-untyped]
 
 from train.evaluation.slices import Mask
 from train.gate.evidence import Evidence, Outputs, joined
 from train.metrics import Floats, Labels
 
 _TINY = 1e-12
-_MOST_STEPS = 30
-_CONVERGED = 1e-9
+_SCALES, _BIASES = (0.02, 50.0), (-30.0, 30.0)
+"""Of logits, and added to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +50,28 @@ class Estimate:
                 weights[there] = share / (len(sizes) * sizes[group])
         return Estimate(outputs, weights / weights.sum(), groups)
 
-    def leads(self, over: Floats) -> Floats:
-        """By how much another model's log loss, shape (n,), exceeds the challenger's: a value per group."""
+    def lead(self, over: str, *, recalibrated: bool = False) -> Floats:
+        """By how much another model's log loss exceeds the challenger's: a value per group, the lead is their sum.
+
+        Args:
+            over: `twin` or `champion`.
+            recalibrated: Both models are as certain, and lean to each label, as serves them best.
+        """
+        theirs, ours = (self._loss(model, recalibrated=recalibrated) for model in (over, "challenger"))
         _, group = np.unique(self.groups, return_inverse=True)
-        lead: Floats = self.weights * (over - self.outputs.loss("challenger"))
-        return np.bincount(group, weights=lead).astype(np.float64)
+        return np.bincount(group, weights=self.weights * (theirs - ours))
 
-    def loss(self, model: str) -> Floats:
-        """Shape (n,): log loss of a model in nats."""
-        return self.outputs.loss(model)
-
-    def leaning_loss(self, model: str) -> Floats:
-        """The same if it leaned to each label as much as serves it best."""
-        probabilities, labels = getattr(self.outputs, model), self.outputs.labels
-        leaning = lean(probabilities, labels, self.weights)[np.arange(len(labels)), labels]
-        return -np.log(np.maximum(leaning, _TINY))
+    def _loss(self, model: str, *, recalibrated: bool) -> Floats:
+        if not recalibrated:
+            return self.outputs.loss(model)
+        return recalibrated_loss(getattr(self.outputs, model), self.outputs.labels, self.weights)
 
 
-def lean(probabilities: Floats, labels: Labels, weights: Floats) -> Floats:
-    """Probabilities that lean to each label as much as lowers their log loss most: logits plus one number per label.
+def recalibrated_loss(probabilities: Floats, labels: Labels, weights: Floats) -> Floats:
+    """Log loss with the temperature, and with what is added to each label's logit, that make it lowest.
 
-    By Newton's method, the last label's number is 0.
+    Bias-corrected temperature scaling (Alexandari et al. 2020, "Maximum Likelihood with Bias-Corrected Calibration is
+    Hard-To-Beat at Label Shift Adaptation", arXiv:1901.06852), fitted to the pictures that it is measured by.
 
     Args:
         probabilities: Shape (n, labels).
@@ -77,20 +79,23 @@ def lean(probabilities: Floats, labels: Labels, weights: Floats) -> Floats:
         weights: Shape (n,); their sum is 1.
 
     Returns:
-        Shape (n, labels).
+        Shape (n,), in nats.
     """
-    logits, truth = np.log(np.maximum(probabilities, _TINY)), np.eye(probabilities.shape[1])[labels]
-    added = np.zeros(probabilities.shape[1])
-    for _ in range(_MOST_STEPS):
-        now = softmax(logits + added, axis=1)
-        slope = weights @ (now - truth)
-        curvature = np.diag(weights @ now) - (now * weights[:, None]).T @ now
-        step = np.linalg.solve(curvature[:-1, :-1] + _CONVERGED * np.eye(len(added) - 1), slope[:-1])
-        added[:-1] -= np.clip(step, -1, 1)
-        if np.abs(step).max() < _CONVERGED:
-            break
-    leaning: Floats = softmax(logits + added, axis=1)
-    return leaning
+    logits, (n, count) = np.log(np.maximum(probabilities, _TINY)), probabilities.shape
+    truth = np.eye(count)[labels]
+
+    def log_probabilities(parameters: Floats) -> Floats:
+        said: Floats = log_softmax(parameters[0] * logits + parameters[1:], axis=1)
+        return said
+
+    def cost(parameters: Floats) -> tuple[float, Floats]:
+        said = log_probabilities(parameters)
+        slopes = weights[:, None] * (np.exp(said) - truth)
+        return -float(weights @ said[np.arange(n), labels]), np.r_[(slopes * logits).sum(), slopes.sum(axis=0)]
+
+    start = np.r_[1.0, np.zeros(count)]
+    found = minimize(cost, start, jac=True, method="L-BFGS-B", bounds=[_SCALES, *[_BIASES] * count])
+    return -log_probabilities(found.x)[np.arange(n), labels]
 
 
 def _frequencies(evidence: Evidence) -> Floats:
@@ -101,9 +106,10 @@ def _frequencies(evidence: Evidence) -> Floats:
     """
     unselected, answers = evidence.unselected, evidence.answers
     labels = range(unselected.champion.shape[1])
-    counts = 0.5 + np.array([[_stratum(unselected, label, right).sum() for right in (False, True)] for label in labels])
+    counts = np.array([[_stratum(unselected, label, right).sum() for right in (False, True)] for label in labels])
+    counts = counts + 0.5 / len(labels)
     wrong = [len(np.unique(answers.groups[_stratum(answers.outputs, label, False)])) for label in labels]
-    reported = 0.5 + np.array(wrong)
+    reported = np.array(wrong) + 0.5 / len(labels)
     counts[:, 0] = counts[:, 0].sum() * reported / reported.sum()
     frequencies: Floats = counts / counts.sum()
     return frequencies

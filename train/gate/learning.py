@@ -12,57 +12,15 @@ from train.gate.evidence import Answers, Evidence, Outputs, TurnedAway
 from train.gate.report import Check
 from train.gate.rules import Rules
 from train.gate.significance import Gains, mcnemar, mean_by_group, sign_flip
-from train.metrics import Floats, Labels, wilson
+from train.metrics import Labels, wilson
 
 _CHANCE = 0.03
 """From this p-value on chance explains that more is right ..."""
 _CHANCE_OVER_CHAMPION = 0.05
 """... that log loss is lower than the champion's ..."""
-_CHANCE_OVER_LEANING = 0.1
-"""... and that it is lower than that of a twin that leans."""
+_CHANCE_RECALIBRATED = 0.1
+"""... and that it would be lower than the twin's were both recalibrated."""
 _ORDERS = 9999
-
-
-def chance_of_lead(evidence: Evidence, *, seed: int = 0) -> tuple[float, str]:
-    """How likely the challenger's lead over its twin is if the feedback taught it nothing, and what that was told by.
-
-    The lead is in log loss, and an estimate for pictures as they come: mistakes of the champion, which people report
-    far more often than what it has right, weigh as much as they are frequent among unselected pictures. So a challenger
-    that is merely less certain gains nothing: what it wins on mistakes it loses on the rest. Permutation test over
-    groups of near-duplicates.
-
-    Chance must not explain any of these beside it either, or its p-value counts instead:
-
-    - More mistakes are right than the twin has, and more answers altogether (McNemar). Two networks that merely differ
-      win all of a kind by a little, and few of these pictures become right. And where old pictures that look like the
-      answers teach most, labels drawn at random would do as well, but as many confirmed answers become wrong.
-    - The same lead over the champion. A challenger that had luck with its training leads over a twin that had none, but
-      both are worse than what they come from.
-    - The same lead over a twin that leans to each label as much as serves it best. Often nearly all that people report
-      is of one label, and leaning to it is no knowledge of the pictures.
-    """
-    outputs, groups = evidence.answers.outputs, evidence.answers.groups
-    wrong, estimate = ~outputs.right("champion"), Estimate.of(evidence)
-    if not wrong.any():
-        return 1.0, "corrections"
-
-    def leads(over: Floats) -> float:
-        return sign_flip(estimate.leads(over), seed=seed)
-
-    comparisons = (
-        (leads(estimate.loss("twin")), 0.0, "log loss against the twin"),
-        (mcnemar(_changes(outputs.some(wrong), groups[wrong])), _CHANCE, "corrections newly right against the twin"),
-        (mcnemar(_changes(outputs, groups)), _CHANCE, "answers newly right against the twin"),
-        (leads(estimate.loss("champion")), _CHANCE_OVER_CHAMPION, "log loss against the champion"),
-        (leads(estimate.leaning_loss("twin")), _CHANCE_OVER_LEANING, "log loss against the twin, were it to lean"),
-    )
-    return max((p, what) for p, chance, what in comparisons if p >= chance)
-
-
-def _changes(outputs: Outputs, groups: Labels) -> Gains:
-    """1 for each group of near-duplicates that the challenger has right and the twin wrong, -1 for the reverse."""
-    gained: Gains = np.sign(mean_by_group(outputs.gains("twin").astype(np.float64), groups)).astype(np.int64)
-    return gained
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +32,53 @@ class Claim:
     p: float
     """How likely what it shows is if it was taught nothing."""
     finding: str
+    asked: float | None = None
+    """Below this p has to be; None asks for this claim's part of the look's level."""
+
+
+def learned_labels(evidence: Evidence, *, seed: int = 0) -> Claim:
+    """How likely the challenger's lead over its twin is if the feedback taught it nothing.
+
+    The lead is in log loss, and an estimate for pictures as they come: mistakes of the champion, which people report
+    far more often than what it has right, weigh as much as they are frequent among unselected pictures. So a challenger
+    that is merely less certain loses on the rest what it wins on mistakes. Permutation test over groups of
+    near-duplicates.
+
+    Chance must not explain any of these beside it either, or its p-value counts instead:
+
+    - More mistakes are right than the twin has, and more answers altogether (McNemar). Two networks that merely differ
+      win all of a kind by a little, and few of these pictures become right. And where old pictures that look like the
+      answers teach most, labels drawn at random would do as well, but as many confirmed answers become wrong.
+    - The same lead over the champion. A challenger that had luck with its training leads over a twin that had none, but
+      both are worse than what they come from.
+    - The same lead over the twin if both were as certain, and leaned to each label, as serves them best. Often nearly
+      all that people report is of one label, and leaning to it is no knowledge of the pictures.
+    """
+    outputs, groups = evidence.answers.outputs, evidence.answers.groups
+    wrong = ~outputs.right("champion")
+    if not wrong.any():
+        return Claim("p", 1.0, f"the champion has the labels of all {len(outputs)} answers right")
+    estimate = Estimate.of(evidence)
+
+    newly_right = mcnemar(_changes(outputs.some(wrong), groups[wrong])), mcnemar(_changes(outputs, groups))
+    twin, champion, knowledge = (sign_flip(each, seed=seed) for each in (
+        estimate.lead("twin"), estimate.lead("champion"), estimate.lead("twin", recalibrated=True),
+    ))  # fmt: skip
+    comparisons = (
+        (twin, 0.0, "log loss against the twin"),
+        (newly_right[0], _CHANCE, "corrections newly right against the twin"),
+        (newly_right[1], _CHANCE, "answers newly right against the twin"),
+        (champion, _CHANCE_OVER_CHAMPION, "log loss against the champion"),
+        (knowledge, _CHANCE_RECALIBRATED, "log loss against the twin, both recalibrated"),
+    )
+    p, asked, what = max(each for each in comparisons if each[0] >= each[1])
+    return Claim("p", p, f"{_told(outputs, wrong)}; {what}", asked or None)
+
+
+def _changes(outputs: Outputs, groups: Labels) -> Gains:
+    """1 for each group of near-duplicates that the challenger has right and the twin wrong, -1 for the reverse."""
+    gained: Gains = np.sign(mean_by_group(outputs.gains("twin").astype(np.float64), groups)).astype(np.int64)
+    return gained
 
 
 def claims(evidence: Evidence) -> tuple[Claim, ...]:
@@ -84,8 +89,7 @@ def claims(evidence: Evidence) -> tuple[Claim, ...]:
     answers, rejection = evidence.answers, evidence.rejection
     found = []
     if len(answers) or not rejection:
-        p, told_by = chance_of_lead(evidence)
-        found.append(Claim("p", p, _told(answers, told_by)))
+        found.append(learned_labels(evidence))
     if rejection and len(rejection.neither):
         found.append(Claim("p_neither", rejection_p(rejection.neither), _told_neither(rejection.neither)))
     if rejection and _let_through(rejection.answers).any():
@@ -129,7 +133,7 @@ def _let_through(turned_away: TurnedAway) -> Mask:
 def judge_learning(evidence: Evidence, claimed: Sequence[Claim], level: float, rules: Rules) -> Check:
     """Whether anything was learned; where there are several ways to show it, each has its part of the level."""
     answers, each_level = evidence.answers, level / len(claimed)
-    told = [f"{each.finding}: p = {each.p:.2g}, below {each_level:.2g} is asked" for each in claimed]
+    told = [f"{each.finding}: p = {each.p:.2g}, below {each.asked or each_level:.2g} is asked" for each in claimed]
     passed = any(each.p < each_level for each in claimed)
     too_few = _groups(answers) + (len(evidence.rejection.neither) if evidence.rejection else 0) < rules.min_answers
     if too_few:
@@ -139,18 +143,11 @@ def judge_learning(evidence: Evidence, claimed: Sequence[Claim], level: float, r
     return Check(name="learned from feedback", passed=passed and not too_few, finding="; ".join(told))
 
 
-def _told(answers: Answers, told_by: str) -> str:
-    outputs = answers.outputs
-    wrong = ~outputs.right("champion")
+def _told(outputs: Outputs, wrong: Mask) -> str:
     n = int(wrong.sum())
-    if not n:
-        return f"the champion has the labels of all {len(answers)} answers right"
     won, twin = int(outputs.right("challenger")[wrong].sum()), int(outputs.right("twin")[wrong].sum())
     low, high = wilson(won, n)
-    return (
-        f"of {counted(n, 'correction')} {won} newly right ({low:.0%} to {high:.0%}), {twin} without the feedback; "
-        f"{told_by}"
-    )
+    return f"of {counted(n, 'correction')} {won} newly right ({low:.0%} to {high:.0%}), {twin} without the feedback"
 
 
 def _told_neither(neither: TurnedAway) -> str:

@@ -25,9 +25,12 @@ def sign_flip(differences: Floats, *, seed: int = 0) -> float:
     flipped; the sum of the others, thousands of small ones, is drawn from the normal distribution of their variance.
 
     Args:
-        differences: Shape (n,): one for each independent unit, weights included; positive is better.
+        differences: Shape (n,): one for each independent unit, weights included; positive is better. Where one is
+            not finite nothing is shown.
         seed: Of the signs.
     """
+    if not np.isfinite(differences).all():
+        return 1.0
     units = differences[differences != 0]
     units = units[np.argsort(-np.abs(units), kind="stable")].astype(np.float32)
     if not len(units):

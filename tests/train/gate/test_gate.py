@@ -24,7 +24,7 @@ def in_turns(n: int) -> np.ndarray:
     return np.arange(n) % 2
 
 
-def probabilities(right: np.ndarray, sure: float | np.ndarray = 0.95, labels: np.ndarray | None = None) -> Floats:
+def probabilities(right: np.ndarray, sure: float | np.ndarray = 0.98, labels: np.ndarray | None = None) -> Floats:
     """Of two labels: as sure of the true one where that is right, and of the other where it is not."""
     true = np.where(right, sure, 1 - np.asarray(sure))
     second = (in_turns(len(true)) if labels is None else labels)[:, None] == 1
