@@ -13,7 +13,7 @@ _REFIT_ROWS = 1500
 _NEW_ROWS = 100
 """Of a sample, in which a challenger and its twin differ: as many as there are answers."""
 _RIDGE = 30.0
-_LEANS = (0.25, 0.5, 1.0, 2.0)
+_LEANS, _LESS_CERTAIN = (0.25, 0.5, 1.0, 2.0), (1.0, 1.3)
 REMOVED = 0.3
 _TURNED_AWAY = 0.8
 """Of the answered pictures, where the champion turns many away; the challenger gives as many of these a label."""
@@ -79,10 +79,13 @@ def null_challengers(
 def leaning_challengers(
     heads: list[Refit], label: int, rng: np.random.Generator, *, same_replay: bool
 ) -> tuple[Change, Change]:
-    """A challenger that learned nothing but to say one label more often, and its twin."""
+    """A challenger that learned nothing but to say one label more often, some of them less certain; and its twin."""
     one, other = (heads[each] for each in rng.choice(len(heads), 2, replace=False))
     leans = float(rng.choice(_LEANS)) * (1 if label == 0 else -1)
-    return moved(one.weights, leans=leans), moved(one.sibling if same_replay else other.weights)
+    less_certain = float(rng.choice(_LESS_CERTAIN))
+    return moved(one.weights, leans=leans, less_certain=less_certain), moved(
+        one.sibling if same_replay else other.weights
+    )
 
 
 def learned(change: Change, answered: Pool, rng: np.random.Generator) -> Change:

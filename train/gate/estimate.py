@@ -59,7 +59,8 @@ class Estimate:
         """
         theirs, ours = (self._loss(model, recalibrated=recalibrated) for model in (over, "challenger"))
         _, group = np.unique(self.groups, return_inverse=True)
-        return np.bincount(group, weights=self.weights * (theirs - ours))
+        lead: Floats = np.bincount(group, weights=self.weights * (theirs - ours)).astype(np.float64)
+        return lead
 
     def _loss(self, model: str, *, recalibrated: bool) -> Floats:
         if not recalibrated:
