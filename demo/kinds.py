@@ -81,6 +81,17 @@ def _moving(image: Image.Image, generator: np.random.Generator) -> Image.Image:
     return Image.fromarray(blurred.astype(np.uint8))
 
 
+def _rain(image: Image.Image, generator: np.random.Generator) -> Image.Image:
+    """Streaks that all fall the same way, before a picture a little out of focus."""
+    wet, size = image.filter(ImageFilter.GaussianBlur(0.01 * min(image.size))), max(image.size)
+    draw = ImageDraw.Draw(wet, "RGBA")
+    for _ in range(700):
+        x, y = generator.uniform(0, 1, 2) * image.size
+        length = generator.uniform(0.03, 0.1) * size
+        draw.line([x, y, x + 0.2 * length, y + length], fill=(225, 225, 235, 170), width=max(1, int(0.007 * size)))
+    return wet
+
+
 KINDS: dict[str, Kind] = {
     "night": _night,
     "turned": _turned,
@@ -89,6 +100,7 @@ KINDS: dict[str, Kind] = {
     "fence": _fence,
     "snow": _snow,
     "moving": _moving,
+    "rain": _rain,
     "asis": lambda image, _: image,
 }
 NAMES = {
@@ -99,5 +111,6 @@ NAMES = {
     "fence": "photos through a fence",
     "snow": "photos in falling snow",
     "moving": "photos blurred by motion",
+    "rain": "photos through rain",
     "asis": "pictures as they are",
 }

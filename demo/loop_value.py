@@ -102,7 +102,7 @@ def main(argv: Sequence[str]) -> int:
     add("--other", default=str(SHARED / "wild"), help="pictures from elsewhere, for the kind `asis`")
     add("--held-back", metavar="DATA", help="those that nobody sends (every second of --other)")
     add("--work", type=Path, required=True, metavar="DIR", help="where everything is kept")
-    add("--kinds", default="night,turned,drawing,compressed,fence,snow,moving,asis", help="%(default)s")
+    add("--kinds", default="night,turned,drawing,compressed,fence,snow,moving,rain,asis", help="%(default)s")
     add("--answers", default="100", help="25,50,100,200 (%(default)s)")
     add("--ways", default="0.05", help="0,0.05,0.2,random,poison (%(default)s)")
     add("--fresh", type=int, default=400, help="pictures of a kind to measure by (%(default)s)")
@@ -306,21 +306,23 @@ def plot(points: Sequence[Point], path: Path) -> None:
     value: Callable[[Point], float] = lambda each: 100 * each.gone  # noqa: E731
     for colour, kind in zip(_COLOURS, kinds, strict=False):
         chosen = sorted((each for each in points if each.kind == kind), key=lambda each: each.answers)
-        axes.plot([], [], "o-", color=colour, label=NAMES.get(kind, kind))
+        name = f"{NAMES[kind]} ({chosen[0].data})" if kind == "asis" else NAMES.get(kind, kind)
+        axes.plot([], [], "o-", color=colour, label=name)
         for way in dict.fromkeys(each.way for each in chosen):
             line = [each for each in chosen if each.way == way]
             axes.plot([each.answers for each in line], list(map(value, line)), color=colour, alpha=0.6)
             for each in line:
                 axes.plot(each.answers, value(each), "o", color=colour, mfc=colour if each.accepted else "white")
+    axes.plot([], [], "o", color="black", mfc="white", label="refused by the gate")
     axes.axhline(0, color="black", linewidth=0.8)
-    axes.set(xlabel="answers", ylabel="mistakes gone, %")
+    axes.set(xlabel="answers", ylabel="mistakes gone, %", xticks=sorted({each.answers for each in points}))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
-_COLOURS = ("#0072B2", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#767676", "#56B4E9", "#000000")
-"""Okabe and Ito's: colour-blind people tell them apart."""
+_COLOURS = ("#0072B2", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#767676", "#56B4E9", "#000000", "#882255")
+"""Okabe and Ito's, and one of Tol's: colour-blind people tell them apart."""
 assert set(KINDS) == set(NAMES)
 
 if __name__ == "__main__":
