@@ -185,7 +185,7 @@ def test_leaning_to_the_label_that_is_reported_is_nothing_learned(lean: float) -
 
 def test_the_report_says_what_chance_explains_and_what_is_asked_there() -> None:
     found = verdict(outputs(2000, champion=30, challenger=30), answers(outputs(60, champion=40, challenger=37)))
-    assert "corrections newly right against the twin: p = 0.12, below 0.03 is asked" in found.as_text()
+    assert "answers newly right against the twin: p = 0.12, below 0.03 is asked" in found.as_text()
 
 
 @pytest.mark.parametrize(("lost", "passed"), [(2, True), (4, True), (5, False)])
