@@ -60,17 +60,13 @@ def learned_labels(evidence: Evidence, *, seed: int = 0) -> Claim:
         if p >= _CHANCE:
             return Claim("p", p, f"{told}; {what} newly right against the twin", _CHANCE)
     estimate = Estimate.of(evidence)
-    for lead, asked, what in (
-        (estimate.lead("champion"), _CHANCE, "log loss against the champion"),
-        (
-            estimate.lead("twin", recalibrated=True),
-            _CHANCE,
-            "log loss against the twin, both recalibrated",
-        ),
+    for lead, what in (
+        (estimate.lead("champion"), "log loss against the champion"),
+        (estimate.lead("twin", recalibrated=True), "log loss against the twin, both recalibrated"),
     ):
         p = sign_flip(lead, seed=seed)
-        if p >= asked:
-            return Claim("p", p, f"{told}; {what}", asked)
+        if p >= _CHANCE:
+            return Claim("p", p, f"{told}; {what}", _CHANCE)
     return Claim("p", sign_flip(estimate.lead("twin"), seed=seed), f"{told}; log loss against the twin")
 
 
