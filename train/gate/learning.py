@@ -14,7 +14,7 @@ from train.gate.rules import Rules
 from train.gate.significance import Gains, mcnemar, mean_by_group, sign_flip
 from train.metrics import Labels, wilson
 
-_CHANCE = 0.03
+_CHANCE = 0.05
 """From this p-value on chance explains a comparison that must hold beside the one with the twin."""
 _ORDERS = 9999
 
