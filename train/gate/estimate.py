@@ -107,8 +107,7 @@ def _frequencies(evidence: Evidence) -> Floats:
     """
     unselected, answers = evidence.unselected, evidence.answers
     labels = range(unselected.champion.shape[1])
-    counts = np.array([[_stratum(unselected, label, right).sum() for right in (False, True)] for label in labels])
-    counts = counts + 0.5 / len(labels)
+    counts = 0.5 + np.array([[_stratum(unselected, label, right).sum() for right in (False, True)] for label in labels])
     wrong = [len(np.unique(answers.groups[_stratum(answers.outputs, label, False)])) for label in labels]
     reported = np.array(wrong) + 0.5 / len(labels)
     counts[:, 0] = counts[:, 0].sum() * reported / reported.sum()
