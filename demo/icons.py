@@ -32,12 +32,12 @@ face head body big small side sitting jumping sniffing animal animals pet nature
 joy wry smile smiling crying grinning kissing pouting weary black guide service disability
 filled fill line linear bold regular thin light duotone outline solid broken flat remix alt
 """
-"""Other words that a name may have: of what the animal does, and of how it is drawn. A hot dog is no dog."""
+"""Other words that may stand in a name: what the animal does, and how it is drawn. A hot dog is not a dog."""
 _THINGS = frozenset(
     ("eyes", "heart", "collar", "harness", "leash", "whistle", "droplet", "question", "exclamation", "mark", "point")
 )
 _JOINING = frozenset(("with", "and", "wearing", "on"))
-"""A cat may have eyes, and a dog wear a harness; cat eyes and a dog harness are no animals."""
+"""A cat with smiling eyes is a cat, and a dog wearing a harness a dog; cat eyes and a dog harness are neither."""
 _NO_PICTURES = ("Logos", "Programming")
 """Categories of sets in which a husky is a tool."""
 
@@ -66,9 +66,11 @@ def main(argv: Sequence[str]) -> int:
     if missing := [f"{label} in {side}" for side in (SENT, HELD_BACK) for label in _LABELS if not counts[side, label]]:
         raise DataError(f"There are too few icons in {arguments.package}: no {', no '.join(missing)}.")
     try:
-        arguments.out.mkdir(parents=True)
+        arguments.out.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise SettingsError(f"{arguments.out} exists already. Choose another --out.") from None
+        raise SettingsError(f"{arguments.out} is a file. Choose another --out.") from None
+    if any(arguments.out.iterdir()):
+        raise SettingsError(f"{arguments.out} is not empty. Choose another --out.")
     _draw(icons, [arguments.out / sides[icon.author] / icon.label / f"{icon.set}_{icon.name}.png" for icon in icons])
     with (arguments.out / "licences.csv").open("w", newline="") as file:
         rows = sorted({(icon.set, icon.author, icon.licence) for icon in icons})

@@ -76,3 +76,12 @@ def test_what_is_no_icon_package_or_lacks_a_label_is_said_and_nothing_is_written
     with pytest.raises(DataError, match="no cat in held-back"):
         main([str(package), "--out", str(out)])
     assert not out.exists()
+
+
+def test_nothing_is_drawn_among_other_files(package: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.png").touch()
+    with pytest.raises(SettingsError, match="is not empty"):
+        main([str(package), "--out", str(out)])
+    assert [path.name for path in out.iterdir()] == ["mine.png"]

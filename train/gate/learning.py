@@ -47,8 +47,8 @@ def learned_labels(evidence: Evidence, *, seed: int = 0) -> Claim:
       answers teach most, labels drawn at random would do as well, but as many confirmed answers become wrong.
     - The same lead over the champion. A challenger that had luck with its training leads over a twin that had none, but
       both are worse than what they come from.
-    - The same lead over the twin if both were as certain, and leaned to each label, as serves them best. Often nearly
-      all that people report is of one label, and leaning to it is no knowledge of the pictures.
+    - The same lead over the twin once both are recalibrated. Often nearly everything that people report has one label,
+      and a model that just says it more often, or is less certain, knows the pictures no better.
     """
     outputs, groups = evidence.answers.outputs, evidence.answers.groups
     wrong = ~outputs.right("champion")
